@@ -11,7 +11,9 @@
 
 namespace kokuin {
 
-std::string to_hex(View octets) { return Botan::hex_encode(octets.data(), octets.size(), false); }
+std::string to_hex(View octets) {
+    return Botan::hex_encode(octets.data(), octets.size(), false);
+}
 
 std::optional<Bytes> from_hex(std::string_view text) {
     if (text.size() % 2 != 0) return std::nullopt;
@@ -32,7 +34,9 @@ std::optional<Bytes> from_hex(std::string_view text) {
     return out;
 }
 
-std::string to_base64(View octets) { return Botan::base64_encode(octets.data(), octets.size()); }
+std::string to_base64(View octets) {
+    return Botan::base64_encode(octets.data(), octets.size());
+}
 
 std::optional<Bytes> from_base64(std::string_view text) {
     try {
@@ -50,11 +54,17 @@ View as_view(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-std::string as_text(View octets) { return {reinterpret_cast<const char*>(octets.data()), octets.size()}; }
+std::string as_text(View octets) {
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
 
-void append(Bytes& to, View more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(Bytes& to, View more) {
+    to.insert(to.end(), more.begin(), more.end());
+}
 
-bool equal(View a, View b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+bool equal(View a, View b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
 
 bool equal_constant_time(View a, View b) {
     if (a.size() != b.size()) return false;

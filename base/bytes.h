@@ -37,8 +37,8 @@ bool equal(View a, View b);
 /// As equal(), in a time that depends on the lengths only. For secrets.
 bool equal_constant_time(View a, View b);
 
-/// `count` octets from the kernel's generator (getrandom(2)). Never fails to give all of them: without random octets
-/// the process must not go on, so a kernel that refuses them is a fault (throws std::system_error).
+/// `count` octets from the kernel's generator (getrandom(2)). Never fails to give all of them: without random
+/// octets the process must not go on, so a kernel that refuses them is a fault (throws std::system_error).
 Bytes random_octets(std::size_t count);
 
 }  // namespace kokuin

@@ -1,5 +1,5 @@
-// DER (X.690), strictly: what we read and write by hand (RFC 3161, CMS, TAC, archive records) goes through here.
-// Pure; no I/O; a Reader belongs to one thread.
+// DER (X.690), strictly: what we read and write by hand (RFC 3161, CMS, TAC, archive records) goes through
+// here. Pure; no I/O; a Reader belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ constexpr std::uint8_t context(unsigned number, bool constructed) {
     return static_cast<std::uint8_t>(0x80U | (constructed ? 0x20U : 0U) | number);
 }
 
-/// Why reading stopped: where (offset in octets from the start of the outermost input) and what was wrong there.
+/// Why reading stopped: where (offset in octets from the start of the outermost input) and what was wrong
+/// there.
 struct Fault {
     std::size_t offset = 0;
     std::string what;
@@ -56,10 +57,10 @@ struct Element {
     View whole;
 };
 
-/// Reads a sequence of DER elements. Errors are sticky: the first fault is kept, and everything read after it is
-/// empty, so a parser is a straight list of reads with one check at its end (`failed()`), and never acts on values
-/// before that check. Readers entered from a Reader share its fault. Lengths must be definite and minimal (X.690
-/// 10.1); tags above 30 are refused.
+/// Reads a sequence of DER elements. Errors are sticky: the first fault is kept, and everything read after it
+/// is empty, so a parser is a straight list of reads with one check at its end (`failed()`), and never acts
+/// on values before that check. Readers entered from a Reader share its fault. Lengths must be definite and
+/// minimal (X.690 10.1); tags above 30 are refused.
 class Reader {
   public:
     /// The whole input is read by this Reader; it must outlive the Reader and everything entered from it.
@@ -80,14 +81,14 @@ class Reader {
     /// A Reader of the content of the next element, which must have this identifier octet.
     Reader enter(std::uint8_t tag, std::string_view what);
 
-    bool read_boolean(std::string_view what);              ///< FF or 00 only
-    Bytes read_integer(std::string_view what);             ///< content octets, two's complement, as they stand
-    std::int64_t read_int64(std::string_view what);        ///< faults if it doesn't fit
-    std::string read_oid(std::string_view what);           ///< dotted; minimal arcs, each below 2^63
-    Bytes read_octets(std::string_view what);              ///< OCTET STRING
-    Bytes read_bit_string(std::string_view what);          ///< no unused bits allowed
+    bool read_boolean(std::string_view what);        ///< FF or 00 only
+    Bytes read_integer(std::string_view what);       ///< content octets, two's complement, as they stand
+    std::int64_t read_int64(std::string_view what);  ///< faults if it doesn't fit
+    std::string read_oid(std::string_view what);     ///< dotted; minimal arcs, each below 2^63
+    Bytes read_octets(std::string_view what);        ///< OCTET STRING
+    Bytes read_bit_string(std::string_view what);    ///< no unused bits allowed
     WallTime read_generalized_time(std::string_view what);
-    std::string read_utf8(std::string_view what);          ///< UTF8String, checked to be UTF-8
+    std::string read_utf8(std::string_view what);  ///< UTF8String, checked to be UTF-8
     void read_null(std::string_view what);
 
     /// Faults if anything is left.
@@ -112,15 +113,20 @@ class Reader {
 /// Any element: identifier octet, minimal definite length, content.
 Bytes tlv(std::uint8_t tag, View content);
 Bytes tlv(std::uint8_t tag, std::initializer_list<View> contents);
-inline Bytes sequence(std::initializer_list<View> members) { return tlv(sequence_tag, members); }
+inline Bytes sequence(std::initializer_list<View> members) {
+    return tlv(sequence_tag, members);
+}
 /// SET OF: members sorted as X.690 11.6 wants.
 Bytes set_of(std::vector<Bytes> members, std::uint8_t tag = set_tag);
 Bytes integer(std::int64_t value);
-/// INTEGER of these content octets, which must be minimal two's complement already (a nonce is echoed like this).
+/// INTEGER of these content octets, which must be minimal two's complement already (a nonce is echoed like
+/// this).
 Bytes integer_octets(View content);
-/// INTEGER of an unsigned big-endian magnitude; leading zeros are dropped, one is added where the sign bit needs it.
+/// INTEGER of an unsigned big-endian magnitude; leading zeros are dropped, one is added where the sign bit
+/// needs it.
 Bytes unsigned_integer(View magnitude);
-Bytes oid(std::string_view dotted);  ///< aborts on a malformed OID: those come from the program or were checked
+Bytes oid(
+    std::string_view dotted);  ///< aborts on a malformed OID: those come from the program or were checked
 /// True if `dotted` is an OID that oid() takes.
 bool is_oid(std::string_view dotted);
 Bytes octets(View content);

@@ -1,5 +1,5 @@
-// Expected outcomes are values: a function that can be told "no" returns a Result. Exceptions are for faults of the
-// program and for what a library throws, and are turned into values where they enter.
+// Expected outcomes are values: a function that can be told "no" returns a Result. Exceptions are for faults
+// of the program and for what a library throws, and are turned into values where they enter.
 #pragma once
 
 #include <cstdlib>
@@ -42,13 +42,15 @@ constexpr int exit_code(Error::Kind kind) {
     return 3;
 }
 
-/// Either a value of type T or the reason why there is none. Asking for the one that isn't there ends the process: a
-/// caller that doesn't look is a defect, not an outcome.
+/// Either a value of type T or the reason why there is none. Asking for the one that isn't there ends the
+/// process: a caller that doesn't look is a defect, not an outcome.
 template <typename T, typename E = Error>
 class [[nodiscard]] Result {
   public:
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}    // NOLINT(google-explicit-constructor)
-    Result(E error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+    Result(T value)
+        : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+    Result(E error)
+        : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] bool ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }

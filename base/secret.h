@@ -9,13 +9,13 @@
 
 namespace kokuin {
 
-/// Owns one secret (a PIN, a key) in pages of its own, locked (mlock) and left out of core dumps (MADV_DONTDUMP).
-/// Movable, not copyable; reading is thread-safe.
+/// Owns one secret (a PIN, a key) in pages of its own, locked (mlock) and left out of core dumps
+/// (MADV_DONTDUMP). Movable, not copyable; reading is thread-safe.
 class Secret {
   public:
     Secret() = default;
-    /// Copies `octets`; the caller wipes its own copy. If the kernel refuses to lock memory (RLIMIT_MEMLOCK) the secret
-    /// is kept unlocked, still undumpable.
+    /// Copies `octets`; the caller wipes its own copy. If the kernel refuses to lock memory (RLIMIT_MEMLOCK)
+    /// the secret is kept unlocked, still undumpable.
     explicit Secret(View octets);
     ~Secret();
     Secret(Secret&& other) noexcept;
@@ -33,11 +33,12 @@ class Secret {
     std::size_t mapped_ = 0;
 };
 
-/// Reads a secret from a file: its content without one trailing line end. The file must belong to this user (or root)
-/// and be readable by nobody else; otherwise a line that says which chmod mends it.
+/// Reads a secret from a file: its content without one trailing line end. The file must belong to this user
+/// (or root) and be readable by nobody else; otherwise a line that says which chmod mends it.
 Result<Secret> read_secret_file(const std::string& path);
 
-/// No core dumps and no debugger for this process (PR_SET_DUMPABLE). Called first in every main that holds secrets.
+/// No core dumps and no debugger for this process (PR_SET_DUMPABLE). Called first in every main that holds
+/// secrets.
 void forbid_core_dumps();
 
 }  // namespace kokuin

@@ -1,4 +1,5 @@
 # Refuses an #include that crosses from one room to another without an arrow in the picture (KOKUIN_ARROWS).
+cmake_minimum_required(VERSION 3.25)
 foreach(arrow IN LISTS ARROWS)
     string(REGEX MATCH "^[^:]*" room "${arrow}")
     list(APPEND rooms ${room})
