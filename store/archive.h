@@ -1,0 +1,91 @@
+// The archive's one writer. docs/archive.md describes what it leaves on disk.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/blob.h"
+#include "store/record.h"
+
+namespace kokuin::store {
+
+/// How the archive does, for status pages and readiness.
+struct ArchiveState {
+    enum class Kind {
+        ready,     ///< the last write succeeded
+        failing,   ///< the last write failed; the archive tries again by itself, and with every append
+        in_doubt,  ///< stopped for good: see Archive::in_doubt()
+    };
+    Kind kind = Kind::ready;
+    std::string text;          ///< one line: what is wrong, what to do; empty when ready
+    std::string segment;       ///< file name of the segment that is being written, e.g. "2026-11.sqlite"
+    RecordNumber next = 0;     ///< number that the next record will have = number of records
+    std::uint64_t groups = 0;  ///< commits since open: records ÷ groups says how much company each fsync had
+    std::uint64_t records = 0;  ///< records acknowledged since open
+};
+
+/// The one writer of an archive: holds its lock (flock on DIR/lock) as long as it lives.
+///
+/// Durability: append() returns a number only after the record, its index rows and its blobs are in the
+/// segment's write-ahead log and that log was fsynced. After an error the record may or may not be there (a
+/// record of a token that never left does no harm); what was acknowledged is there.
+///
+/// Threads: every function may be called from any thread. One thread inside writes: it takes all that waits,
+/// commits it with one fsync, wakes the callers, and takes what has come meanwhile. It never waits for
+/// company. A second one moves the write-ahead log into the segment, so that the commit path doesn't.
+///
+/// Failure: when a write fails, every append of that group returns an Error (environment). The next one, or
+/// half a second, makes the archive try to recover: reopen, move what the log holds into the segment with a
+/// fresh fsync, read the last number back from the file. Only if less is there than was acknowledged does it
+/// stop for good.
+///
+/// No clock inside: the caller says when it is.
+class Archive {
+  public:
+    /// Makes a new archive in `dir` (made too if it is missing, its parent not) with one empty segment for
+    /// the month of `at`. Refuses (usage) if there is one already.
+    static Done create(const std::string& dir, WallTime at);
+
+    /// Opens an archive to write, after a quick check of its end: numbers gap-free, index in step with the
+    /// records. Never makes one: if there is none, the error (usage) names the command that does. If another
+    /// process writes, the error (environment) names its process id.
+    static Result<std::unique_ptr<Archive>> open(const std::string& dir);
+
+    /// Commits what waits, moves the log into the segment, gives the lock back. No append may be running.
+    ~Archive();
+    Archive(const Archive&) = delete;
+    Archive& operator=(const Archive&) = delete;
+
+    /// Appends, durably on return. `at`: the record's time; when its month (UTC) is later than the segment's,
+    /// a new segment begins; an earlier one doesn't go back. `blobs` must contain every blob that the record
+    /// names (more do no harm, none is stored twice in a segment): Error (usage) otherwise.
+    Result<RecordNumber> append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs);
+    /// As above; the salt is made here.
+    Result<RecordNumber> append(WallTime at, const Event& event, const std::vector<Blob>& blobs = {});
+
+    /// The last event of this kind about this subject in any segment, or nothing. Reads the files: for
+    /// start-up, not for the stamping path.
+    [[nodiscard]] Result<std::optional<Record>> latest_event(const std::string& kind,
+                                                             const std::string& subject) const;
+    /// A blob's content, from whichever segment has it; Error (no) if none has.
+    [[nodiscard]] Result<Bytes> blob(const BlobId& id) const;
+
+    [[nodiscard]] ArchiveState state() const;
+    /// The fatal one: after a failed write the file holds less than was acknowledged, or something else that
+    /// recovery can't settle. Nothing is appended any more until the process is started again and a person
+    /// has looked. The text says what is missing.
+    [[nodiscard]] std::optional<std::string> in_doubt() const;
+    /// Random id of this archive, 32 hexadecimal digits, the same in all its segments.
+    [[nodiscard]] const std::string& id() const;
+
+  private:
+    class Writer;
+    explicit Archive(std::unique_ptr<Writer> writer);
+    std::unique_ptr<Writer> writer_;
+};
+
+}  // namespace kokuin::store

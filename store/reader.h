@@ -1,0 +1,92 @@
+// Reading an archive: needs no right to write, no lock, no server, no HSM.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/record.h"
+
+namespace kokuin::store {
+
+/// Which issuances; all that is set must hold.
+struct Query {
+    std::optional<Bytes> serial;   ///< magnitude, leading zeros tolerated
+    std::optional<Bytes> imprint;  ///< whole imprint
+    std::optional<WallTime> from;  ///< genTime ≥ from
+    std::optional<WallTime> to;    ///< genTime < to
+    std::optional<std::string> policy;
+};
+/// Which events; all that is set must hold.
+struct EventQuery {
+    std::optional<std::string> kind;
+    std::optional<std::string> subject;
+    std::optional<WallTime> from;  ///< at ≥ from
+    std::optional<WallTime> to;    ///< at < to
+};
+
+/// A record and the segment it stands in ("2026-11").
+struct Found {
+    Record record;
+    std::string segment;
+    /// Only for bodies of this kind (asking for the other one ends the process).
+    [[nodiscard]] const Issuance& issuance() const { return std::get<Issuance>(record.body); }
+    [[nodiscard]] const Event& event() const { return std::get<Event>(record.body); }
+};
+/// Takes one record; false ends the search.
+using Visitor = std::function<bool(const Found&)>;
+
+/// An issuance with its token.
+struct Shown {
+    Found found;
+    Bytes token;               ///< the ContentInfo, DER, byte for byte as the client got it
+    Bytes certificate;         ///< the TSU's certificate, DER
+    std::optional<Bytes> tac;  ///< the TAC, DER as it arrived
+};
+
+/// Reads one archive. Safe while the writer writes and the month changes: its transactions are short (a few
+/// hundred records), so that the log can be moved into the segment between them. Works on a copy in a folder
+/// that it can't write, with or without a log beside the segment. Changes no file's content. One thread at a
+/// time.
+///
+/// Everything shown comes from records; the index only says where to look, and what it says is checked
+/// against the record. A record that can't be decoded is an Error (environment) that names segment and
+/// number.
+class ArchiveReader {
+  public:
+    /// Error (usage) if `dir` holds no archive.
+    static Result<std::unique_ptr<ArchiveReader>> open(const std::string& dir);
+    ~ArchiveReader();
+    ArchiveReader(const ArchiveReader&) = delete;
+    ArchiveReader& operator=(const ArchiveReader&) = delete;
+
+    /// Visits the issuances that match, in the order of their numbers, over all segments. What is appended
+    /// during the search may or may not be visited.
+    Done find(const Query& query, const Visitor& visit);
+    /// Visits the events that match, in the order of their numbers.
+    Done events(const EventQuery& query, const Visitor& visit);
+    /// The last event of this kind about this subject, or nothing.
+    Result<std::optional<Found>> latest_event(const std::string& kind, const std::string& subject);
+    /// The issuance with this serial number (magnitude, leading zeros tolerated) and its token, rebuilt;
+    /// every blob is checked against its name. Error (no) if there is none.
+    Result<Shown> show(View serial);
+    /// One record by its number; Error (no) if there is none.
+    Result<Found> record(RecordNumber number);
+    /// A blob's content, checked against its name, from any segment; Error (no) if none has it.
+    Result<Bytes> blob(const BlobId& id);
+    /// Names of the segments, oldest first: "2026-11".
+    [[nodiscard]] Result<std::vector<std::string>> segments() const;
+    /// Random id of this archive, 32 hexadecimal digits.
+    [[nodiscard]] const std::string& id() const;
+
+  private:
+    class Impl;
+    explicit ArchiveReader(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kokuin::store

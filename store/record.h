@@ -1,0 +1,92 @@
+// The record: the archive's only truth. One canonical, versioned byte string (DER) with a gap-free global
+// number, later the leaf of the Merkle tree at that index. docs/archive.md holds the ASN.1 module. No
+// personal data is ever in a record (design section 5). Pure; thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "store/blob.h"
+#include "store/parts.h"
+
+namespace kokuin::store {
+
+/// Global over all segments, gap-free, from 0: the index of the record's leaf.
+using RecordNumber = std::int64_t;
+/// 128 random bits; see Record::salt.
+using Salt = std::array<std::uint8_t, 16>;
+
+/// The TAC a token was issued under.
+struct TacReference {
+    BlobId blob{};  ///< its DER is this blob of the segment
+    Bytes serial;   ///< unsigned big-endian magnitude; encode() drops leading zeros
+    bool operator==(const TacReference&) const = default;
+};
+
+/// One token went out (or was about to: the record comes first, design section 4 step 8).
+struct Issuance {
+    Bytes serial;  ///< unsigned big-endian magnitude, positive; encode() drops leading zeros
+    std::int64_t gen_time_us =
+        0;  ///< genTime of the TSTInfo, µs since 1970 (POSIX); the token may be coarser or finer
+    std::string policy;               ///< OID, dotted
+    std::string imprint_algorithm;    ///< OID of the hash, dotted
+    Bytes imprint;                    ///< 1 to 1024 octets
+    std::string tsu;                  ///< configured name of the TSU, UTF-8, 1 to 256 octets, one line
+    std::optional<TacReference> tac;  ///< nothing if issued without a TAC (`require_tac = false`)
+    std::int64_t clock_bound_us = 0;  ///< largest |error| the clock could have had at genTime, µs, ≥ 0
+    BlobId certificate{};             ///< the TSU's signing certificate, DER, is this blob of the segment
+    Parts token;  ///< rebuilds the token (the ContentInfo, DER) byte for byte; see split()
+    bool operator==(const Issuance&) const = default;
+};
+
+/// UTF-8 text, an integer, or octets.
+using FieldValue = std::variant<std::string, std::int64_t, Bytes>;
+
+/// Anything else worth keeping: "tac.accepted", "tac.stop", "gate.closed", "gate.opened", "audit",
+/// "server.started", "refusals", …
+struct Event {
+    std::string kind;     ///< 1 to 64 of a–z, 0–9, '.', '-', '_'
+    std::string subject;  ///< whom it concerns, e.g. the TSU's name; UTF-8, one line, at most 256 octets, may
+                          ///< be empty
+    std::string text;     ///< for people; UTF-8, one line, at most 4096 octets, may be empty
+    std::map<std::string, FieldValue> fields;  ///< for programs; keys: UTF-8, one line, 1 to 64 octets
+    std::vector<BlobId> blobs;                 ///< blobs of the segment that belong to it, e.g. the TAC
+    bool operator==(const Event&) const = default;
+};
+
+using Body = std::variant<Issuance, Event>;
+
+struct Record {
+    RecordNumber number = 0;
+    std::int64_t at_us =
+        0;  ///< when it was handed to the archive by the caller's clock, µs since 1970 (POSIX)
+    /// In everything but issuances, whose imprint is unguessable already: once a record is removed after its
+    /// time, the leaf hash that stays must not let anybody guess it back.
+    std::optional<Salt> salt;
+    Body body;
+    bool operator==(const Record&) const = default;
+};
+
+/// The one encoding of `record`. Error (usage) that names the field if something is outside the ranges above.
+Result<Bytes> encode(const Record& record);
+/// The encoding of the body alone; what encode() puts last.
+Result<Bytes> encode_body(const Body& body);
+/// The record around a body that encode_body() made.
+Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body);
+
+/// Strict: octets that decode are exactly those that encode() makes of the result. Error (environment: the
+/// archive is damaged, or newer than this program) with the offset and what was wrong.
+Result<Record> decode(View record);
+
+/// Every blob that the body names, each once.
+std::vector<BlobId> blobs_of(const Body& body);
+
+}  // namespace kokuin::store
