@@ -1,0 +1,222 @@
+#include "pki/certificate.h"
+
+#include <botan/ber_dec.h>
+#include <botan/data_src.h>
+#include <botan/x509cert.h>
+#include <openssl/bio.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/der.h"
+#include "base/file.h"
+
+namespace kokuin::pki {
+
+struct Certificate::Content {
+    Bytes der;
+    Bytes subject, issuer, serial, spki;
+    std::string subject_text, issuer_text;
+    WallTime not_before, not_after;
+    Bytes sha256;
+    bool time_stamping_only = false;
+    Botan::X509_Certificate botan;
+};
+
+namespace {
+
+constexpr std::string_view id_ce_ext_key_usage = "2.5.29.37";
+constexpr std::string_view id_kp_time_stamping = "1.3.6.1.5.5.7.3.8";
+constexpr std::string_view begin_line = "-----BEGIN CERTIFICATE-----";
+constexpr std::string_view end_line = "-----END CERTIFICATE-----";
+
+Bytes copy(View octets) {
+    return {octets.begin(), octets.end()};
+}
+
+WallTime to_wall(const Botan::X509_Time& time) {
+    // WallTime ends in 2262, certificates "without end" in 9999 (RFC 5280 4.1.2.5).
+    constexpr std::int64_t last = std::numeric_limits<std::int64_t>::max() / 1'000'000'000 - 1;
+    const auto since_epoch = static_cast<std::int64_t>(time.time_since_epoch());
+    return WallTime{std::chrono::seconds{std::clamp<std::int64_t>(since_epoch, -last, last)}};
+}
+
+// RFC 5280 4.2.1.12. Read by ourselves: Botan doesn't tell apart an EKU that lists an OID twice.
+bool only_critical_time_stamping(der::Reader& extensions) {
+    bool found = false;
+    bool right = false;
+    while (!extensions.at_end()) {
+        der::Reader extension = extensions.enter(der::sequence_tag, "extension");
+        const std::string id = extension.read_oid("extension identifier");
+        const bool critical = extension.next_is(der::boolean) && extension.read_boolean("critical");
+        const der::Element value = extension.expect(der::octet_string, "extension value");
+        if (extension.failed() || id != id_ce_ext_key_usage) continue;
+        if (found) return false;
+        found = true;
+        der::Reader inside(value.content);
+        der::Reader purposes = inside.enter(der::sequence_tag, "extended key usage");
+        const std::string purpose = purposes.read_oid("purpose");
+        purposes.finish("extended key usage");
+        inside.finish("extended key usage");
+        right = !inside.failed() && critical && purpose == id_kp_time_stamping;
+    }
+    return right && !extensions.failed();
+}
+
+}  // namespace
+
+Result<Certificate> Certificate::from_der(View der_octets) {
+    auto content = std::make_shared<Content>();
+    content->der = copy(der_octets);
+    const View whole = content->der;
+
+    der::Reader outer(whole, der::Integers::tolerate_long);
+    der::Reader certificate = outer.enter(der::sequence_tag, "Certificate");
+    outer.finish("Certificate");
+    {
+        der::Reader tbs = certificate.enter(der::sequence_tag, "TBSCertificate");
+        if (tbs.next_is(der::context(0, true))) tbs.any();  // version
+        content->serial = tbs.read_integer("serial number");
+        tbs.expect(der::sequence_tag, "signature algorithm");
+        content->issuer = copy(tbs.expect(der::sequence_tag, "issuer").whole);
+        tbs.expect(der::sequence_tag, "validity");
+        content->subject = copy(tbs.expect(der::sequence_tag, "subject").whole);
+        content->spki = copy(tbs.expect(der::sequence_tag, "subject public key").whole);
+        while (!tbs.at_end()) {
+            const der::Element field = tbs.any();
+            if (field.tag != der::context(3, true)) continue;
+            der::Reader explicit_tag(field.content, der::Integers::tolerate_long);
+            der::Reader extensions = explicit_tag.enter(der::sequence_tag, "extensions");
+            content->time_stamping_only = only_critical_time_stamping(extensions);
+        }
+    }
+    if (outer.failed()) return Error::usage("not a certificate: " + outer.fault().text());
+
+    try {
+        Botan::DataSource_Memory source(content->der.data(), content->der.size());
+        content->botan = Botan::X509_Certificate(source);
+        content->not_before = to_wall(content->botan.not_before());
+        content->not_after = to_wall(content->botan.not_after());
+    } catch (const std::exception& e) {
+        return Error::usage(std::string("not a certificate: ") + e.what());
+    }
+    content->subject_text = name_text(content->subject);
+    content->issuer_text = name_text(content->issuer);
+    content->sha256 = pki::digest(Hash::sha256, whole);
+    return Certificate(std::move(content));
+}
+
+Result<Certificate> Certificate::from_pem(std::string_view text) {
+    auto all = parse_certificates(text, "certificate");
+    if (!all) return std::move(all).error();
+    if (all->size() != 1) {
+        return Error::usage("certificate: one is expected, " + std::to_string(all->size()) + " are there");
+    }
+    return std::move(all->front());
+}
+
+View Certificate::der() const {
+    return content_->der;
+}
+const Bytes& Certificate::subject_der() const {
+    return content_->subject;
+}
+const Bytes& Certificate::issuer_der() const {
+    return content_->issuer;
+}
+const Bytes& Certificate::serial() const {
+    return content_->serial;
+}
+const Bytes& Certificate::spki() const {
+    return content_->spki;
+}
+const std::string& Certificate::subject_text() const {
+    return content_->subject_text;
+}
+const std::string& Certificate::issuer_text() const {
+    return content_->issuer_text;
+}
+WallTime Certificate::not_before() const {
+    return content_->not_before;
+}
+WallTime Certificate::not_after() const {
+    return content_->not_after;
+}
+bool Certificate::valid_at(WallTime at) const {
+    return content_->not_before <= at && at < content_->not_after + std::chrono::seconds{1};
+}
+const Bytes& Certificate::sha256() const {
+    return content_->sha256;
+}
+Bytes Certificate::digest(Hash hash) const {
+    return pki::digest(hash, content_->der);
+}
+bool Certificate::is_time_stamping_only() const {
+    return content_->time_stamping_only;
+}
+bool Certificate::is_self_issued() const {
+    return content_->subject == content_->issuer;
+}
+const Botan::X509_Certificate& Certificate::botan() const {
+    return content_->botan;
+}
+
+std::string Certificate::pem() const {
+    const std::string base64 = to_base64(content_->der);
+    std::string out(begin_line);
+    out += '\n';
+    for (std::size_t i = 0; i < base64.size(); i += 64) {
+        out += base64.substr(i, 64);
+        out += '\n';
+    }
+    out += end_line;
+    out += '\n';
+    return out;
+}
+
+Result<std::vector<Certificate>> parse_certificates(std::string_view pem, const std::string& where) {
+    std::vector<Certificate> all;
+    for (std::size_t from = pem.find(begin_line); from != std::string_view::npos;
+         from = pem.find(begin_line, from)) {
+        const std::string which = where + ": certificate " + std::to_string(all.size() + 1);
+        from += begin_line.size();
+        const std::size_t to = pem.find(end_line, from);
+        if (to == std::string_view::npos) return Error::usage(which + ": its END line is missing");
+        std::string base64;
+        for (const char c : pem.substr(from, to - from)) {
+            if (c != '\n' && c != '\r' && c != ' ' && c != '\t') base64 += c;
+        }
+        const auto octets = from_base64(base64);
+        if (!octets) return Error::usage(which + ": not base64");
+        auto certificate = Certificate::from_der(*octets);
+        if (!certificate) return std::move(certificate).error().in(which);
+        all.push_back(std::move(*certificate));
+        from = to + end_line.size();
+    }
+    if (all.empty()) return Error::usage(where + ": no certificate in it (PEM is expected)");
+    return all;
+}
+
+Result<std::vector<Certificate>> load_certificates(const std::string& path) {
+    auto file = read_file(path);
+    if (!file) return std::move(file).error();
+    return parse_certificates(as_text(*file), path);
+}
+
+std::string name_text(View name_der) {
+    const std::uint8_t* at = name_der.data();
+    const std::unique_ptr<X509_NAME, decltype(&X509_NAME_free)> parsed(
+        d2i_X509_NAME(nullptr, &at, static_cast<long>(name_der.size())), &X509_NAME_free);
+    const std::unique_ptr<BIO, decltype(&BIO_free)> memory(BIO_new(BIO_s_mem()), &BIO_free);
+    // RFC 4514 leaves UTF-8 as it is; only its RFC 2253 forerunner's habit of \XX is switched off here.
+    constexpr unsigned long flags = XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
+    if (!parsed || !memory || X509_NAME_print_ex(memory.get(), parsed.get(), 0, flags) < 0) {
+        return "(unreadable name)";
+    }
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &data);
+    return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+}
+
+}  // namespace kokuin::pki

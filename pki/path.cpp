@@ -1,0 +1,72 @@
+#include "pki/path.h"
+
+#include <botan/certstor.h>
+#include <botan/x509cert.h>
+#include <botan/x509path.h>
+
+#include <chrono>
+
+namespace kokuin::pki {
+namespace {
+
+constexpr std::size_t usual_strength = 110;  // RSA-2048
+constexpr std::size_t weak_strength = 70;    // RSA-1024 (Botan estimates 72 to 80)
+
+// "CN=TSU 1: Certificate has expired; CN=CA: …"
+std::string reasons(const Botan::Path_Validation_Result& result) {
+    std::string text;
+    const auto& path = result.cert_path();
+    const auto& statuses = result.all_statuses();
+    for (std::size_t i = 0; i < statuses.size(); ++i) {
+        for (const auto code : statuses[i]) {
+            if (code < Botan::Certificate_Status_Code::FIRST_ERROR_STATUS) continue;
+            if (!text.empty()) text += "; ";
+            if (i < path.size()) text += name_text(path[i]->raw_subject_dn()) + ": ";
+            text += Botan::Path_Validation_Result::status_string(code);
+        }
+    }
+    return text.empty() ? result.result_string() : text;
+}
+
+}  // namespace
+
+Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
+                                               const std::vector<Certificate>& intermediates,
+                                               const std::vector<Certificate>& anchors, WallTime at,
+                                               const PathRules& rules) {
+    const auto refuse = [&](const std::string& why) {
+        return Error::no("no valid path from " + leaf.subject_text() + " to a trust anchor at " +
+                         to_rfc3339(at, 0) + ": " + why);
+    };
+    if (anchors.empty()) return refuse("there is no trust anchor");
+    try {
+        Botan::Certificate_Store_In_Memory trusted;
+        for (const Certificate& anchor : anchors) trusted.add_certificate(anchor.botan());
+        std::vector<Botan::X509_Certificate> given{leaf.botan()};
+        for (const Certificate& intermediate : intermediates) given.push_back(intermediate.botan());
+        std::set<std::string> hashes{"SHA-256", "SHA-384", "SHA-512"};
+        if (rules.tolerate_weak) hashes.insert({"SHA-160", "SHA-1"});
+        const Botan::Path_Validation_Restrictions restrictions(
+            false, rules.tolerate_weak ? weak_strength : usual_strength, false, hashes);
+        // Whole seconds, rounded towards the past: notAfter is inclusive to its last nanosecond (RFC
+        // 5280 4.1.2.5).
+        const std::chrono::system_clock::time_point when{
+            std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()))};
+        const auto result =
+            Botan::x509_path_validate(given, restrictions, trusted, "", Botan::Usage_Type::UNSPECIFIED, when);
+        if (!result.successful_validation()) return refuse(reasons(result));
+
+        std::vector<Certificate> path;
+        for (const auto& step : result.cert_path()) {
+            auto certificate = Certificate::from_der(step->BER_encode());
+            if (!certificate) return refuse(certificate.error().text);
+            path.push_back(std::move(*certificate));
+        }
+        return path;
+    } catch (const std::exception& e) {
+        return refuse(e.what());
+    }
+}
+
+}  // namespace kokuin::pki
