@@ -1,0 +1,118 @@
+#include "store/parts.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/der.h"
+
+namespace kokuin::store {
+namespace {
+
+// A reference costs 34 octets.
+constexpr std::size_t least_blob = 40;
+// Shorter ones stand in a token by chance, and save nothing.
+constexpr std::size_t least_field = 8;
+
+/// Where `needle` first stands in `hay` at or after `from`.
+std::optional<std::size_t> find(View hay, View needle, std::size_t from) {
+    if (needle.empty() || hay.size() < from + needle.size()) return std::nullopt;
+    const void* hit = ::memmem(hay.data() + from, hay.size() - from, needle.data(), needle.size());
+    if (!hit) return std::nullopt;
+    return static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - hay.data());
+}
+
+/// A stretch of the token, and the part that says the same, unless it is still literal.
+struct Stretch {
+    View octets;
+    std::optional<Part> part;
+};
+
+/// Replaces `needle` wherever it stands in a literal stretch.
+void replace(std::vector<Stretch>& stretches, View needle, const Part& part) {
+    for (std::size_t i = 0; i < stretches.size(); ++i) {
+        if (stretches[i].part) continue;
+        const View hay = stretches[i].octets;
+        const auto at = find(hay, needle, 0);
+        if (!at) continue;
+        std::vector<Stretch> instead;
+        if (*at > 0) instead.push_back({hay.first(*at), std::nullopt});
+        instead.push_back({hay.subspan(*at, needle.size()), part});
+        const View rest = hay.subspan(*at + needle.size());
+        if (!rest.empty()) instead.push_back({rest, std::nullopt});
+        const std::size_t reference = i + (*at > 0 ? 1 : 0);
+        stretches.erase(stretches.begin() + static_cast<std::ptrdiff_t>(i));
+        stretches.insert(stretches.begin() + static_cast<std::ptrdiff_t>(i), instead.begin(), instead.end());
+        i = reference;  // the rest is looked at next
+    }
+}
+
+Bytes literal(View octets) {
+    return {octets.begin(), octets.end()};
+}
+
+/// Content octets of the INTEGER with this magnitude.
+Bytes integer_content(View magnitude) {
+    const Bytes whole = der::unsigned_integer(magnitude);
+    return der::Reader(whole).read_integer("serial");
+}
+
+}  // namespace
+
+Parts split(View token, const std::vector<Blob>& known, View imprint, View serial) {
+    std::vector<const Blob*> sorted;
+    for (const Blob& blob : known)
+        if (blob.content().size() >= least_blob) sorted.push_back(&blob);
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Blob* a, const Blob* b) {
+        if (a->content().size() != b->content().size()) return a->content().size() > b->content().size();
+        return a->id() < b->id();
+    });
+
+    std::vector<Stretch> stretches{{token, std::nullopt}};
+    for (const Blob* blob : sorted) replace(stretches, blob->content(), BlobReference{blob->id()});
+    if (imprint.size() >= least_field) replace(stretches, imprint, Field::imprint);
+    const Bytes serial_content = integer_content(serial);
+    if (serial_content.size() >= least_field) replace(stretches, serial_content, Field::serial);
+
+    Parts parts;
+    parts.reserve(stretches.size());
+    for (const Stretch& stretch : stretches) {
+        if (stretch.part) {
+            parts.push_back(*stretch.part);
+        } else if (!stretch.octets.empty()) {
+            parts.emplace_back(Literal{literal(stretch.octets)});
+        }
+    }
+
+    // The promise of this function is too important to rest on the lines above.
+    const auto source = [&](const BlobId& id) -> std::optional<Bytes> {
+        for (const Blob* blob : sorted)
+            if (blob->id() == id) return literal(blob->content());
+        return std::nullopt;
+    };
+    const auto again = join(parts, source, imprint, serial);
+    if (again && equal(*again, token)) return parts;
+    return {Literal{literal(token)}};
+}
+
+Result<Bytes> join(const Parts& parts, const BlobSource& blobs, View imprint, View serial) {
+    Bytes token;
+    for (const Part& part : parts) {
+        if (const auto* octets = std::get_if<Literal>(&part)) {
+            append(token, octets->octets);
+        } else if (const auto* reference = std::get_if<BlobReference>(&part)) {
+            const auto content = blobs(reference->id);
+            if (!content)
+                return Error::environment(
+                    "a token needs the blob " + to_hex(reference->id) +
+                    ", which its segment doesn't hold: the archive is damaged, restore a copy");
+            append(token, *content);
+        } else if (std::get<Field>(part) == Field::imprint) {
+            append(token, imprint);
+        } else {
+            append(token, integer_content(serial));
+        }
+    }
+    return token;
+}
+
+}  // namespace kokuin::store

@@ -1,0 +1,287 @@
+#include "store/record.h"
+
+#include <algorithm>
+
+#include "base/der.h"
+
+namespace kokuin::store {
+namespace {
+
+using der::context;
+
+constexpr std::int64_t version = 1;
+constexpr std::uint8_t salt_tag = context(0, false);
+constexpr std::uint8_t issuance_tag = context(1, true);
+constexpr std::uint8_t event_tag = context(2, true);
+constexpr std::uint8_t tac_tag = context(0, true);
+constexpr std::uint8_t literal_tag = context(0, false);
+constexpr std::uint8_t blob_tag = context(1, false);
+constexpr std::uint8_t field_tag = context(2, false);
+constexpr std::size_t longest_name = 256;
+constexpr std::size_t longest_key = 64;
+constexpr std::size_t longest_text = 4096;
+constexpr std::size_t longest_imprint = 1024;
+constexpr std::size_t longest_serial = 256;
+
+/// UTF-8 without control characters. (der::Reader::read_utf8 is the judge of UTF-8 for both directions.)
+bool is_one_line(std::string_view text) {
+    if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+        return false;
+    const Bytes whole = der::utf8(text);
+    der::Reader reader(whole);
+    (void)reader.read_utf8("text");
+    return !reader.failed();
+}
+
+bool is_name(std::string_view text, std::size_t least, std::size_t most) {
+    return text.size() >= least && text.size() <= most && is_one_line(text);
+}
+
+bool is_utf8(std::string_view text) {
+    const Bytes whole = der::utf8(text);
+    der::Reader reader(whole);
+    (void)reader.read_utf8("text");
+    return !reader.failed();
+}
+
+bool is_kind(std::string_view text) {
+    return !text.empty() && text.size() <= longest_key && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    });
+}
+
+bool has_value(View magnitude) {
+    return std::any_of(magnitude.begin(), magnitude.end(), [](std::uint8_t octet) { return octet != 0; });
+}
+
+/// What is wrong with a body, or nothing: the same judge for writing and reading.
+std::optional<std::string> objection(const Issuance& body) {
+    if (!has_value(body.serial) || body.serial.size() > longest_serial)
+        return "serial: must be positive and at most 256 octets";
+    if (!der::is_oid(body.policy)) return "policy: not an OID";
+    if (!der::is_oid(body.imprint_algorithm)) return "imprint algorithm: not an OID";
+    if (body.imprint.empty() || body.imprint.size() > longest_imprint)
+        return "imprint: must be 1 to 1024 octets";
+    if (!is_name(body.tsu, 1, longest_name)) return "tsu: must be one line of UTF-8, 1 to 256 octets";
+    if (body.tac && body.tac->serial.size() > longest_serial) return "TAC serial: at most 256 octets";
+    if (body.clock_bound_us < 0) return "clock bound: must not be negative";
+    if (body.token.empty()) return "token: has no parts";
+    bool after_literal = false;
+    for (const Part& part : body.token) {
+        const auto* octets = std::get_if<Literal>(&part);
+        if (octets && octets->octets.empty()) return "token: an empty literal part";
+        if (octets && after_literal) return "token: two literal parts side by side";
+        after_literal = octets != nullptr;
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> objection(const Event& body) {
+    if (!is_kind(body.kind)) return "kind: must be 1 to 64 of a-z, 0-9, '.', '-', '_'";
+    if (!is_name(body.subject, 0, longest_name))
+        return "subject: must be one line of UTF-8, at most 256 octets";
+    if (!is_name(body.text, 0, longest_text)) return "text: must be one line of UTF-8, at most 4096 octets";
+    for (const auto& [key, value] : body.fields) {
+        if (!is_name(key, 1, longest_key)) return "field key: must be one line of UTF-8, 1 to 64 octets";
+        const auto* text = std::get_if<std::string>(&value);
+        if (text && !is_utf8(*text)) return "field: text that is not UTF-8";
+    }
+    return std::nullopt;
+}
+
+Bytes encode_part(const Part& part) {
+    if (const auto* octets = std::get_if<Literal>(&part)) return der::tlv(literal_tag, octets->octets);
+    if (const auto* reference = std::get_if<BlobReference>(&part)) return der::tlv(blob_tag, reference->id);
+    const std::uint8_t field[] = {static_cast<std::uint8_t>(std::get<Field>(part))};
+    return der::tlv(field_tag, field);
+}
+
+Bytes encode_issuance(const Issuance& body) {
+    Bytes parts;
+    for (const Part& part : body.token) append(parts, encode_part(part));
+    const Bytes tac =
+        body.tac ? der::tlv(tac_tag, {der::octets(body.tac->blob), der::unsigned_integer(body.tac->serial)})
+                 : Bytes{};
+    return der::tlv(issuance_tag,
+                    {der::unsigned_integer(body.serial), der::integer(body.gen_time_us),
+                     der::oid(body.policy), der::oid(body.imprint_algorithm), der::octets(body.imprint),
+                     der::utf8(body.tsu), tac, der::integer(body.clock_bound_us),
+                     der::octets(body.certificate), der::tlv(der::sequence_tag, parts)});
+}
+
+Bytes encode_event(const Event& body) {
+    Bytes fields;
+    for (const auto& [key, value] : body.fields) {  // a std::map of octets: ascending, each key once
+        Bytes encoded;
+        if (const auto* text = std::get_if<std::string>(&value)) {
+            encoded = der::utf8(*text);
+        } else if (const auto* number = std::get_if<std::int64_t>(&value)) {
+            encoded = der::integer(*number);
+        } else {
+            encoded = der::octets(std::get<Bytes>(value));
+        }
+        append(fields, der::sequence({der::utf8(key), encoded}));
+    }
+    Bytes blobs;
+    for (const BlobId& id : body.blobs) append(blobs, der::octets(id));
+    return der::tlv(event_tag, {der::utf8(body.kind), der::utf8(body.subject), der::utf8(body.text),
+                                der::tlv(der::sequence_tag, fields), der::tlv(der::sequence_tag, blobs)});
+}
+
+template <std::size_t N>
+std::array<std::uint8_t, N> fixed(der::Reader& reader, const Bytes& octets, std::string_view what) {
+    std::array<std::uint8_t, N> result{};
+    if (octets.size() == N) {
+        std::copy(octets.begin(), octets.end(), result.begin());
+    } else if (!reader.failed()) {
+        reader.fail(std::string(what) + ": must be " + std::to_string(N) + " octets");
+    }
+    return result;
+}
+
+/// An INTEGER that must not be negative, as a magnitude without leading zeros.
+Bytes read_magnitude(der::Reader& reader, std::string_view what) {
+    Bytes content = reader.read_integer(what);
+    if (!content.empty() && (content.front() & 0x80U)) reader.fail(std::string(what) + ": negative");
+    if (!content.empty() && content.front() == 0) content.erase(content.begin());
+    return content;
+}
+
+Part read_part(der::Reader& reader) {
+    if (reader.next_is(literal_tag)) {
+        const View content = reader.any().content;
+        return Literal{Bytes(content.begin(), content.end())};
+    }
+    if (reader.next_is(blob_tag)) {
+        const View content = reader.any().content;
+        return BlobReference{fixed<32>(reader, Bytes(content.begin(), content.end()), "blob part")};
+    }
+    const View content = reader.expect(field_tag, "part").content;
+    if (!reader.failed() && (content.size() != 1 || content[0] > 1)) reader.fail("part: no such field");
+    return content.size() == 1 && content[0] == 1 ? Field::serial : Field::imprint;
+}
+
+Issuance read_issuance(der::Reader& reader) {
+    Issuance body;
+    body.serial = read_magnitude(reader, "serial");
+    body.gen_time_us = reader.read_int64("genTime");
+    body.policy = reader.read_oid("policy");
+    body.imprint_algorithm = reader.read_oid("imprint algorithm");
+    body.imprint = reader.read_octets("imprint");
+    body.tsu = reader.read_utf8("tsu");
+    if (reader.next_is(tac_tag)) {
+        der::Reader tac = reader.enter(tac_tag, "tac");
+        TacReference reference;
+        reference.blob = fixed<32>(tac, tac.read_octets("TAC blob"), "TAC blob");
+        reference.serial = read_magnitude(tac, "TAC serial");
+        tac.finish("tac");
+        body.tac = std::move(reference);
+    }
+    body.clock_bound_us = reader.read_int64("clock bound");
+    body.certificate = fixed<32>(reader, reader.read_octets("certificate"), "certificate");
+    der::Reader parts = reader.enter(der::sequence_tag, "token");
+    while (!parts.at_end()) body.token.push_back(read_part(parts));
+    return body;
+}
+
+Event read_event(der::Reader& reader) {
+    Event body;
+    body.kind = reader.read_utf8("kind");
+    body.subject = reader.read_utf8("subject");
+    body.text = reader.read_utf8("text");
+    der::Reader fields = reader.enter(der::sequence_tag, "fields");
+    while (!fields.at_end()) {
+        der::Reader field = fields.enter(der::sequence_tag, "field");
+        std::string key = field.read_utf8("key");
+        FieldValue value;
+        if (field.next_is(der::utf8_string)) {
+            value = field.read_utf8("value");
+        } else if (field.next_is(der::integer_tag)) {
+            value = field.read_int64("value");
+        } else {
+            value = field.read_octets("value");
+        }
+        field.finish("field");
+        if (!body.fields.empty() && key <= body.fields.rbegin()->first)
+            fields.fail("fields: keys not ascending");
+        body.fields.insert_or_assign(std::move(key), std::move(value));
+    }
+    der::Reader blobs = reader.enter(der::sequence_tag, "blobs");
+    while (!blobs.at_end()) body.blobs.push_back(fixed<32>(blobs, blobs.read_octets("blob"), "blob"));
+    return body;
+}
+
+}  // namespace
+
+Result<Bytes> encode_body(const Body& body) {
+    const auto wrong = std::visit([](const auto& kind) { return objection(kind); }, body);
+    if (wrong) return Error::usage("record: " + *wrong);
+    if (const auto* issuance = std::get_if<Issuance>(&body)) return encode_issuance(*issuance);
+    return encode_event(std::get<Event>(body));
+}
+
+Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body) {
+    return der::sequence({der::integer(version), der::integer(number), der::integer(at_us),
+                          salt ? der::tlv(salt_tag, *salt) : Bytes{}, body});
+}
+
+Result<Bytes> encode(const Record& record) {
+    if (record.number < 0) return Error::usage("record: number: must not be negative");
+    if (record.salt.has_value() == std::holds_alternative<Issuance>(record.body))
+        return Error::usage("record: salt: everything but issuances has one");
+    const auto body = encode_body(record.body);
+    if (!body) return body.error();
+    return encode_around(record.number, record.at_us, record.salt, *body);
+}
+
+Result<Record> decode(View octets) {
+    der::Reader outer(octets);
+    Record record;
+    {
+        der::Reader reader = outer.enter(der::sequence_tag, "record");
+        const std::int64_t found = reader.read_int64("version");
+        if (!reader.failed() && found != version)
+            return Error::environment("record: version " + std::to_string(found) +
+                                      ", this program knows version 1: use a newer one");
+        record.number = reader.read_int64("number");
+        if (record.number < 0) reader.fail("number: negative");
+        record.at_us = reader.read_int64("at");
+        if (reader.next_is(salt_tag)) {
+            const View salt = reader.any().content;
+            record.salt = fixed<16>(reader, Bytes(salt.begin(), salt.end()), "salt");
+        }
+        const bool is_issuance = reader.next_is(issuance_tag);
+        if (!reader.failed() && is_issuance == record.salt.has_value())
+            reader.fail("salt: everything but issuances has one");
+        der::Reader body = reader.enter(is_issuance ? issuance_tag : event_tag, "body");
+        if (is_issuance) {
+            record.body = read_issuance(body);
+        } else {
+            record.body = read_event(body);
+        }
+        body.finish("body");
+        reader.finish("record");
+    }
+    outer.finish("record");
+    if (outer.failed()) return Error::environment("record: " + outer.fault().text());
+    if (const auto wrong = std::visit([](const auto& kind) { return objection(kind); }, record.body))
+        return Error::environment("record: " + *wrong);
+    return record;
+}
+
+std::vector<BlobId> blobs_of(const Body& body) {
+    std::vector<BlobId> ids;
+    if (const auto* issuance = std::get_if<Issuance>(&body)) {
+        ids.push_back(issuance->certificate);
+        if (issuance->tac) ids.push_back(issuance->tac->blob);
+        for (const Part& part : issuance->token)
+            if (const auto* reference = std::get_if<BlobReference>(&part)) ids.push_back(reference->id);
+    } else {
+        ids = std::get<Event>(body).blobs;
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+}
+
+}  // namespace kokuin::store
