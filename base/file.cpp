@@ -8,23 +8,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/descriptor.h"
+
 namespace kokuin {
 namespace {
-
-/// Closes a descriptor when it goes; not copyable, or it would be closed twice.
-class Descriptor {
-  public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    [[nodiscard]] int get() const { return fd_; }
-
-  private:
-    int fd_;
-};
 
 Error trouble(const std::string& path, const char* doing) {
     return Error::environment(path + ": can't " + doing + ": " + std::strerror(errno));
@@ -34,7 +21,7 @@ Error trouble(const std::string& path, const char* doing) {
 
 Result<Bytes> read_file(const std::string& path, std::size_t limit) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.get() < 0) return trouble(path, "open it");
+    if (!file) return trouble(path, "open it");
     Bytes content;
     Bytes chunk(64U << 10U);
     while (true) {
@@ -53,7 +40,7 @@ Done write_file(const std::string& path, View content, unsigned mode) {
     const std::string temporary = path + ".new." + to_hex(random_octets(6));
     {
         const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-        if (file.get() < 0) return trouble(path, "write it");
+        if (!file) return trouble(path, "write it");
         for (View rest = content; !rest.empty();) {
             const ssize_t put = ::write(file.get(), rest.data(), rest.size());
             if (put < 0 && errno == EINTR) continue;
@@ -78,7 +65,7 @@ Done write_file(const std::string& path, View content, unsigned mode) {
     auto folder = std::filesystem::path(path).parent_path();
     if (folder.empty()) folder = ".";
     const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.get() < 0 || ::fsync(directory.get()) != 0) return trouble(path, "make it durable");
+    if (!directory || ::fsync(directory.get()) != 0) return trouble(path, "make it durable");
     return {};
 }
 

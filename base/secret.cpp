@@ -13,20 +13,12 @@
 #include <system_error>
 #include <utility>
 
+#include "base/descriptor.h"
+
 namespace kokuin {
 namespace {
 
 constexpr std::size_t longest_secret = 4096;
-
-struct Descriptor {
-    int fd;
-    explicit Descriptor(int opened) : fd(opened) {}
-    ~Descriptor() {
-        if (fd >= 0) close(fd);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-};
 
 }  // namespace
 
@@ -72,10 +64,10 @@ void Secret::release() noexcept {
 
 Result<Secret> read_secret_file(const std::string& path) {
     const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.fd < 0)
+    if (!file)
         return Error::usage(path + ": the file with the secret can't be read: " + std::strerror(errno));
     struct stat status {};
-    if (fstat(file.fd, &status) != 0) return Error::environment(path + ": " + std::strerror(errno));
+    if (fstat(file.get(), &status) != 0) return Error::environment(path + ": " + std::strerror(errno));
     if (!S_ISREG(status.st_mode)) return Error::usage(path + ": a secret is read from a regular file only");
     if ((status.st_mode & 077U) != 0)
         return Error::usage(path + ": others may read this secret; close it with 'chmod 600 " + path + "'");
@@ -84,7 +76,7 @@ Result<Secret> read_secret_file(const std::string& path) {
     std::array<std::uint8_t, longest_secret + 1> buffer{};
     std::size_t size = 0;
     while (size < buffer.size()) {
-        const ssize_t got = read(file.fd, buffer.data() + size, buffer.size() - size);
+        const ssize_t got = read(file.get(), buffer.data() + size, buffer.size() - size);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return Error::environment(path + ": " + std::strerror(errno));
         if (got == 0) break;
