@@ -86,7 +86,8 @@ Result<Request, Rejection> parse_request(View der_octets) {
         }
         // RFC 5754 2: absent, or NULL. Other parameters would make it another algorithm.
         if (parameters && (parameters->tag != der::null_tag || !parameters->content.empty())) {
-            return reject(FailInfo::bad_alg, "request: hash algorithm " + request.hash_oid + " with parameters");
+            return reject(FailInfo::bad_alg,
+                          "request: hash algorithm " + request.hash_oid + " with parameters");
         }
     }
     request.imprint = imprint.read_octets("hashedMessage");
@@ -123,7 +124,8 @@ Result<Request, Rejection> parse_request(View der_octets) {
 
 Bytes encode(const Request& request) {
     Bytes body = der::integer(1);
-    const Bytes algorithm = request.algorithm.empty() ? der::algorithm(request.hash_oid, true) : request.algorithm;
+    const Bytes algorithm =
+        request.algorithm.empty() ? der::algorithm(request.hash_oid, true) : request.algorithm;
     append(body, der::sequence({algorithm, der::octets(request.imprint)}));
     if (request.policy) append(body, der::oid(*request.policy));
     if (request.nonce) append(body, der::integer_octets(*request.nonce));
@@ -131,8 +133,9 @@ Bytes encode(const Request& request) {
     if (!request.extensions.empty()) {
         Bytes extensions;
         for (const Extension& extension : request.extensions) {
-            append(extensions, der::sequence({der::oid(extension.oid), extension.critical ? der::boolean_true() : Bytes{},
-                                              der::octets(extension.value)}));
+            append(extensions,
+                   der::sequence({der::oid(extension.oid), extension.critical ? der::boolean_true() : Bytes{},
+                                  der::octets(extension.value)}));
         }
         append(body, der::tlv(der::context(0, true), extensions));
     }

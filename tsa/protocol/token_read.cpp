@@ -1,0 +1,231 @@
+// Reading tokens, ours and foreign ones.
+#include <botan/x509cert.h>
+
+#include <algorithm>
+
+#include "base/der.h"
+#include "tsa/protocol/oids.h"
+#include "tsa/protocol/response.h"
+#include "tsa/protocol/token.h"
+
+namespace kokuin::tsp {
+namespace {
+
+Bytes copy(View octets) {
+    return {octets.begin(), octets.end()};
+}
+
+Bytes retagged(View element) {
+    Bytes out = copy(element);
+    if (!out.empty()) out[0] = der::sequence_tag;
+    return out;
+}
+
+// The same number may be encoded longer than needed in one of two places.
+View minimal(View content) {
+    while (content.size() > 1 && ((content[0] == 0x00 && (content[1] & 0x80U) == 0) ||
+                                  (content[0] == 0xff && (content[1] & 0x80U) != 0))) {
+        content = content.subspan(1);
+    }
+    return content;
+}
+
+std::string read_algorithm(der::Reader& in, std::string_view what) {
+    der::Reader fields = in.enter(der::sequence_tag, what);
+    return fields.read_oid(what);  // the parameters are NULL or absent for all that verify() knows
+}
+
+EssCertId read_ess_id(der::Reader& in, bool v2) {
+    der::Reader fields = in.enter(der::sequence_tag, "certificate identifier");
+    EssCertId id;
+    id.hash_oid = pki::oid(v2 ? pki::Hash::sha256 : pki::Hash::sha1);
+    if (v2 && fields.next_is(der::sequence_tag)) id.hash_oid = read_algorithm(fields, "hashAlgorithm");
+    id.hash = fields.read_octets("certHash");
+    if (fields.next_is(der::sequence_tag)) {
+        der::Reader issuer_serial = fields.enter(der::sequence_tag, "issuerSerial");
+        der::Reader names = issuer_serial.enter(der::sequence_tag, "issuer");
+        while (!names.at_end()) {
+            const der::Element general_name = names.any();
+            if (general_name.tag == der::context(4, true)) id.issuer_der = copy(general_name.content);
+        }
+        id.serial = issuer_serial.read_integer("serialNumber");
+    }
+    fields.finish("certificate identifier");
+    return id;
+}
+
+std::vector<EssCertId> read_ess(der::Reader& value, bool v2) {
+    der::Reader signing_certificate = value.enter(der::sequence_tag, "signing certificate");
+    der::Reader ids = signing_certificate.enter(der::sequence_tag, "certs");
+    std::vector<EssCertId> all;
+    while (!ids.at_end()) all.push_back(read_ess_id(ids, v2));
+    if (all.empty()) ids.fail("no certificate identifier");
+    return all;
+}
+
+// The attribute certificates in a SignerAttribute (RFC 5126 5.11.3). Its tags are EXPLICIT; writers that took
+// them for IMPLICIT exist, and their content is told apart by its three elements.
+std::vector<Bytes> certified_attributes(View value) {
+    std::vector<Bytes> all;
+    der::Reader in(value, der::Integers::tolerate_long);
+    der::Reader choices = in.enter(der::sequence_tag, "SignerAttribute");
+    while (!choices.at_end()) {
+        const der::Element choice = choices.any();
+        if (choice.tag != der::context(1, true)) continue;
+        der::Reader inside(choice.content, der::Integers::tolerate_long);
+        const der::Element first = inside.any();
+        if (inside.failed() || first.tag != der::sequence_tag) continue;
+        all.push_back(inside.at_end() ? copy(first.whole) : retagged(choice.whole));
+    }
+    return all;
+}
+
+void read_attributes(der::Reader& set, Token& token, std::vector<Bytes>& certified) {
+    std::vector<std::string> seen;
+    while (!set.at_end()) {
+        der::Reader attribute = set.enter(der::sequence_tag, "signed attribute");
+        const std::string oid = attribute.read_oid("attribute type");
+        der::Reader values = attribute.enter(der::set_tag, "attribute values");
+        attribute.finish("signed attribute");
+        if (set.failed()) return;
+        // RFC 5652 11.1 and 11.2, RFC 5035 3: each at most once.
+        if (std::find(seen.begin(), seen.end(), oid) != seen.end())
+            set.fail("signed attribute " + oid + " twice");
+        seen.push_back(oid);
+
+        bool single = true;
+        if (oid == oids::content_type) {
+            token.content_type = values.read_oid("contentType");
+        } else if (oid == oids::message_digest) {
+            token.message_digest = values.read_octets("messageDigest");
+        } else if (oid == oids::signing_certificate) {
+            token.ess_v1 = read_ess(values, false);
+        } else if (oid == oids::signing_certificate_v2) {
+            token.ess_v2 = read_ess(values, true);
+        } else {
+            token.other_attributes.push_back(oid);
+            if (oid == oids::signer_attribute) {
+                while (!values.at_end()) {
+                    for (Bytes& der : certified_attributes(values.any().whole))
+                        certified.push_back(std::move(der));
+                }
+            }
+            single = false;
+        }
+        if (single) values.finish("the one value of signed attribute " + oid);
+    }
+}
+
+void read_certificates(der::Reader& in, Token& token) {
+    while (!in.at_end()) {
+        const der::Element choice = in.any();
+        if (in.failed()) return;
+        if (choice.tag == der::sequence_tag) {
+            if (auto certificate = pki::Certificate::from_der(choice.whole))
+                token.certificates.push_back(std::move(*certificate));
+        } else if (choice.tag == der::context(1, true)) {
+            token.tacs.push_back({retagged(choice.whole), name(EmbedTac::certificates_v1)});
+        } else if (choice.tag == der::context(2, true)) {
+            token.tacs.push_back({retagged(choice.whole), name(EmbedTac::certificates_v2)});
+        }
+    }
+}
+
+void read_signer(der::Reader& infos, Token& token) {
+    der::Reader signer = infos.enter(der::sequence_tag, "SignerInfo");
+    infos.finish("the one SignerInfo");  // RFC 3161 2.4.2: no signature but the TSA's
+    signer.read_int64("SignerInfo version");
+    if (signer.next_is(der::context(0, false))) {
+        token.signer_key_id = copy(signer.any().content);
+    } else {
+        der::Reader issuer_and_serial = signer.enter(der::sequence_tag, "signer identifier");
+        token.signer_issuer_der = copy(issuer_and_serial.expect(der::sequence_tag, "issuer").whole);
+        token.signer_serial = issuer_and_serial.read_integer("serialNumber");
+        issuer_and_serial.finish("signer identifier");
+    }
+    token.digest_oid = read_algorithm(signer, "digestAlgorithm");
+    const der::Element attributes = signer.expect(der::context(0, true), "signedAttrs");
+    token.signature_oid = read_algorithm(signer, "signatureAlgorithm");
+    token.signature = signer.read_octets("signature");
+    if (signer.next_is(der::context(1, true))) signer.any();  // unsignedAttrs: nothing we rely on
+    signer.finish("SignerInfo");
+    if (signer.failed()) return;
+
+    token.signed_attributes = copy(attributes.whole);
+    token.signed_attributes[0] = der::set_tag;  // RFC 5652 5.4
+    der::Reader own(attributes.content, der::Integers::tolerate_long);
+    std::vector<Bytes> certified;
+    read_attributes(own, token, certified);
+    if (own.failed()) signer.fail("in signedAttrs " + own.fault().text());
+    for (Bytes& der : certified) token.tacs.push_back({std::move(der), name(EmbedTac::signer_attribute)});
+}
+
+}  // namespace
+
+Result<Token> parse_token(View der_octets) {
+    Token token;
+    token.der = copy(der_octets);
+    der::Reader outer(token.der, der::Integers::tolerate_long);
+    der::Reader content_info = outer.enter(der::sequence_tag, "ContentInfo");
+    outer.finish("ContentInfo");
+    if (content_info.read_oid("contentType") != oids::signed_data)
+        content_info.fail("the content is not SignedData");
+    der::Reader content = content_info.enter(der::context(0, true), "content");
+    content_info.finish("ContentInfo");
+    der::Reader in = content.enter(der::sequence_tag, "SignedData");
+    content.finish("SignedData");
+
+    const std::int64_t version = in.read_int64("SignedData version");
+    token.version = version >= 0 && version <= 5 ? static_cast<int>(version) : -1;
+    if (token.version < 0) in.fail("an unknown version of SignedData");
+    in.expect(der::set_tag, "digestAlgorithms");
+    der::Reader encapsulated = in.enter(der::sequence_tag, "encapContentInfo");
+    if (encapsulated.read_oid("eContentType") != oids::tst_info)
+        encapsulated.fail("the content is not a TSTInfo");
+    der::Reader explicit_content = encapsulated.enter(der::context(0, true), "eContent");
+    token.tst_info_der = explicit_content.read_octets("eContent");
+    explicit_content.finish("eContent");
+    encapsulated.finish("encapContentInfo");
+    if (in.next_is(der::context(0, true))) {
+        der::Reader certificates = in.enter(der::context(0, true), "certificates");
+        read_certificates(certificates, token);
+    }
+    if (in.next_is(der::context(1, true))) in.any();  // crls
+    der::Reader infos = in.enter(der::set_tag, "signerInfos");
+    in.finish("the fields of SignedData");
+    read_signer(infos, token);
+    if (outer.failed()) return Error::usage("not a time-stamp token: " + outer.fault().text());
+
+    auto info = parse_tst_info(token.tst_info_der);
+    if (!info) return std::move(info).error().in("not a time-stamp token");
+    token.tst_info = std::move(*info);
+    return token;
+}
+
+Result<Token> parse_token_or_response(View der_octets) {
+    // ContentInfo starts with an OID, TimeStampResp with the SEQUENCE PKIStatusInfo.
+    der::Reader outer(der_octets);
+    if (!outer.enter(der::sequence_tag, "").next_is(der::sequence_tag)) return parse_token(der_octets);
+    auto response = parse_response(der_octets);
+    if (!response) return std::move(response).error();
+    if (!response->token) return Error::no("a response without a token: " + response->text());
+    return parse_token(*response->token);
+}
+
+std::optional<pki::Certificate> Token::signer(const std::vector<pki::Certificate>& more) const {
+    const auto is_signer = [&](const pki::Certificate& certificate) {
+        if (!signer_key_id.empty()) {
+            const auto& id = certificate.botan().subject_key_id();
+            return equal(View(id.data(), id.size()), signer_key_id);
+        }
+        return certificate.issuer_der() == signer_issuer_der &&
+               equal(minimal(certificate.serial()), minimal(signer_serial));
+    };
+    for (const auto* list : {&certificates, &more}) {
+        const auto found = std::find_if(list->begin(), list->end(), is_signer);
+        if (found != list->end()) return *found;
+    }
+    return std::nullopt;
+}
+
+}  // namespace kokuin::tsp
