@@ -1,0 +1,125 @@
+// The gate: may a token with this time go out? (design section 3 "The gate"). One for each TSU.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "tac/clock/bound.h"
+#include "tac/validate.h"
+
+namespace kokuin::tac {
+
+/// Why the gate is closed, in the order in which it is looked for.
+enum class Cause {
+    suspended,      ///< by the operators (TSA-16)
+    key_not_yet,    ///< before the key may be used
+    key_ended,      ///< genTime + accuracy would lie after the key's end
+    stopped,        ///< order to stop, until a newer good TAC
+    slept,          ///< the machine was suspended: all evidence is void
+    contradiction,  ///< evidence excludes evidence
+    no_tac,         ///< none accepted in this boot
+    tac_not_yet,    ///< C is before its validity
+    tac_ended,      ///< by C or by M
+    no_reference,   ///< require_tac is off and there is no reference either
+    no_bound,       ///< the error of the clock isn't known
+    bound,          ///< the error may be larger than the accuracy
+    leap_second,    ///< within a second of one
+};
+/// One word for logs, metrics and `reasons`: "order-to-stop", "tac-ended", …
+std::string_view name(Cause cause);
+
+/// What a policy wants.
+struct Demand {
+    microseconds accuracy = seconds(1);
+    int gentime_digits = 3;
+    bool require_tac = true;
+};
+
+struct Open {
+    std::int64_t bound_us = 0;  ///< largest error of genTime, truncation included, rounded up
+    std::shared_ptr<const AcceptedTac>
+        tac;  ///< the TAC it rests on; null only where the policy doesn't require one
+};
+struct Closed {
+    Cause cause = Cause::no_tac;
+    /// True: PKIFailureInfo timeNotAvailable; false: systemFailure, time isn't the cause.
+    bool time_not_available = true;
+    std::string text;  ///< for log, event and /readyz; never for the wire
+};
+using Decision = std::variant<Open, Closed>;
+
+/// When the TSU's key may sign: inside its certificate and its activation period (KEY-4). Both inclusive.
+struct KeyPeriod {
+    WallTime from{};
+    WallTime until{};
+};
+
+/// What `tsactl status` shows.
+struct GateStatus {
+    std::shared_ptr<const AcceptedTac> tac;
+    std::optional<StopOrder> stop;
+    std::optional<std::string> suspended;
+    clock::Rate rate;
+    clock::Bound bound;
+    Decision decision;                  ///< for the demand asked about
+    std::optional<WallTime> closes_at;  ///< if nothing new comes; nothing while closed
+};
+
+/// Thread-safe. decide() takes a shared lock for a few instructions and doesn't allocate when the gate is
+/// open. Whoever tells the gate something writes it to the archive FIRST, durably: what the gate acts on must
+/// survive a crash.
+class Gate {
+  public:
+    explicit Gate(KeyPeriod key, clock::RateRules rules = {});
+
+    enum class Taken {
+        installed,
+        resumed,  ///< installed, and it lifted an order to stop: record the resumption
+        older,    ///< not newer than what is here (two deliveries raced): ignored
+    };
+    /// A TAC that validate() accepted. Its evidence is added, its leap seconds are announced.
+    Taken accept(std::shared_ptr<const AcceptedTac> tac);
+    /// An order to stop holds from the next decide() on. Ignored (older) only if a TAC audited later is here
+    /// already.
+    Taken stop(StopOrder order);
+    /// Evidence that doesn't come from a TAC.
+    clock::ErrorBound::Added add(const clock::Evidence& evidence);
+    /// The operators' own switch; `why` is shown.
+    void suspend(std::string why);
+    void resume();
+
+    /// `reading` is the one that becomes genTime. All limits inclusive.
+    [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
+    /// Just before the token is released (step 9 of the stamping cycle): `stamped` must still be good by what
+    /// is known now, `now` must be open too, and the TAC that `granted` names must still be valid.
+    [[nodiscard]] Decision recheck(const Open& granted, const clock::Reading& stamped,
+                                   const clock::Reading& now, const Demand& demand) const;
+    /// When the gate will close if nothing new comes; nothing if it is closed now.
+    [[nodiscard]] std::optional<WallTime> closes_at(const clock::Reading& now, const Demand& demand) const;
+    /// What the next TAC must be newer than.
+    [[nodiscard]] std::optional<LastTac> last() const;
+    [[nodiscard]] GateStatus status(const clock::Reading& now, const Demand& demand) const;
+
+  private:
+    struct State {
+        KeyPeriod key;
+        clock::ErrorBound error;
+        std::shared_ptr<const AcceptedTac> tac;
+        std::optional<StopOrder> stop;
+        std::optional<std::string> suspended;
+    };
+    static Decision judge(const State& state, const clock::Reading& reading, const Demand& demand);
+    static std::optional<WallTime> foretell(const State& state, const clock::Reading& now,
+                                            const Demand& demand);
+    static std::optional<LastTac> last_of(const State& state);
+
+    mutable std::shared_mutex mutex_;
+    State state_;
+};
+
+}  // namespace kokuin::tac
