@@ -1,0 +1,143 @@
+#include "taa/auditor.h"
+
+#include <exception>
+#include <utility>
+
+namespace kokuin::taa {
+namespace {
+
+void end(Report& report, Outcome outcome, const std::string& text) {
+    report.outcome = outcome;
+    report.text = one_line(text, 1000);
+}
+
+}  // namespace
+
+Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks)
+    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks) {}
+
+Report Auditor::audit(const AuditedTsu& tsu, bool requested) {
+    Report report;
+    report.tsu = tsu.settings.name;
+    report.requested = requested;
+    try {
+        run(tsu, report);
+    } catch (const std::exception& fault) {
+        // Out of memory and the like: nothing is delivered that isn't recorded, whatever step this was.
+        if (!report.record)
+            end(report, Outcome::not_signed, std::string("fault: ") + fault.what());
+        else
+            report.undelivered = one_line(std::string("fault: ") + fault.what());
+    }
+    return report;
+}
+
+void Auditor::run(const AuditedTsu& tsu, Report& report) {
+    auto channel = Channel::open(tsu.client, measuring_.deadline);
+    if (!channel) {
+        end(report, Outcome::unreachable, channel.error().text);
+        return record_failure(tsu, report);
+    }
+    if (const auto peer = channel->peer()) report.peer = to_hex(peer->sha256);
+    if (!measure(*channel, tsu, report)) return record_failure(tsu, report);
+
+    auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules);
+    if (!issued) {
+        end(report, Outcome::not_signed, issued.error().text);
+        return record_failure(tsu, report);
+    }
+    report.issued = std::move(*issued);
+    if (report.issued->judgement == Judgement::good)
+        end(report, Outcome::good, "");
+    else
+        end(report, Outcome::stop,
+            "the clock is " +
+                config::to_text(std::chrono::abs(
+                    std::chrono::duration_cast<microseconds>(report.sample->measurement.offset))) +
+                (report.sample->measurement.offset > nanoseconds(0) ? " ahead" : " behind") +
+                ", the limit is " + config::to_text(tsu.settings.rules.max_offset));
+
+    const std::vector<store::Blob> blobs{
+        store::Blob(report.issued->der),
+        store::Blob(Bytes(tsu.certificate.der().begin(), tsu.certificate.der().end())),
+        store::Blob(Bytes(issuer_.certificate().der().begin(), issuer_.certificate().der().end()))};
+    auto number = archive_.append(clocks_.wall.now(),
+                                  audit_event(report, tsu.settings.rules, tsu.certificate, blobs), blobs);
+    if (!number) return end(report, Outcome::not_recorded, number.error().text);
+    report.record = *number;
+    deliver(*channel, report);
+}
+
+bool Auditor::measure(Channel& channel, const AuditedTsu& tsu, Report& report) {
+    const auto& rules = tsu.settings.rules;
+    std::optional<NoSample> trouble;
+    while (report.measurements < measuring_.measurements) {
+        ++report.measurements;
+        std::vector<Sample> samples;
+        std::vector<tac::Measurement> values;
+        for (unsigned i = 0; i < measuring_.samples; ++i) {
+            auto sample = channel.sample(tsu.settings.called, clocks_);
+            if (sample) {
+                values.push_back(sample->measurement);
+                samples.push_back(std::move(*sample));
+                continue;
+            }
+            trouble = sample.error();
+            if (trouble->kind == NoSample::Kind::disturbed) continue;
+            end(report,
+                trouble->kind == NoSample::Kind::unreachable ? Outcome::unreachable : Outcome::bad_answer,
+                trouble->text);
+            return false;
+        }
+        report.samples = static_cast<unsigned>(samples.size());
+        const auto best = tac::best(values);
+        if (!best) continue;
+        report.sample = std::move(samples[*best]);
+        // Refused by the TSU for certain, so it isn't signed: somebody changed the TSU's key and told us
+        // nothing.
+        if (!equal(report.sample->certificate_sha256, tsu.certificate.sha256())) {
+            end(report, Outcome::other_certificate,
+                "the TSU signs with the certificate of SHA-256 " + to_hex(report.sample->certificate_sha256) +
+                    ", not with " + tsu.settings.certificate + "; get its new certificate");
+            return false;
+        }
+        if (report.sample->measurement.delay <= rules.max_delay) return true;
+        trouble.reset();
+    }
+    if (report.sample)
+        end(report, Outcome::delay_too_large,
+            "the fastest of " + std::to_string(report.samples) + " samples took " +
+                config::to_text(std::chrono::ceil<microseconds>(report.sample->measurement.delay)) +
+                ", the limit is " + config::to_text(rules.max_delay));
+    else
+        end(report, Outcome::bad_answer, trouble ? trouble->text : "no sample was usable");
+    return false;
+}
+
+void Auditor::deliver(Channel& channel, Report& report) {
+    tac::TacDelivery delivery;
+    delivery.nonce = report.sample->nonce;
+    delivery.tac = report.issued->der;
+    for (const auto& certificate : issuer_.chain())
+        delivery.chain.emplace_back(certificate.der().begin(), certificate.der().end());
+    auto verdict = channel.deliver(delivery);
+    if (verdict)
+        report.verdict = std::move(*verdict);
+    else
+        report.undelivered = one_line(verdict.error().text);
+    // Lost, this record harms nobody: the TSU keeps its own. The next audit will find the archive's state.
+    auto number = archive_.append(clocks_.wall.now(), verdict_event(report));
+    if (!number)
+        report.undelivered += (report.undelivered.empty() ? "" : "; ") + one_line(number.error().text);
+}
+
+void Auditor::record_failure(const AuditedTsu& tsu, Report& report) {
+    auto number =
+        archive_.append(clocks_.wall.now(), audit_event(report, tsu.settings.rules, tsu.certificate, {}));
+    if (number)
+        report.record = *number;
+    else
+        report.text += "; and the archive: " + one_line(number.error().text);
+}
+
+}  // namespace kokuin::taa

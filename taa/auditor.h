@@ -1,0 +1,60 @@
+// One audit of one TSU, from the connection to the recorded verdict (design section 3 "Audit exchange").
+#pragma once
+
+#include <string>
+
+#include "base/net/client.h"
+#include "pki/certificate.h"
+#include "store/archive.h"
+#include "taa/channel.h"
+#include "taa/config.h"
+#include "taa/issuer.h"
+#include "taa/report.h"
+
+namespace kokuin::taa {
+
+/// A TSU with what is needed to audit it. Immutable.
+struct AuditedTsu {
+    TsuSettings settings;
+    pki::Certificate certificate;  ///< the holder of its TACs
+    net::Client client;            ///< to its audit listener: our channel certificate, its DNS name
+};
+
+/// How a TSU's clock is measured.
+struct Measuring {
+    unsigned samples = 8;               ///< of one measurement, at least 1
+    unsigned measurements = 3;          ///< at most, while the least delay is too large; at least 1
+    nanoseconds deadline = seconds(5);  ///< of one exchange
+};
+
+/// Makes audits. Thread-safe: any number of TSUs at once. What it is made of outlives it.
+class Auditor {
+  public:
+    Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks);
+
+    /// One audit, in this order:
+    ///  1. connect: both certificates are checked, the TSU's name is in its own (TAA-3);
+    ///  2. measure: `samples` exchanges, each with a fresh nonce; the least delay counts. Beyond max_delay:
+    ///  measured
+    ///     again, a bounded number of times;
+    ///  3. judge, and sign a TAC or an order to stop in the HSM; the signature is checked (TAA-2, TAA-5);
+    ///  4. record, durably: what left this house is in the archive, always (TAA-8);
+    ///  5. deliver, with the nonce of the sample that counted;
+    ///  6. record the TSU's verdict.
+    /// Where a step fails the audit ends; that too is recorded, with neither TAC nor order to stop: a clock
+    /// that couldn't be measured isn't wrong. Never throws.
+    [[nodiscard]] Report audit(const AuditedTsu& tsu, bool requested);
+
+  private:
+    void run(const AuditedTsu& tsu, Report& report);
+    [[nodiscard]] bool measure(Channel& channel, const AuditedTsu& tsu, Report& report);
+    void deliver(Channel& channel, Report& report);
+    void record_failure(const AuditedTsu& tsu, Report& report);
+
+    const Measuring measuring_;
+    const Issuer& issuer_;
+    store::Archive& archive_;
+    const Clocks clocks_;
+};
+
+}  // namespace kokuin::taa

@@ -1,0 +1,116 @@
+#include "taa/config.h"
+
+#include <utility>
+
+namespace kokuin::taa {
+namespace {
+
+using std::chrono::hours;
+
+struct KnownPolicy {
+    std::string_view oid;
+    nanoseconds max_offset;
+};
+// TAC-3: the limits of the Seiko policy (1.2.2).
+constexpr KnownPolicy known_policies[] = {{"1.3.6.1.4.1.955.1.18.1.1", milliseconds(500)},
+                                          {"1.3.6.1.4.1.955.1.18.1.2", seconds(1)}};
+
+AuditRules read_rules(config::Table& table, const Pace& pace) {
+    AuditRules rules;
+    rules.policy = table.oid("policy", rules.policy);
+    bool known = false;
+    for (const auto& policy : known_policies) {
+        if (policy.oid != rules.policy) continue;
+        known = true;
+        rules.max_offset = policy.max_offset;
+    }
+    constexpr nanoseconds least = milliseconds(1);
+    // Of a policy nobody knows the limit must be said, not guessed.
+    rules.max_offset = known ? table.duration("max_offset", least, seconds(10), rules.max_offset)
+                             : table.duration("max_offset", least, seconds(10));
+    rules.max_delay = table.duration("max_delay", least, seconds(1), rules.max_delay);
+    rules.validity = table.duration("validity", seconds(1), hours(24 * 7), rules.validity);
+    if (rules.max_offset % microseconds(1) != nanoseconds(0))
+        table.problem("max_offset", "finer than a microsecond; allowed: whole microseconds");
+    if (rules.max_delay % microseconds(1) != nanoseconds(0))
+        table.problem("max_delay", "finer than a microsecond; allowed: whole microseconds");
+    if (rules.validity % seconds(1) != nanoseconds(0))
+        table.problem("validity", "not in whole seconds; allowed: whole seconds");
+    if (rules.validity <= pace.interval)
+        table.problem("validity",
+                      "a TAC would end before the next audit; allowed: more than the [schedule] interval, " +
+                          config::to_text(pace.interval));
+    return rules;
+}
+
+TsuSettings read_tsu(std::string name, config::Table& table, const Pace& pace) {
+    TsuSettings tsu;
+    tsu.name = std::move(name);
+    tsu.called = table.string("name", tsu.name);
+    tsu.audit = table.endpoint("audit");
+    tsu.peer = table.string("peer");
+    tsu.certificate = table.path("certificate");
+    tsu.rules = read_rules(table, pace);
+    return tsu;
+}
+
+Result<Settings> read(config::Document& document) {
+    Settings settings;
+    auto root = document.root();
+    settings.archive = root.table("archive").path("dir");
+    settings.hsm = hsm::read_settings(root.table("hsm"));
+
+    auto taa = root.table("taa");
+    settings.key = taa.string("key");
+    settings.certificate = taa.path("certificate");
+    settings.signature = taa.choice<pki::Hash>(
+        "signature", {{"sha256", pki::Hash::sha256}, {"sha512", pki::Hash::sha512}}, settings.signature);
+
+    auto channel = root.table("channel");
+    settings.channel.listen = channel.endpoint("listen");
+    settings.channel.certificate = channel.path("certificate");
+    settings.channel.key = channel.path("key");
+    settings.channel.ca = channel.path("ca");
+
+    auto schedule = root.table("schedule");
+    auto& pace = settings.pace;
+    pace.interval = schedule.duration("interval", seconds(1), hours(24), pace.interval);
+    pace.retry = schedule.duration("retry", seconds(1), hours(24), pace.retry);
+    pace.request_spacing =
+        schedule.duration("request_spacing", nanoseconds(0), hours(1), pace.request_spacing);
+    settings.samples = static_cast<unsigned>(schedule.integer("samples", 1, 64, settings.samples));
+    settings.measurements =
+        static_cast<unsigned>(schedule.integer("measurements", 1, 16, settings.measurements));
+    settings.deadline = schedule.duration("deadline", milliseconds(100), seconds(60), settings.deadline);
+
+    for (auto& [name, table] : root.named_tables("tsu", 1)) {
+        const auto& tsu = settings.tsus.emplace_back(read_tsu(name, table, pace));
+        for (const auto& other : settings.tsus)
+            if (&other != &tsu && other.peer == tsu.peer && other.called == tsu.called)
+                table.problem("peer",
+                              "[tsu." + other.name + "] is the same TSU; allowed: each peer and name once");
+    }
+
+    settings.log_level = root.table("log").choice<std::string>(
+        "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}},
+        settings.log_level);
+
+    if (auto done = document.finish(); !done) return std::move(done).error();
+    return settings;
+}
+
+}  // namespace
+
+Result<Settings> load_settings(const std::string& path) {
+    auto document = config::Document::load(path);
+    if (!document) return std::move(document).error();
+    return read(*document);
+}
+
+Result<Settings> parse_settings(std::string_view text, const std::string& file) {
+    auto document = config::Document::parse(text, file);
+    if (!document) return std::move(document).error();
+    return read(*document);
+}
+
+}  // namespace kokuin::taa

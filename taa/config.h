@@ -1,0 +1,59 @@
+// The configuration of taad (conf/taad.toml is the sample with every key).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/result.h"
+#include "hsm/settings.h"
+#include "pki/hash.h"
+#include "taa/timetable.h"
+
+namespace kokuin::taa {
+
+/// What is said about a TSU's clock, and within which limits (TAC-3).
+struct AuditRules {
+    std::string policy = "1.3.6.1.4.1.955.1.18.1.1";  ///< OID of the time audit policy
+    nanoseconds max_offset = milliseconds(500);       ///< |TSU − TAA| up to this, inclusive, is good
+    nanoseconds max_delay = milliseconds(100);        ///< a measurement that took longer, net, is none
+    nanoseconds validity = std::chrono::hours(25);    ///< of a good TAC (TAA-2)
+};
+
+/// One audited TSU.
+struct TsuSettings {
+    std::string name;         ///< in this configuration: a–z, 0–9, '-', '_'; for logs and the archive
+    std::string called;       ///< what its TSA calls it: two TSAs may both have a "tsu-1"
+    config::Endpoint audit;   ///< its audit listener
+    std::string peer;         ///< DNS name in its channel certificate
+    std::string certificate;  ///< PEM file: the certificate it signs tokens with, the holder of the TACs
+    AuditRules rules;
+};
+
+/// Everything taad.toml says; paths absolute. Files it names are not looked at.
+struct Settings {
+    std::string archive;  ///< folder
+    hsm::Settings hsm;
+    std::string key;                          ///< label of the signing key in the token
+    std::string certificate;                  ///< PEM: its certificate, then what is between it and the root
+    pki::Hash signature = pki::Hash::sha512;  ///< sha256 or sha512 (requirements: SHA-256 or better)
+    struct Channel {
+        config::Endpoint listen;
+        std::string certificate;
+        std::string key;
+        std::string ca;
+    } channel;
+    Pace pace;
+    unsigned samples = 8;               ///< of one measurement; the one with the least delay counts
+    unsigned measurements = 3;          ///< at most in one audit, while the delay is too large
+    nanoseconds deadline = seconds(5);  ///< of one exchange with a TSU
+    std::vector<TsuSettings> tsus;      ///< in the order of the file
+    std::string log_level = "info";     ///< debug, info, warn, error
+};
+
+/// Reads and checks taad.toml. The error (usage) lists all problems, one a line.
+Result<Settings> load_settings(const std::string& path);
+/// The same of a text; `file` is what problems name.
+Result<Settings> parse_settings(std::string_view text, const std::string& file);
+
+}  // namespace kokuin::taa

@@ -1,0 +1,136 @@
+#include "taa/report.h"
+
+#include <utility>
+
+namespace kokuin::taa {
+namespace {
+
+constexpr std::size_t longest_text = 1000;
+
+std::string_view name(tac::DeliveryVerdict::Kind kind) {
+    switch (kind) {
+        case tac::DeliveryVerdict::Kind::accepted:
+            return "accepted";
+        case tac::DeliveryVerdict::Kind::stop_accepted:
+            return "stop-accepted";
+        case tac::DeliveryVerdict::Kind::refused:
+            return "refused";
+    }
+    return "refused";
+}
+
+std::string_view verdict_word(const Report& report) {
+    return report.verdict ? name(report.verdict->kind) : "none";
+}
+
+std::int64_t ns(WallTime time) {
+    return time.time_since_epoch().count();
+}
+
+std::int64_t us(nanoseconds duration) {
+    return std::chrono::duration_cast<microseconds>(duration).count();
+}
+
+}  // namespace
+
+std::string_view name(Outcome outcome) {
+    switch (outcome) {
+        case Outcome::good:
+            return "good";
+        case Outcome::stop:
+            return "stop";
+        case Outcome::unreachable:
+            return "unreachable";
+        case Outcome::bad_answer:
+            return "bad-answer";
+        case Outcome::other_certificate:
+            return "other-certificate";
+        case Outcome::delay_too_large:
+            return "delay-too-large";
+        case Outcome::not_signed:
+            return "not-signed";
+        case Outcome::not_recorded:
+            return "not-recorded";
+    }
+    return "unknown";
+}
+
+Ending Report::ending() const {
+    if (!verdict) return Ending::open;
+    switch (verdict->kind) {
+        case tac::DeliveryVerdict::Kind::accepted:
+            return outcome == Outcome::good ? Ending::settled : Ending::open;
+        case tac::DeliveryVerdict::Kind::stop_accepted:
+            return Ending::open;
+        case tac::DeliveryVerdict::Kind::refused:
+            return Ending::refused;
+    }
+    return Ending::refused;
+}
+
+std::string Report::log_line() const {
+    std::string line = "audit tsu=" + tsu + " outcome=" + std::string(name(outcome)) +
+                       " cause=" + (requested ? "request" : "schedule");
+    if (sample)
+        line += " offset_us=" + std::to_string(us(sample->measurement.offset)) +
+                " delay_us=" + std::to_string(us(sample->measurement.delay)) +
+                " samples=" + std::to_string(samples);
+    if (issued) line += " tac=" + issued->serial;
+    if (record) line += " record=" + std::to_string(*record);
+    if (issued && record) line += " verdict=" + std::string(verdict_word(*this));
+    if (verdict && !verdict->reason.empty()) line += " reason=" + one_line(verdict->reason, 64);
+    if (!text.empty()) line += " text=\"" + text + "\"";
+    if (!undelivered.empty()) line += " undelivered=\"" + undelivered + "\"";
+    if (verdict && verdict->kind == tac::DeliveryVerdict::Kind::refused)
+        line += " tsu_says=\"" + one_line(verdict->text) + "\"";
+    return line;
+}
+
+store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,
+                         const std::vector<store::Blob>& blobs) {
+    store::Event event;
+    event.kind = "audit";
+    event.subject = report.tsu;
+    event.text = one_line(report.text, longest_text);
+    auto& fields = event.fields;
+    fields["outcome"] = std::string(name(report.outcome));
+    fields["cause"] = std::string(report.requested ? "request" : "schedule");
+    fields["samples"] = std::int64_t{report.samples};
+    fields["measurements"] = std::int64_t{report.measurements};
+    fields["policy"] = rules.policy;
+    fields["max_offset_us"] = us(rules.max_offset);
+    fields["max_delay_us"] = us(rules.max_delay);
+    fields["tsu_certificate"] = to_hex(holder.sha256());
+    if (!report.peer.empty()) fields["channel_certificate"] = report.peer;
+    if (report.sample) {
+        const auto& sample = *report.sample;
+        fields["nonce"] = sample.nonce;
+        fields["t1_ns"] = ns(sample.t1);
+        fields["t2_ns"] = ns(sample.t2);
+        fields["t3_ns"] = ns(sample.t3);
+        fields["t4_ns"] = ns(sample.t4);
+        fields["offset_ns"] = std::int64_t{sample.measurement.offset.count()};
+        fields["delay_ns"] = std::int64_t{sample.measurement.delay.count()};
+    }
+    if (report.issued) {
+        fields["tac_serial"] = report.issued->serial;
+        fields["tac_not_after"] = to_rfc3339(report.issued->tac.not_after, 0);
+    }
+    for (const auto& blob : blobs) event.blobs.push_back(blob.id());
+    return event;
+}
+
+store::Event verdict_event(const Report& report) {
+    store::Event event;
+    event.kind = "audit.verdict";
+    event.subject = report.tsu;
+    event.text = one_line(report.verdict ? report.verdict->text : report.undelivered, longest_text);
+    event.fields["verdict"] = std::string(verdict_word(report));
+    if (report.verdict && !report.verdict->reason.empty())
+        event.fields["reason"] = one_line(report.verdict->reason, 64);
+    if (report.record) event.fields["audit"] = std::int64_t{*report.record};
+    if (report.issued) event.fields["tac_serial"] = report.issued->serial;
+    return event;
+}
+
+}  // namespace kokuin::taa
