@@ -6,7 +6,6 @@
 #include <openssl/bio.h>
 #include <openssl/x509.h>
 
-#include <algorithm>
 #include <limits>
 
 #include "base/der.h"
@@ -35,11 +34,23 @@ Bytes copy(View octets) {
     return {octets.begin(), octets.end()};
 }
 
-WallTime to_wall(const Botan::X509_Time& time) {
-    // WallTime ends in 2262, certificates "without end" in 9999 (RFC 5280 4.1.2.5).
-    constexpr std::int64_t last = std::numeric_limits<std::int64_t>::max() / 1'000'000'000 - 1;
-    const auto since_epoch = static_cast<std::int64_t>(time.time_since_epoch());
-    return WallTime{std::chrono::seconds{std::clamp<std::int64_t>(since_epoch, -last, last)}};
+// Time ::= CHOICE { UTCTime, GeneralizedTime } (RFC 5280 4.1.2.5), by ourselves: Botan's conversion fails for
+// the years that certificates "without end" have.
+WallTime read_time(der::Reader& in) {
+    const bool utc = in.next_is(der::utc_time);
+    std::string text =
+        as_text(in.expect(utc ? der::utc_time : der::generalized_time_tag, "validity").content);
+    if (in.failed()) return {};
+    // RFC 5280 4.1.2.5.1: YY ≥ 50 is 19YY.
+    if (utc) text.insert(0, text >= "50" ? "19" : "20");
+    if (text.size() == 15 && text.compare(0, 4, "2262") >= 0) {
+        text.replace(0, 4, "2260");  // checked for all but the year, then the end of WallTime
+        if (from_generalized_time(text))
+            return WallTime{seconds{std::numeric_limits<std::int64_t>::max() / 1'000'000'000 - 1}};
+    }
+    const auto time = from_generalized_time(text);
+    if (!time) in.fail("validity is no time (RFC 5280 4.1.2.5)");
+    return time.value_or(WallTime{});
 }
 
 // RFC 5280 4.2.1.12. Read by ourselves: Botan doesn't tell apart an EKU that lists an OID twice.
@@ -80,7 +91,11 @@ Result<Certificate> Certificate::from_der(View der_octets) {
         content->serial = tbs.read_integer("serial number");
         tbs.expect(der::sequence_tag, "signature algorithm");
         content->issuer = copy(tbs.expect(der::sequence_tag, "issuer").whole);
-        tbs.expect(der::sequence_tag, "validity");
+        {
+            der::Reader validity = tbs.enter(der::sequence_tag, "validity");
+            content->not_before = read_time(validity);
+            content->not_after = read_time(validity);
+        }
         content->subject = copy(tbs.expect(der::sequence_tag, "subject").whole);
         content->spki = copy(tbs.expect(der::sequence_tag, "subject public key").whole);
         while (!tbs.at_end()) {
@@ -96,8 +111,6 @@ Result<Certificate> Certificate::from_der(View der_octets) {
     try {
         Botan::DataSource_Memory source(content->der.data(), content->der.size());
         content->botan = Botan::X509_Certificate(source);
-        content->not_before = to_wall(content->botan.not_before());
-        content->not_after = to_wall(content->botan.not_after());
     } catch (const std::exception& e) {
         return Error::usage(std::string("not a certificate: ") + e.what());
     }

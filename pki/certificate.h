@@ -45,8 +45,9 @@ class Certificate {
     [[nodiscard]] const std::string& subject_text() const;
     [[nodiscard]] const std::string& issuer_text() const;
 
-    /// Validity, both ends inclusive (RFC 5280 4.1.2.5), whole seconds. Dates beyond the year 2262 (RFC
-    /// 5280's 99991231235959Z) come out as the last whole second WallTime can hold.
+    /// Validity, both ends inclusive (RFC 5280 4.1.2.5), whole seconds. Dates beyond the year 2261 come out
+    /// as the last whole second that WallTime can hold; certificates with dates beyond 3100 aren't read at
+    /// all (a limit of Botan's).
     [[nodiscard]] WallTime not_before() const;
     [[nodiscard]] WallTime not_after() const;
     /// not_before ≤ `at` < not_after + 1 s.

@@ -1,9 +1,11 @@
 #include "pki/path.h"
 
 #include <botan/certstor.h>
+#include <botan/pk_keys.h>
 #include <botan/x509cert.h>
 #include <botan/x509path.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace kokuin::pki {
@@ -39,6 +41,12 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
                          to_rfc3339(at, 0) + ": " + why);
     };
     if (anchors.empty()) return refuse("there is no trust anchor");
+    // Trusted as it is; Botan would refuse a self-signed leaf (it looks for an issuer above it).
+    if (std::find(anchors.begin(), anchors.end(), leaf) != anchors.end()) {
+        if (at < leaf.not_before()) return refuse("Certificate is not yet valid");
+        if (!leaf.valid_at(at)) return refuse("Certificate has expired");
+        return std::vector<Certificate>{leaf};
+    }
     try {
         Botan::Certificate_Store_In_Memory trusted;
         for (const Certificate& anchor : anchors) trusted.add_certificate(anchor.botan());
@@ -46,8 +54,12 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
         for (const Certificate& intermediate : intermediates) given.push_back(intermediate.botan());
         std::set<std::string> hashes{"SHA-256", "SHA-384", "SHA-512"};
         if (rules.tolerate_weak) hashes.insert({"SHA-160", "SHA-1"});
-        const Botan::Path_Validation_Restrictions restrictions(
-            false, rules.tolerate_weak ? weak_strength : usual_strength, false, hashes);
+        const std::size_t strength = rules.tolerate_weak ? weak_strength : usual_strength;
+        const Botan::Path_Validation_Restrictions restrictions(false, strength, false, hashes);
+        // Botan judges the keys that sign certificates, so not the leaf's.
+        if (leaf.botan().load_subject_public_key()->estimated_strength() < strength) {
+            return refuse("its public key is too weak");
+        }
         // Whole seconds, rounded towards the past: notAfter is inclusive to its last nanosecond (RFC
         // 5280 4.1.2.5).
         const std::chrono::system_clock::time_point when{

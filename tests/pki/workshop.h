@@ -1,0 +1,99 @@
+// Certificates made by the stock openssl command line, in a folder that goes away with the object.
+#pragma once
+
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "pki/certificate.h"
+
+namespace workshop {
+
+struct Run {
+    int exit = -1;
+    std::string output;  ///< stdout and stderr
+};
+
+inline Run run(const std::string& command) {
+    Run result;
+    FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+    REQUIRE(pipe);
+    char buffer[4096];
+    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+        result.output.append(buffer, n);
+    const int status = ::pclose(pipe);
+    result.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return result;
+}
+
+class Folder {
+  public:
+    Folder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "kokuin-pki-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()));
+        path_ = pattern;
+    }
+    ~Folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+
+    [[nodiscard]] std::string at(const std::string& name) const { return path_ + "/" + name; }
+    /// Runs a command in this folder; it must succeed.
+    std::string must(const std::string& command) const {
+        const Run result = run("cd " + path_ + " && " + command);
+        INFO(command << "\n" << result.output);
+        REQUIRE(result.exit == 0);
+        return result.output;
+    }
+    void write(const std::string& name, kokuin::View octets) const {
+        std::ofstream(at(name), std::ios::binary)
+            .write(reinterpret_cast<const char*>(octets.data()), static_cast<std::streamsize>(octets.size()));
+    }
+    [[nodiscard]] std::string read(const std::string& name) const {
+        std::ifstream in(at(name), std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    [[nodiscard]] kokuin::pki::Certificate certificate(const std::string& name) const {
+        auto result = kokuin::pki::Certificate::from_pem(read(name + ".pem"));
+        INFO(name << ": " << (result.ok() ? "" : result.error().text));
+        REQUIRE(result.ok());
+        return *result;
+    }
+
+    /// NAME.pem and NAME.key: self-signed CA.
+    void root(const std::string& name, const std::string& more = "") const {
+        must("openssl req -x509 -newkey rsa:2048 -nodes -keyout " + name + ".key -out " + name +
+             ".pem -subj '/C=JP/O=Kokuin Test/CN=" + name +
+             "' -days 3650 -addext basicConstraints=critical,CA:TRUE -addext "
+             "keyUsage=critical,keyCertSign,cRLSign " +
+             more);
+    }
+    /// NAME.pem and NAME.key, signed by ISSUER; `extensions` as in an openssl extension file, one a line.
+    void issue(const std::string& name, const std::string& issuer, const std::string& extensions,
+               const std::string& more = "-days 365", const std::string& key = "rsa:2048") const {
+        std::ofstream(at(name + ".ext")) << extensions << "\n";
+        must("openssl req -new -newkey " + key + " -nodes -keyout " + name + ".key -out " + name +
+             ".csr -subj '/C=JP/O=Kokuin Test/CN=" + name + "'");
+        must("openssl x509 -req -in " + name + ".csr -CA " + issuer + ".pem -CAkey " + issuer +
+             ".key -extfile " + name + ".ext -out " + name + ".pem " + more);
+    }
+
+  private:
+    std::string path_;
+};
+
+inline const std::string ca_extensions =
+    "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign";
+inline const std::string tsu_extensions =
+    "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=critical,"
+    "timeStamping";
+
+}  // namespace workshop
