@@ -1,0 +1,24 @@
+// POST /audit/request: a TSU asks for an audit (TAC-9).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/net/router.h"
+#include "taa/config.h"
+#include "taa/timetable.h"
+
+namespace kokuin::taa {
+
+/// Brings forward the audit of the TSU of this name (Scheduler::request).
+using Ask = std::function<std::optional<Timetable::Answer>(const std::string& tsu)>;
+
+/// Adds the route. `tsus`: who may ask; the peer must have shown a channel certificate with the DNS name that
+/// the configuration has for the TSU it asks for, and the body must call the TSU what its TSA calls it. 200
+/// with tac::AuditAnswer · 400 no readable request · 403 not this peer's TSU (or nobody's: a stranger isn't
+/// told which there are).
+void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace, Ask ask);
+
+}  // namespace kokuin::taa

@@ -1,0 +1,106 @@
+#include "taa/requests.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/net/client.h"
+#include "base/net/server.h"
+#include "tac/exchange.h"
+#include "tests/taa/town.h"
+
+using namespace kokuin;
+using namespace kokuin::taa;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The channel listener of a TAA with two TSUs, of two TSAs that both say "tsu-1".
+struct Listener {
+    Listener() {
+        TsuSettings mine;
+        mine.name = "minato-1";
+        mine.called = "tsu-1";
+        mine.peer = "TSU.audit.kokuin.example";  // names compare without case
+        TsuSettings foreign = mine;
+        foreign.name = "osaka-1";
+        foreign.peer = "other.example";
+        auto router = std::make_shared<net::Router>();
+        add_request_route(*router, {foreign, mine}, {1h, 1min, 10s},
+                          [this](const std::string& tsu) -> std::optional<Timetable::Answer> {
+                              const std::lock_guard lock(mutex);
+                              asked.push_back(tsu);
+                              return answer;
+                          });
+        net::ServerOptions options;
+        options.tls = net::ServerTls{town::folder().at("channel-taa.pem"),
+                                     town::folder().at("channel-taa.key"), town::folder().at("root.pem")};
+        server = std::make_unique<net::Server>(options, router);
+        REQUIRE(server->start());
+    }
+
+    Result<net::Response> post(const std::string& body, const std::string& as = "channel-tsu",
+                               const std::string& type = "application/json") {
+        net::ClientOptions options;
+        options.host = "127.0.0.1";
+        options.port = server->port();
+        options.tls = net::ClientTls{town::folder().at("root.pem"), town::taa_name,
+                                     town::folder().at(as + ".pem"), town::folder().at(as + ".key")};
+        auto client = net::Client::make(options);
+        REQUIRE(client);
+        net::Call call;
+        call.method = "POST";
+        call.path = "/audit/request";
+        call.content_type = type;
+        call.body = Bytes(as_view(body).begin(), as_view(body).end());
+        return client->request(call, 10s);
+    }
+
+    std::mutex mutex;
+    std::vector<std::string> asked;
+    std::optional<Timetable::Answer> answer = Timetable::Answer{false, 2500ms};
+    std::unique_ptr<net::Server> server;
+};
+
+std::string asking(const std::string& tsu) {
+    return tac::AuditRequest{tsu, "the bound runs out"}.to_json();
+}
+
+}  // namespace
+
+TEST_CASE("a TSU may ask for its own audit", "[requests]") {
+    Listener listener;
+    const auto response = listener.post(asking("tsu-1"));
+    INFO((response ? as_text(response->body) : response.error().text));
+    REQUIRE(response);
+    REQUIRE(response->status == 200);
+    const auto answer = tac::AuditAnswer::from_json(as_text(response->body));
+    REQUIRE(answer);
+    CHECK(answer->accepted);
+    CHECK(answer->retry_after == 13s);
+    CHECK(listener.asked == std::vector<std::string>{"minato-1"});
+}
+
+TEST_CASE("nobody asks for another's audit, or without a certificate of ours", "[requests]") {
+    Listener listener;
+    const auto unknown = listener.post(asking("tsu-2"));
+    REQUIRE(unknown);
+    CHECK(unknown->status == 403);
+    const auto stranger = listener.post(asking("tsu-1"), "channel-stranger");
+    REQUIRE(stranger);
+    CHECK(stranger->status == 403);
+    CHECK_FALSE(listener.post(asking("tsu-1"), "channel-foreign"));
+    CHECK(listener.asked.empty());
+}
+
+TEST_CASE("what can't be read is 400 or 415", "[requests]") {
+    Listener listener;
+    for (const std::string body :
+         {"", "{}", "[]", R"({"tsu": 1, "why": ""})", R"({"tsu": "tsu-1", "why": "", "x": 1})"}) {
+        const auto response = listener.post(body);
+        REQUIRE(response);
+        CHECK(response->status == 400);
+    }
+    const auto response = listener.post(asking("tsu-1"), "channel-tsu", "text/plain");
+    REQUIRE(response);
+    CHECK(response->status == 415);
+    CHECK(listener.asked.empty());
+}
