@@ -13,10 +13,10 @@ constexpr std::size_t least_blob = 40;
 // Shorter ones stand in a token by chance, and save nothing.
 constexpr std::size_t least_field = 8;
 
-/// Where `needle` first stands in `hay` at or after `from`.
-std::optional<std::size_t> find(View hay, View needle, std::size_t from) {
-    if (needle.empty() || hay.size() < from + needle.size()) return std::nullopt;
-    const void* hit = ::memmem(hay.data() + from, hay.size() - from, needle.data(), needle.size());
+/// Where `needle` first stands in `hay`.
+std::optional<std::size_t> locate(View hay, View needle) {
+    if (needle.empty() || hay.size() < needle.size()) return std::nullopt;
+    const void* hit = ::memmem(hay.data(), hay.size(), needle.data(), needle.size());
     if (!hit) return std::nullopt;
     return static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - hay.data());
 }
@@ -32,7 +32,7 @@ void replace(std::vector<Stretch>& stretches, View needle, const Part& part) {
     for (std::size_t i = 0; i < stretches.size(); ++i) {
         if (stretches[i].part) continue;
         const View hay = stretches[i].octets;
-        const auto at = find(hay, needle, 0);
+        const auto at = locate(hay, needle);
         if (!at) continue;
         std::vector<Stretch> instead;
         if (*at > 0) instead.push_back({hay.first(*at), std::nullopt});

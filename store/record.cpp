@@ -213,11 +213,14 @@ Event read_event(der::Reader& reader) {
 
 }  // namespace
 
-Result<Bytes> encode_body(const Body& body) {
-    const auto wrong = std::visit([](const auto& kind) { return objection(kind); }, body);
-    if (wrong) return Error::usage("record: " + *wrong);
-    if (const auto* issuance = std::get_if<Issuance>(&body)) return encode_issuance(*issuance);
-    return encode_event(std::get<Event>(body));
+Result<Bytes> encode_body(const Issuance& body) {
+    if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
+    return encode_issuance(body);
+}
+
+Result<Bytes> encode_body(const Event& body) {
+    if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
+    return encode_event(body);
 }
 
 Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body) {
@@ -229,7 +232,7 @@ Result<Bytes> encode(const Record& record) {
     if (record.number < 0) return Error::usage("record: number: must not be negative");
     if (record.salt.has_value() == std::holds_alternative<Issuance>(record.body))
         return Error::usage("record: salt: everything but issuances has one");
-    const auto body = encode_body(record.body);
+    const auto body = std::visit([](const auto& kind) { return encode_body(kind); }, record.body);
     if (!body) return body.error();
     return encode_around(record.number, record.at_us, record.salt, *body);
 }
@@ -269,19 +272,24 @@ Result<Record> decode(View octets) {
     return record;
 }
 
-std::vector<BlobId> blobs_of(const Body& body) {
-    std::vector<BlobId> ids;
-    if (const auto* issuance = std::get_if<Issuance>(&body)) {
-        ids.push_back(issuance->certificate);
-        if (issuance->tac) ids.push_back(issuance->tac->blob);
-        for (const Part& part : issuance->token)
-            if (const auto* reference = std::get_if<BlobReference>(&part)) ids.push_back(reference->id);
-    } else {
-        ids = std::get<Event>(body).blobs;
-    }
+namespace {
+std::vector<BlobId> each_once(std::vector<BlobId> ids) {
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     return ids;
+}
+}  // namespace
+
+std::vector<BlobId> blobs_of(const Issuance& body) {
+    std::vector<BlobId> ids{body.certificate};
+    if (body.tac) ids.push_back(body.tac->blob);
+    for (const Part& part : body.token)
+        if (const auto* reference = std::get_if<BlobReference>(&part)) ids.push_back(reference->id);
+    return each_once(std::move(ids));
+}
+
+std::vector<BlobId> blobs_of(const Event& body) {
+    return each_once(body.blobs);
 }
 
 }  // namespace kokuin::store

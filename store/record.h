@@ -78,7 +78,8 @@ struct Record {
 /// The one encoding of `record`. Error (usage) that names the field if something is outside the ranges above.
 Result<Bytes> encode(const Record& record);
 /// The encoding of the body alone; what encode() puts last.
-Result<Bytes> encode_body(const Body& body);
+Result<Bytes> encode_body(const Issuance& body);
+Result<Bytes> encode_body(const Event& body);
 /// The record around a body that encode_body() made.
 Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body);
 
@@ -87,6 +88,7 @@ Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional
 Result<Record> decode(View record);
 
 /// Every blob that the body names, each once.
-std::vector<BlobId> blobs_of(const Body& body);
+std::vector<BlobId> blobs_of(const Issuance& body);
+std::vector<BlobId> blobs_of(const Event& body);
 
 }  // namespace kokuin::store

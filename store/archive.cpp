@@ -1,0 +1,415 @@
+#include "store/archive.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "store/lock.h"
+#include "store/log_mover.h"
+#include "store/reader.h"
+#include "store/segment.h"
+#include "store/segment_writer.h"
+
+namespace kokuin::store {
+namespace {
+
+/// More than ever wait at once; bounds the memory of one transaction.
+constexpr std::size_t largest_group = 1024;
+constexpr std::chrono::milliseconds recover_every{500};
+
+/// One append that waits. Lives on the stack of its caller.
+class Pending {
+  public:
+    Bytes body;
+    std::int64_t at_us = 0;
+    std::string month;
+    std::optional<Salt> salt;
+    std::optional<IssuanceKeys> issuance;
+    EventKeys event;
+    const std::vector<Blob>* blobs = nullptr;
+    std::vector<BlobId> needed;
+
+    void finish(Result<RecordNumber> outcome) {
+        // Notified under the lock: once the caller can see the outcome it may destroy this.
+        const std::lock_guard lock(mutex_);
+        outcome_.emplace(std::move(outcome));
+        finished_.notify_one();
+    }
+    Result<RecordNumber> wait() {
+        std::unique_lock lock(mutex_);
+        finished_.wait(lock, [&] { return outcome_.has_value(); });
+        return std::move(*outcome_);
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable finished_;
+    std::optional<Result<RecordNumber>> outcome_;
+};
+
+/// The end of the segment before the newest must be where the newest begins.
+Done check_seam(const std::string& dir, const Meta& newest) {
+    if (newest.previous.empty()) return {};
+    const std::string path = segment_path(dir, newest.previous);
+    if (::access(path.c_str(), F_OK) != 0) {
+        spdlog::warn("archive segment={} is not in {}: tokens of that month can't be looked up here",
+                     newest.previous, dir);
+        return {};
+    }
+    auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
+    if (!database) return database.error();
+    database->keep_log_on_close();
+    const auto meta = read_meta(*database, path);
+    if (!meta) return meta.error();
+    const auto last = database->integer("SELECT ifnull(max(number), -1) FROM record");
+    if (!last) return last.error();
+    const RecordNumber next = *last < 0 ? meta->first : *last + 1;
+    if (meta->archive != newest.archive)
+        return Error::environment(path + ": belongs to another archive than " + newest.segment +
+                                  ": put the right file in its place");
+    if (next != newest.first)
+        return Error::environment(path + ": ends before record " + std::to_string(next) + ", but " +
+                                  newest.segment + " begins with " + std::to_string(newest.first) +
+                                  ": the archive is damaged; keep the files, restore a copy");
+    return {};
+}
+
+}  // namespace
+
+class Archive::Writer {
+  public:
+    Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment)
+        : dir_(std::move(dir)),
+          lock_(std::move(lock)),
+          id_(segment->meta().archive),
+          acknowledged_(segment->next()),
+          segment_(std::move(segment)),
+          mover_(dir_) {
+        state_.segment = segment_->meta().segment + ".sqlite";
+        state_.next = acknowledged_;
+        thread_ = std::thread([this] { run(); });
+    }
+
+    ~Writer() {
+        {
+            const std::lock_guard lock(mutex_);
+            stop_ = true;
+        }
+        work_.notify_all();
+        thread_.join();
+        mover_.let_go();
+        segment_.reset();  // the last connection: moves the log into the file and removes it
+    }
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
+    Result<RecordNumber> append(Pending& pending) {
+        for (const BlobId& id : pending.needed)
+            if (std::none_of(pending.blobs->begin(), pending.blobs->end(),
+                             [&](const Blob& blob) { return blob.id() == id; }))
+                return Error::usage("record: names the blob " + to_hex(id) + ", which did not come with it");
+        {
+            const std::lock_guard lock(mutex_);
+            queue_.push_back(&pending);
+        }
+        work_.notify_one();
+        return pending.wait();
+    }
+
+    ArchiveState state() const {
+        const std::lock_guard lock(state_mutex_);
+        return state_;
+    }
+    const std::string& id() const { return id_; }
+    const std::string& dir() const { return dir_; }
+
+    /// Segments whose log may still stand.
+    void finish(const std::vector<std::string>& names) {
+        for (const std::string& name : names) mover_.finish(name);
+    }
+
+  private:
+    void run() {
+        std::vector<Pending*> group;
+        while (true) {
+            {
+                std::unique_lock lock(mutex_);
+                const auto has_work = [&] { return stop_ || !queue_.empty(); };
+                if (segment_ || in_doubt_) {
+                    work_.wait(lock, has_work);
+                } else {
+                    work_.wait_for(lock, recover_every, has_work);
+                }
+                if (queue_.empty() && stop_) return;
+                // What is here goes now; who comes meanwhile shares the next fsync. Waiting for company would
+                // only add latency: under load the company is here already.
+                const std::size_t count = std::min(queue_.size(), largest_group);
+                group.assign(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+                queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+            }
+            if (!segment_ && !in_doubt_) recover();
+            write(group);
+            if (segment_ && mover_.wants_pause())
+                if (const auto done = segment_->catch_up(); !done) fail(done.error());
+        }
+    }
+
+    void write(const std::vector<Pending*>& group) {
+        std::size_t begin = 0;
+        while (begin < group.size()) {
+            std::size_t end = begin;
+            if (segment_) {
+                if (group[begin]->month > segment_->meta().segment) switch_segment(group[begin]->month);
+            }
+            if (!segment_) {
+                for (; begin < group.size(); ++begin) group[begin]->finish(Error::environment(trouble_));
+                return;
+            }
+            while (end < group.size() && group[end]->month <= segment_->meta().segment) ++end;
+            commit(group, begin, end);
+            begin = end;
+        }
+    }
+
+    void commit(const std::vector<Pending*>& group, std::size_t begin, std::size_t end) {
+        const RecordNumber first = segment_->next();
+        std::vector<Row> rows;
+        rows.reserve(end - begin);
+        for (std::size_t i = begin; i < end; ++i) {
+            const Pending& pending = *group[i];
+            Row row;
+            row.der = encode_around(first + static_cast<RecordNumber>(i - begin), pending.at_us, pending.salt,
+                                    pending.body);
+            if (pending.issuance) {
+                row.keys = &*pending.issuance;
+            } else {
+                row.keys = pending.event;
+            }
+            row.blobs = pending.blobs;
+            row.needed = &pending.needed;
+            rows.push_back(std::move(row));
+        }
+        if (const auto done = segment_->commit(rows); !done) {
+            fail(done.error());
+            for (std::size_t i = begin; i < end; ++i) group[i]->finish(Error::environment(trouble_));
+            return;
+        }
+        acknowledged_ = segment_->next();
+        {
+            const std::lock_guard lock(state_mutex_);
+            state_.next = acknowledged_;
+            ++state_.groups;
+            state_.records += end - begin;
+        }
+        for (std::size_t i = begin; i < end; ++i)
+            group[i]->finish(first + static_cast<RecordNumber>(i - begin));
+        mover_.committed(segment_->meta().segment, segment_->log_frames());
+    }
+
+    void switch_segment(const std::string& month) {
+        const Meta old = segment_->meta();
+        if (const auto done = create_segment(dir_, {id_, month, segment_->next(), old.segment}); !done)
+            return fail(done.error());
+        auto opened = SegmentWriter::open(dir_, month);
+        if (!opened) return fail(opened.error());
+        segment_->leave_log();
+        segment_ = std::move(*opened);
+        mover_.finish(old.segment);
+        const std::lock_guard lock(state_mutex_);
+        state_.segment = month + ".sqlite";
+    }
+
+    /// After this nothing is written before recover() has looked at the file.
+    void fail(const Error& error) {
+        trouble_ = "archive " + error.text;
+        spdlog::error("archive failing: {}", trouble_);
+        segment_.reset();
+        mover_.let_go();
+        const std::lock_guard lock(state_mutex_);
+        state_.kind = ArchiveState::Kind::failing;
+        state_.text = trouble_;
+    }
+
+    void doubt(const std::string& what) {
+        in_doubt_ = true;
+        trouble_ = "archive " + dir_ + " is in doubt and stopped for good: " + what +
+                   "; keep its files, find out what happened, then start again";
+        spdlog::critical("archive in doubt: {}", trouble_);
+        segment_.reset();
+        const std::lock_guard lock(state_mutex_);
+        state_.kind = ArchiveState::Kind::in_doubt;
+        state_.text = trouble_;
+    }
+
+    void recover() {
+        mover_.let_go();
+        const auto names = list_segments(dir_);
+        if (!names) return fail_again(names.error());
+        // An empty folder is more likely a disk that isn't mounted now than an archive that is gone: wait for
+        // it.
+        if (names->empty())
+            return fail_again(
+                Error::environment(dir_ + ": holds no segments any more: is its disk mounted?"));
+        if (auto done = sync_folder(dir_); !done) return fail_again(done.error());
+        auto opened = SegmentWriter::open(dir_, names->back());
+        if (!opened) return fail_again(opened.error());
+        const SegmentWriter& segment = **opened;
+        if (segment.meta().archive != id_)
+            return fail_again(
+                Error::environment(dir_ + ": holds another archive now: is the right disk mounted?"));
+        if (segment.next() < acknowledged_)
+            return doubt("record " + std::to_string(acknowledged_ - 1) +
+                         " was acknowledged, but the last one there is " +
+                         std::to_string(segment.next() - 1));
+        if (segment.next() > acknowledged_)
+            spdlog::warn(
+                "archive recovered: records {} to {} were written though their write was reported as failed; "
+                "nobody was told of them, they stay",
+                acknowledged_, segment.next() - 1);
+        segment_ = std::move(*opened);
+        acknowledged_ = segment_->next();
+        std::vector<std::string> older(names->begin(), names->end() - 1);
+        if (!older.empty()) mover_.finish(older.back());
+        spdlog::info("archive recovered: next record {}", acknowledged_);
+        const std::lock_guard lock(state_mutex_);
+        state_.kind = ArchiveState::Kind::ready;
+        state_.text.clear();
+        state_.segment = segment_->meta().segment + ".sqlite";
+        state_.next = acknowledged_;
+    }
+
+    void fail_again(const Error& error) {
+        trouble_ = "archive " + error.text;
+        const std::lock_guard lock(state_mutex_);
+        state_.text = trouble_;
+    }
+
+    const std::string dir_;
+    Lock lock_;
+    const std::string id_;
+
+    // The writing thread's own.
+    RecordNumber acknowledged_;               // the next number after the last one acknowledged
+    std::unique_ptr<SegmentWriter> segment_;  // none while failing
+    bool in_doubt_ = false;
+    std::string trouble_;
+
+    LogMover mover_;
+
+    std::mutex mutex_;
+    std::condition_variable work_;
+    std::vector<Pending*> queue_;
+    bool stop_ = false;
+
+    mutable std::mutex state_mutex_;
+    ArchiveState state_;
+    std::thread thread_;
+};
+
+Archive::Archive(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}
+Archive::~Archive() = default;
+
+Done Archive::create(const std::string& dir, WallTime at) {
+    if (::mkdir(dir.c_str(), 0750) != 0 && errno != EEXIST)
+        return Error::environment(dir + ": can't be made: " + std::strerror(errno) +
+                                  "; its parent folder must exist and be writable");
+    const auto names = list_segments(dir);
+    if (!names) return names.error();
+    if (!names->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
+    const auto lock = Lock::take(dir);
+    if (!lock) return lock.error();
+    const auto again = list_segments(dir);
+    if (!again) return again.error();
+    if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
+    const std::string month = month_of(to_unix_us(at));
+    if (auto done = create_segment(dir, {to_hex(random_octets(16)), month, 0, ""}); !done) return done;
+    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
+    return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
+}
+
+Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir) {
+    const auto names = list_segments(dir);
+    if (!names) return names.error();
+    if (names->empty()) return Error::usage(dir + ": no archive here; make one with: " + init_command(dir));
+    auto lock = Lock::take(dir);
+    if (!lock) return lock.error();
+    const auto locked_names = list_segments(dir);
+    if (!locked_names) return locked_names.error();
+    auto segment = SegmentWriter::open(dir, locked_names->back());
+    if (!segment) return segment.error();
+    if (auto done = check_seam(dir, (*segment)->meta()); !done) return done.error();
+    auto writer = std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment));
+    writer->finish({locked_names->begin(), locked_names->end() - 1});
+    return std::unique_ptr<Archive>(new Archive(std::move(writer)));
+}
+
+Result<RecordNumber> Archive::append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs) {
+    auto body = encode_body(issuance);
+    if (!body) return body.error();
+    Pending pending;
+    pending.body = std::move(*body);
+    pending.at_us = to_unix_us(at);
+    pending.month = month_of(pending.at_us);
+    pending.issuance = keys_of(issuance);
+    pending.blobs = &blobs;
+    pending.needed = blobs_of(issuance);
+    return writer_->append(pending);
+}
+
+Result<RecordNumber> Archive::append(WallTime at, const Event& event, const std::vector<Blob>& blobs) {
+    auto body = encode_body(event);
+    if (!body) return body.error();
+    Pending pending;
+    pending.body = std::move(*body);
+    pending.at_us = to_unix_us(at);
+    pending.month = month_of(pending.at_us);
+    const Bytes random = random_octets(16);
+    pending.salt.emplace();
+    std::copy(random.begin(), random.end(), pending.salt->begin());
+    pending.event = {event.kind, event.subject};
+    pending.blobs = &blobs;
+    pending.needed = blobs_of(event);
+    return writer_->append(pending);
+}
+
+Result<std::optional<Record>> Archive::latest_event(const std::string& kind,
+                                                    const std::string& subject) const {
+    auto reader = ArchiveReader::open(writer_->dir());
+    if (!reader) return reader.error();
+    auto found = (*reader)->latest_event(kind, subject);
+    if (!found) return found.error();
+    if (!*found) return std::optional<Record>();
+    return std::optional<Record>(std::move((*found)->record));
+}
+
+Result<Bytes> Archive::blob(const BlobId& id) const {
+    auto reader = ArchiveReader::open(writer_->dir());
+    if (!reader) return reader.error();
+    return (*reader)->blob(id);
+}
+
+ArchiveState Archive::state() const {
+    return writer_->state();
+}
+
+std::optional<std::string> Archive::in_doubt() const {
+    const ArchiveState state = writer_->state();
+    if (state.kind != ArchiveState::Kind::in_doubt) return std::nullopt;
+    return state.text;
+}
+
+const std::string& Archive::id() const {
+    return writer_->id();
+}
+
+}  // namespace kokuin::store

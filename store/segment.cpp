@@ -1,0 +1,152 @@
+#include "store/segment.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace kokuin::store {
+namespace {
+
+constexpr const char* suffix = ".sqlite";
+constexpr std::int64_t format = 1;
+
+// docs/archive.md repeats this; tests/store compares the two. 1263487829 is "KOKU".
+constexpr const char* schema = R"sql(
+PRAGMA application_id = 1263487829;
+PRAGMA user_version = 1;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE record (number INTEGER PRIMARY KEY, der BLOB NOT NULL);
+CREATE TABLE blob (id BLOB PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE by_serial (serial BLOB, number INTEGER, PRIMARY KEY (serial, number)) WITHOUT ROWID;
+CREATE TABLE by_time (gen_time INTEGER, number INTEGER, PRIMARY KEY (gen_time, number)) WITHOUT ROWID;
+CREATE TABLE by_imprint (imprint INTEGER, number INTEGER, PRIMARY KEY (imprint, number)) WITHOUT ROWID;
+CREATE TABLE event (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL);
+CREATE INDEX event_by_kind ON event (kind, subject, number);
+)sql";
+
+bool is_segment_name(std::string_view name) {
+    if (name.size() != 7 || name[4] != '-') return false;
+    for (const std::size_t i : {0, 1, 2, 3, 5, 6})
+        if (name[i] < '0' || name[i] > '9') return false;
+    return true;
+}
+
+}  // namespace
+
+std::string init_command(const std::string& dir) {
+    return "tsactl archive init " + dir;
+}
+
+std::string month_of(std::int64_t at_us) {
+    return to_rfc3339(from_unix_us(at_us), 0).substr(0, 7);
+}
+
+std::string segment_path(const std::string& dir, const std::string& name) {
+    return dir + "/" + name + suffix;
+}
+
+Result<std::vector<std::string>> list_segments(const std::string& dir) {
+    std::vector<std::string> names;
+    DIR* folder = ::opendir(dir.c_str());
+    if (!folder) {
+        if (errno == ENOENT) return names;
+        return Error::environment(dir + ": " + std::strerror(errno) +
+                                  "; check that it is a folder and who may read it");
+    }
+    while (const dirent* entry =
+               ::readdir(folder)) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+        const std::string_view file = entry->d_name;
+        const std::string_view name = file.substr(0, std::min<std::size_t>(7, file.size()));
+        if (is_segment_name(name) && file.substr(7) == suffix) names.emplace_back(name);
+    }
+    ::closedir(folder);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
+    const auto application = database.integer("PRAGMA application_id");
+    if (!application) return application.error();
+    const auto version = database.integer("PRAGMA user_version");
+    if (!version) return version.error();
+    if (*application != 1263487829)
+        return Error::environment(path + ": no segment of a Kokuin archive: move it out of the folder");
+    if (*version != format)
+        return Error::environment(path + ": archive format " + std::to_string(*version) +
+                                  ", this program knows format 1: use a newer one");
+    Meta meta;
+    const auto archive = database.text("SELECT value FROM meta WHERE key = 'archive'");
+    if (!archive) return archive.error();
+    const auto segment = database.text("SELECT value FROM meta WHERE key = 'segment'");
+    if (!segment) return segment.error();
+    const auto first = database.integer("SELECT value FROM meta WHERE key = 'first'");
+    if (!first) return first.error();
+    const auto previous = database.text("SELECT value FROM meta WHERE key = 'previous'");
+    if (!previous) return previous.error();
+    meta.archive = *archive;
+    meta.segment = *segment;
+    meta.first = *first;
+    meta.previous = *previous;
+    return meta;
+}
+
+Done create_segment(const std::string& dir, const Meta& meta) {
+    // Under another name first: a segment is never seen without its schema.
+    const std::string path = segment_path(dir, meta.segment);
+    const std::string draft = path + ".new";
+    for (const char* leftover : {"", "-journal", "-wal", "-shm"}) ::unlink((draft + leftover).c_str());
+    {
+        auto database = sqlite::Database::open(draft, sqlite::Database::Mode::create);
+        if (!database) return database.error();
+        if (auto done = database->execute("PRAGMA synchronous=FULL; BEGIN IMMEDIATE;"); !done) return done;
+        if (auto done = database->execute(schema); !done) return done;
+        auto insert = database->prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)");
+        if (!insert) return insert.error();
+        const std::pair<std::string_view, std::string_view> texts[] = {
+            {"archive", meta.archive}, {"segment", meta.segment}, {"previous", meta.previous}};
+        for (const auto& [key, value] : texts) {
+            insert->bind(1, key);
+            insert->bind(2, value);
+            if (auto done = insert->run(); !done) return done;
+        }
+        insert->bind(1, std::string_view("first"));
+        insert->bind(2, meta.first);
+        if (auto done = insert->run(); !done) return done;
+        if (auto done = database->execute("COMMIT"); !done) return done;
+    }
+    if (::rename(draft.c_str(), path.c_str()) != 0)
+        return Error::environment(path + ": can't be made: " + std::strerror(errno));
+    return sync_folder(dir);
+}
+
+IssuanceKeys keys_of(const Issuance& issuance) {
+    return {without_zeros(issuance.serial), issuance.gen_time_us, imprint_key(issuance.imprint)};
+}
+
+std::int64_t imprint_key(View imprint) {
+    std::uint64_t key = 0;
+    for (std::size_t i = 0; i < 8; ++i) key = key << 8U | (i < imprint.size() ? imprint[i] : 0U);
+    return static_cast<std::int64_t>(key);
+}
+
+Bytes without_zeros(View magnitude) {
+    while (!magnitude.empty() && magnitude.front() == 0) magnitude = magnitude.subspan(1);
+    return {magnitude.begin(), magnitude.end()};
+}
+
+Done sync_folder(const std::string& dir) {
+    const int folder = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool good = folder >= 0 && ::fsync(folder) == 0;
+    const int error = errno;
+    if (folder >= 0) ::close(folder);
+    if (!good)
+        return Error::environment(dir + ": can't be synced: " + std::strerror(error) + "; check the disk");
+    return {};
+}
+
+}  // namespace kokuin::store

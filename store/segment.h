@@ -1,0 +1,54 @@
+// A segment: the SQLite file of one month. Names, schema and the facts it keeps about itself; used inside the
+// store only. docs/archive.md describes the schema for strangers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/record.h"
+#include "store/sqlite.h"
+
+namespace kokuin::store {
+
+/// The command that makes an archive, for messages.
+std::string init_command(const std::string& dir);
+
+/// "2026-11": the month (UTC) of a moment. Sorted as text they are sorted in time.
+std::string month_of(std::int64_t at_us);
+/// "DIR/2026-11.sqlite".
+std::string segment_path(const std::string& dir, const std::string& name);
+/// Names of all segments in `dir`, oldest first; empty if there is none or no such folder. Error
+/// (environment) if the folder can't be read.
+Result<std::vector<std::string>> list_segments(const std::string& dir);
+
+/// What a segment says of itself.
+struct Meta {
+    std::string archive;     ///< id of the archive, 32 hexadecimal digits
+    std::string segment;     ///< its own name
+    RecordNumber first = 0;  ///< number of its first record
+    std::string previous;    ///< name of the segment before; empty in the first one
+};
+/// Error (environment) if the file is no segment of a format this program knows.
+Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
+
+/// Makes an empty segment so that it is there whole, also after a crash, or not at all.
+Done create_segment(const std::string& dir, const Meta& meta);
+
+/// What the index holds of an issuance.
+struct IssuanceKeys {
+    Bytes serial;
+    std::int64_t gen_time_us = 0;
+    std::int64_t imprint = 0;
+};
+IssuanceKeys keys_of(const Issuance& issuance);
+/// The index's key for an imprint: its first eight octets, big-endian, as a signed number.
+std::int64_t imprint_key(View imprint);
+/// A magnitude without leading zeros.
+Bytes without_zeros(View magnitude);
+
+/// fsync of a folder, so that names in it survive.
+Done sync_folder(const std::string& dir);
+
+}  // namespace kokuin::store

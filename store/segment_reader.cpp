@@ -1,0 +1,179 @@
+#include "store/segment_reader.h"
+
+#include <sys/stat.h>
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace kokuin::store {
+namespace {
+
+constexpr std::int64_t batch = 256;
+
+Result<Record> read(const std::string& path, RecordNumber number, View der) {
+    auto record = decode(der);
+    const std::string where = path + ": record " + std::to_string(number);
+    if (!record) return std::move(record).error().in(where);
+    if (record->number != number)
+        return Error::environment(where + " holds the number " + std::to_string(record->number) +
+                                  ": the archive is damaged, restore a copy");
+    return record;
+}
+
+bool exists(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0;
+}
+
+bool has_content(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && status.st_size > 0;
+}
+
+}  // namespace
+
+SegmentReader::SegmentReader(sqlite::Database database, std::string path)
+    : database_(std::move(database)), path_(std::move(path)) {}
+
+Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::string& name) {
+    using Mode = sqlite::Database::Mode;
+    const std::string path = segment_path(dir, name);
+    std::vector<Mode> modes{Mode::read};
+    // Whoever writes a segment has a shared-memory file beside it: only without one is it safe to read without locks.
+    if (!exists(path + "-shm")) modes.push_back(has_content(path + "-wal") ? Mode::alone : Mode::immutable);
+    std::optional<Error> first_error;
+    for (const Mode mode : modes) {
+        auto database = sqlite::Database::open(path, mode);
+        if (!database) {
+            if (!first_error) first_error = database.error();
+            continue;
+        }
+        auto meta = read_meta(*database, path);
+        if (!meta) {
+            if (!first_error) first_error = meta.error();
+            continue;
+        }
+        if (meta->segment != name)
+            return Error::environment(path + ": says that it is the segment " + meta->segment + ": was it renamed?");
+        SegmentReader reader(std::move(*database), path);
+        reader.meta_ = std::move(*meta);
+        return reader;
+    }
+    return *first_error;
+}
+
+Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first,
+                                    const std::function<void(sqlite::Statement&)>& bind, const Visit& visit) {
+    auto select = database_.prepare(sql);
+    if (!select) return select.error();
+    std::vector<Record> records;
+    while (true) {
+        records.clear();
+        select->bind(1, first);
+        select->bind(2, batch);
+        bind(*select);
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) break;
+            if (select->is_null(1))
+                return Error::environment(path_ + ": the index names record " +
+                                          std::to_string(select->integer(0)) +
+                                          ", which isn't there: the archive is damaged, restore a copy");
+            auto record = read(path_, select->integer(0), select->octets(1));
+            if (!record) return record.error();
+            records.push_back(std::move(*record));
+        }
+        select->reset();  // ends the transaction before anybody else's code runs
+        for (const Record& record : records)
+            if (!visit(record)) return false;
+        if (static_cast<std::int64_t>(records.size()) < batch) return true;
+        first = records.back().number + 1;
+    }
+}
+
+Result<bool> SegmentReader::by_serial(View serial, const Visit& visit) {
+    const Bytes key = without_zeros(serial);
+    return batches(
+        "SELECT i.number, r.der FROM by_serial i LEFT JOIN record r ON r.number = i.number "
+        "WHERE i.serial = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
+        0, [&](sqlite::Statement& select) { select.bind(3, View(key)); }, visit);
+}
+
+Result<bool> SegmentReader::by_imprint(View imprint, const Visit& visit) {
+    const std::int64_t key = imprint_key(imprint);
+    return batches(
+        "SELECT i.number, r.der FROM by_imprint i LEFT JOIN record r ON r.number = i.number "
+        "WHERE i.imprint = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
+        0, [&](sqlite::Statement& select) { select.bind(3, key); }, visit);
+}
+
+Result<bool> SegmentReader::by_number(RecordNumber first, RecordNumber last, const Visit& visit) {
+    return batches(
+        "SELECT number, der FROM record WHERE number >= ?1 AND number <= ?3 ORDER BY number LIMIT ?2", first,
+        [&](sqlite::Statement& select) { select.bind(3, last); }, visit);
+}
+
+Result<bool> SegmentReader::events(const std::optional<std::string>& kind, const Visit& visit) {
+    if (!kind)
+        return batches(
+            "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
+            "WHERE i.number >= ?1 ORDER BY i.number LIMIT ?2",
+            0, [](sqlite::Statement&) {}, visit);
+    return batches(
+        "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
+        "WHERE i.kind = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
+        0, [&](sqlite::Statement& select) { select.bind(3, std::string_view(*kind)); }, visit);
+}
+
+Result<std::optional<SegmentReader::Range>> SegmentReader::range(std::int64_t from_us, std::int64_t to_us) {
+    auto select = database_.prepare(
+        "SELECT min(number), max(number) FROM by_time WHERE gen_time >= ?1 AND gen_time < ?2");
+    if (!select) return select.error();
+    select->bind(1, from_us);
+    select->bind(2, to_us);
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row || select->is_null(0)) return std::optional<Range>();
+    return std::optional<Range>(Range{select->integer(0), select->integer(1)});
+}
+
+Result<std::optional<RecordNumber>> SegmentReader::latest_event(std::string_view kind,
+                                                                std::string_view subject) {
+    auto select = database_.prepare("SELECT max(number) FROM event WHERE kind = ?1 AND subject = ?2");
+    if (!select) return select.error();
+    select->bind(1, kind);
+    select->bind(2, subject);
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row || select->is_null(0)) return std::optional<RecordNumber>();
+    return std::optional<RecordNumber>(select->integer(0));
+}
+
+Result<std::optional<Record>> SegmentReader::record(RecordNumber number) {
+    std::optional<Record> found;
+    const auto end = by_number(number, number, [&](const Record& record) {
+        found = record;
+        return false;
+    });
+    if (!end) return end.error();
+    return found;
+}
+
+Result<std::optional<Bytes>> SegmentReader::blob(const BlobId& id) {
+    auto select = database_.prepare("SELECT content FROM blob WHERE id = ?1");
+    if (!select) return select.error();
+    select->bind(1, View(id));
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row) return std::optional<Bytes>();
+    const View content = select->octets(0);
+    if (blob_id(content) != id)
+        return Error::environment(
+            path_ + ": the blob " + to_hex(id) +
+            " has another SHA-256 than its name: the archive is damaged, restore a copy");
+    return std::optional<Bytes>(Bytes(content.begin(), content.end()));
+}
+
+}  // namespace kokuin::store

@@ -1,0 +1,58 @@
+// Reading one segment, wherever it lies and whoever may write it. Used inside the store only.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "store/blob.h"
+#include "store/record.h"
+#include "store/segment.h"
+#include "store/sqlite.h"
+
+namespace kokuin::store {
+
+/// A reading connection. One thread at a time. Its transactions last for one batch.
+class SegmentReader {
+  public:
+    /// Tries, in this order: an ordinary read-only connection; if that can't be (a folder that can't be
+    /// written and no shared-memory file in it): the file alone if there is no log beside it, else file and
+    /// log without locks.
+    static Result<SegmentReader> open(const std::string& dir, const std::string& name);
+
+    [[nodiscard]] const Meta& meta() const { return meta_; }
+
+    /// Visits what a condition selects, in the order of numbers. `visit` returns false to end; the result
+    /// says whether it did. It is called between transactions.
+    using Visit = std::function<bool(const Record&)>;
+    Result<bool> by_serial(View serial, const Visit& visit);
+    Result<bool> by_imprint(View imprint, const Visit& visit);
+    /// All records whose numbers lie in [first, last].
+    Result<bool> by_number(RecordNumber first, RecordNumber last, const Visit& visit);
+    Result<bool> events(const std::optional<std::string>& kind, const Visit& visit);
+
+    struct Range {
+        RecordNumber first = 0;
+        RecordNumber last = -1;
+    };
+    /// Lowest and highest number of the issuances with from ≤ genTime < to (µs); nothing if there is none.
+    Result<std::optional<Range>> range(std::int64_t from_us, std::int64_t to_us);
+    Result<std::optional<RecordNumber>> latest_event(std::string_view kind, std::string_view subject);
+    Result<std::optional<Record>> record(RecordNumber number);
+    /// A blob, checked against its name; nothing if this segment hasn't got it.
+    Result<std::optional<Bytes>> blob(const BlobId& id);
+
+  private:
+    SegmentReader(sqlite::Database database, std::string path);
+    /// Runs a select of (number, der) in batches: ?1 is the number after the last one seen, ?2 the batch's
+    /// size; `bind` sets the others.
+    Result<bool> batches(std::string_view sql, RecordNumber first,
+                         const std::function<void(sqlite::Statement&)>& bind, const Visit& visit);
+
+    sqlite::Database database_;
+    std::string path_;
+    Meta meta_;
+};
+
+}  // namespace kokuin::store

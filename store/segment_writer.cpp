@@ -1,0 +1,217 @@
+#include "store/segment_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kokuin::store {
+namespace {
+
+/// How many records the check at the start looks at: a group more than any commit can have been torn in.
+constexpr std::int64_t tail_length = 2048;
+
+Error damaged(const std::string& path, const std::string& what) {
+    return Error::environment(path + ": " + what + ": the archive is damaged; keep the file, restore a copy");
+}
+
+}  // namespace
+
+SegmentWriter::SegmentWriter(sqlite::Database database, std::string path)
+    : database_(std::move(database)), path_(std::move(path)) {}
+
+SegmentWriter::~SegmentWriter() {
+    // A connection that has seen an error must not touch the log on its way out: open() does that, and looks.
+    if (!healthy_) database_.keep_log_on_close();
+}
+
+Result<std::unique_ptr<SegmentWriter>> SegmentWriter::open(const std::string& dir, const std::string& name) {
+    const std::string path = segment_path(dir, name);
+    auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
+    if (!database) return database.error();
+    std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(*database), path));
+    writer->healthy_ = false;
+    if (auto done = writer->prepare(); !done) return done.error();
+    if (writer->meta_.segment != name)
+        return damaged(path, "it says that it is the segment " + writer->meta_.segment);
+    writer->healthy_ = true;
+    return writer;
+}
+
+Done SegmentWriter::prepare() {
+    // FULL: the log is synced at every commit. cache_size in KiB: enough for the inner pages of the index of
+    // a month.
+    const auto mode = database_.text("PRAGMA journal_mode=WAL");
+    if (!mode) return mode.error();
+    if (*mode != "wal")
+        return Error::environment(path_ + ": its disk can't do write-ahead logs; use a local disk");
+    if (auto done = database_.execute("PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;"); !done)
+        return done;
+    database_.watch_log(log_frames_);
+
+    const auto checkpoint = database_.checkpoint(sqlite::Database::Extent::truncate);
+    if (!checkpoint) return checkpoint.error();
+    if (checkpoint->moved < checkpoint->frames)
+        return Error::environment(path_ +
+                                  ": a reader keeps the log from being moved into the segment; trying again");
+
+    auto meta = read_meta(database_, path_);
+    if (!meta) return meta.error();
+    meta_ = std::move(*meta);
+
+    const std::pair<sqlite::Statement*, std::string_view> statements[] = {
+        {&begin_, "BEGIN IMMEDIATE"},
+        {&commit_, "COMMIT"},
+        {&insert_record_, "INSERT INTO record (number, der) VALUES (?1, ?2)"},
+        {&insert_blob_, "INSERT INTO blob (id, content) VALUES (?1, ?2)"},
+        {&insert_serial_, "INSERT INTO by_serial (serial, number) VALUES (?1, ?2)"},
+        {&insert_time_, "INSERT INTO by_time (gen_time, number) VALUES (?1, ?2)"},
+        {&insert_imprint_, "INSERT INTO by_imprint (imprint, number) VALUES (?1, ?2)"},
+        {&insert_event_, "INSERT INTO event (number, kind, subject) VALUES (?1, ?2, ?3)"}};
+    for (const auto& [target, sql] : statements) {
+        auto statement = database_.prepare(sql);
+        if (!statement) return statement.error();
+        *target = std::move(*statement);
+    }
+    auto ids = database_.prepare("SELECT id FROM blob");
+    if (!ids) return ids.error();
+    while (true) {
+        const auto row = ids->step();
+        if (!row) return row.error();
+        if (!*row) break;
+        BlobId id{};
+        const View octets = ids->octets(0);
+        if (octets.size() != id.size()) return damaged(path_, "a blob's name isn't 32 octets");
+        std::copy(octets.begin(), octets.end(), id.begin());
+        blobs_.insert(id);
+    }
+    ids->reset();
+    if (auto done = check_tail(); !done) return done;
+    // A write that changes nothing but proves that there is a disk with room behind the file.
+    return database_.execute("UPDATE meta SET value = value WHERE key = 'segment'");
+}
+
+Done SegmentWriter::check_tail() {
+    const auto last = database_.integer("SELECT ifnull(max(number), -1) FROM record");
+    if (!last) return last.error();
+    next_ = *last < 0 ? meta_.first : *last + 1;
+    if (next_ < meta_.first) return damaged(path_, "its numbers end before its first one");
+    auto tail = database_.prepare("SELECT number, der FROM record WHERE number >= ?1 ORDER BY number");
+    if (!tail) return tail.error();
+    RecordNumber expected = std::max(meta_.first, next_ - tail_length);
+    tail->bind(1, expected);
+    while (true) {
+        const auto row = tail->step();
+        if (!row) return row.error();
+        if (!*row) break;
+        const auto record = decode(tail->octets(1));
+        const std::string name = "record " + std::to_string(expected);
+        if (tail->integer(0) != expected) return damaged(path_, name + " is missing");
+        if (!record) return damaged(path_, name + ": " + record.error().text);
+        if (record->number != expected) return damaged(path_, name + " holds the number of another one");
+        if (auto done = check_index(*record); !done) return done;
+        ++expected;
+    }
+    if (expected != next_) return damaged(path_, "record " + std::to_string(expected) + " is missing");
+    for (const char* table : {"event", "by_time"}) {
+        const auto stray = database_.integer(std::string("SELECT ifnull(max(number), -1) FROM ") + table +
+                                             (std::string_view(table) == "event"
+                                                  ? ""
+                                                  : " WHERE gen_time = (SELECT max(gen_time) FROM by_time)"));
+        if (!stray) return stray.error();
+        if (*stray >= next_) return damaged(path_, "its index names records that it doesn't hold");
+    }
+    return {};
+}
+
+Done SegmentWriter::check_index(const Record& record) {
+    const auto has = [&](std::string_view sql, const auto&... values) -> Result<bool> {
+        auto statement = database_.prepare(sql);
+        if (!statement) return statement.error();
+        int index = 0;
+        (statement->bind(++index, values), ...);
+        return statement->step();
+    };
+    const auto judge = [&](const Result<bool>& found) -> Done {
+        if (!found) return found.error();
+        if (!*found) return damaged(path_, "the index lacks record " + std::to_string(record.number));
+        return {};
+    };
+    if (const auto* event = std::get_if<Event>(&record.body))
+        return judge(has("SELECT 1 FROM event WHERE number = ?1 AND kind = ?2 AND subject = ?3",
+                         record.number, std::string_view(event->kind), std::string_view(event->subject)));
+    const IssuanceKeys keys = keys_of(std::get<Issuance>(record.body));
+    return judge(
+        has("SELECT 1 FROM by_serial s, by_time t, by_imprint i WHERE s.serial = ?1 AND s.number = ?2 "
+            "AND t.gen_time = ?3 AND t.number = ?2 AND i.imprint = ?4 AND i.number = ?2",
+            View(keys.serial), record.number, keys.gen_time_us, keys.imprint));
+}
+
+Done SegmentWriter::insert(const Row& row, RecordNumber number) {
+    for (const BlobId& id : *row.needed) {
+        if (blobs_.contains(id)) continue;
+        const auto blob = std::find_if(row.blobs->begin(), row.blobs->end(),
+                                       [&](const Blob& candidate) { return candidate.id() == id; });
+        insert_blob_.bind(1, View(id));
+        insert_blob_.bind(2, blob->content());
+        if (auto done = insert_blob_.run(); !done) return done;
+        blobs_.insert(id);
+    }
+    insert_record_.bind(1, number);
+    insert_record_.bind(2, View(row.der));
+    if (auto done = insert_record_.run(); !done) return done;
+    if (const auto* event = std::get_if<EventKeys>(&row.keys)) {
+        insert_event_.bind(1, number);
+        insert_event_.bind(2, event->kind);
+        insert_event_.bind(3, event->subject);
+        return insert_event_.run();
+    }
+    const IssuanceKeys& keys = *std::get<const IssuanceKeys*>(row.keys);
+    insert_serial_.bind(1, View(keys.serial));
+    insert_serial_.bind(2, number);
+    if (auto done = insert_serial_.run(); !done) return done;
+    insert_time_.bind(1, keys.gen_time_us);
+    insert_time_.bind(2, number);
+    if (auto done = insert_time_.run(); !done) return done;
+    insert_imprint_.bind(1, keys.imprint);
+    insert_imprint_.bind(2, number);
+    return insert_imprint_.run();
+}
+
+Done SegmentWriter::commit(const std::vector<Row>& rows) {
+    healthy_ = false;
+    if (auto done = begin_.run(); !done) return done;
+    RecordNumber number = next_;
+    for (const Row& row : rows)
+        if (auto done = insert(row, number++); !done) return done;
+    if (auto done = commit_.run(); !done) return done;
+    next_ = number;
+    healthy_ = true;
+    return {};
+}
+
+Done SegmentWriter::catch_up() {
+    const auto checkpoint = database_.checkpoint(sqlite::Database::Extent::passive);
+    if (!checkpoint) {
+        healthy_ = false;
+        return checkpoint.error();
+    }
+    return {};
+}
+
+Result<bool> finish_segment(const std::string& dir, const std::string& name) {
+    const std::string path = segment_path(dir, name);
+    auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
+    if (!database) return database.error();
+    database->keep_log_on_close();
+    const auto mode = database->text("PRAGMA journal_mode");
+    if (!mode) return mode.error();
+    if (*mode == "delete") return true;
+    if (auto done = database->execute("PRAGMA synchronous=FULL"); !done) return done.error();
+    const auto checkpoint = database->checkpoint(sqlite::Database::Extent::truncate);
+    if (!checkpoint) return checkpoint.error();
+    if (checkpoint->busy) return false;
+    const auto now = database->text("PRAGMA journal_mode=DELETE");
+    if (!now) return now.error();
+    return *now == "delete";
+}
+
+}  // namespace kokuin::store
