@@ -1,0 +1,150 @@
+#include "tsa/audit.h"
+
+#include <spdlog/spdlog.h>
+
+#include <optional>
+
+namespace kokuin::tsa {
+namespace {
+
+constexpr auto accepted_kind = "tac.accepted";
+constexpr auto stop_kind = "tac.stop";
+constexpr auto refused_kind = "tac.refused";
+
+store::Event event_of(const char* kind, const Tsu& tsu, std::string text) {
+    store::Event event;
+    event.kind = kind;
+    event.subject = tsu.name();
+    event.text = std::move(text);
+    return event;
+}
+
+std::string describe(const tac::AcceptedTac& tac) {
+    return "TAC " + tac.serial + " of policy " + tac.policy + ": offset " +
+           std::to_string(std::chrono::duration_cast<microseconds>(tac.offset).count()) + " us, delay " +
+           std::to_string(tac.value.tac.delay.count()) + " us, valid until " + to_rfc3339(tac.valid_until, 0);
+}
+
+}  // namespace
+
+Tsu* Audited::find(const std::string& name) const {
+    for (auto* tsu : parts_.tsus)
+        if (tsu->name() == name) return tsu;
+    return nullptr;
+}
+
+Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
+    const auto received = parts_.clock.read();
+    const auto* tsu = find(request.tsu);
+    if (!tsu) return Error::usage("there is no TSU '" + request.tsu + "' here; see [tsu.NAME] in tsad.toml");
+    const auto sent = parts_.clock.read();
+    if (!exchanges_.record({request.nonce, request.tsu, received, sent, parts_.clock.boot_id()}))
+        return Error::usage("this nonce was used before; use a fresh one for each sample");
+    return tac::ClockAnswer{request.nonce, received.wall, sent.wall, tsu->certificate().sha256()};
+}
+
+Result<tac::DeliveryVerdict> Audited::deliver(const tac::TacDelivery& delivery) {
+    const auto now = parts_.clock.read();
+    tac::Delivered delivered{delivery.tac, delivery.chain, exchanges_.take(delivery.nonce, now.after)};
+    // Without an exchange nothing says which TSU is meant but the holder in the TAC; the refusal is the first
+    // one's.
+    auto* tsu = delivered.exchange ? find(delivered.exchange->tsu) : parts_.tsus.front();
+    if (!tsu) return Error::usage("the TSU of this exchange is gone");
+    const std::lock_guard lock(tsu->delivery());
+    auto verdict = tac::validate(delivered, parts_.rules,
+                                 {tsu->certificate(), tsu->gate().last(), now, parts_.clock.boot_id()});
+    if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict))
+        return take(*tsu, *tac);
+    if (const auto* order = std::get_if<tac::StopOrder>(&verdict)) return take(*tsu, *order);
+    return take(*tsu, std::get<tac::Refusal>(verdict), delivery.tac);
+}
+
+Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac) {
+    auto event = event_of(accepted_kind, tsu, describe(*tac));
+    for (auto& [key, value] : tac->delivered.to_fields()) event.fields.emplace(key, value);
+    const store::Blob blob(tac->value.der);
+    event.blobs.push_back(blob.id());
+    const bool stopped = tsu.gate().status(parts_.clock.read(), {}).stop.has_value();
+    if (stopped) event.text += "; resumes after an order to stop";
+    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, {blob}); !kept) {
+        // Not in the archive, so not in force; the TAA tries again.
+        spdlog::error("audit tsu={} not archived: {}", tsu.name(), kept.error().text);
+        return kept.error();
+    }
+    tsu.gate().accept(tac);
+    spdlog::info("audit tsu={} accepted: {}", tsu.name(), event.text);
+    return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::accepted, "", event.text};
+}
+
+Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::StopOrder& order) {
+    auto event = event_of(stop_kind, tsu, "order to stop, TAC " + order.serial + ": " + order.text);
+    for (auto& [key, value] : order.to_fields()) event.fields.emplace(key, value);
+    const store::Blob blob(order.tac);
+    event.blobs.push_back(blob.id());
+    // In force first: whatever becomes of the archive, no token goes out after this (TAC-4).
+    tsu.gate().stop(order);
+    spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
+    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, {blob}); !kept) {
+        spdlog::error("audit tsu={} order to stop not archived: {}", tsu.name(), kept.error().text);
+        return kept.error();
+    }
+    return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::stop_accepted, "", event.text};
+}
+
+Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal, const Bytes& der) {
+    auto event = event_of(refused_kind, tsu,
+                          "TAC refused (" + std::string(name(refusal.reason)) + "): " + refusal.text);
+    event.fields.emplace("reason", std::string(name(refusal.reason)));
+    std::vector<store::Blob> blobs;
+    if (!der.empty()) {
+        blobs.emplace_back(der);
+        event.blobs.push_back(blobs.back().id());
+    }
+    spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
+    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, blobs); !kept)
+        spdlog::error("audit tsu={} refusal not archived: {}", tsu.name(), kept.error().text);
+    return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::refused, std::string(name(refusal.reason)),
+                                refusal.text};
+}
+
+Done Audited::restore() {
+    for (auto* tsu : parts_.tsus) {
+        auto accepted = parts_.archive.latest_event(accepted_kind, tsu->name());
+        if (!accepted) return std::move(accepted).error();
+        auto stop = parts_.archive.latest_event(stop_kind, tsu->name());
+        if (!stop) return std::move(stop).error();
+        const auto fields_of = [](const store::Record& record) {
+            tac::Fields fields;
+            for (const auto& [key, value] : std::get<store::Event>(record.body).fields)
+                fields.emplace(key, value);
+            return fields;
+        };
+        const bool stopped = *stop && (!*accepted || (*stop)->number > (*accepted)->number);
+        if (stopped) {
+            auto order = tac::StopOrder::from_fields(fields_of(**stop));
+            if (!order)
+                return std::move(order).error().in("archive record " + std::to_string((*stop)->number));
+            spdlog::warn("audit tsu={} the order to stop of {} still holds", tsu->name(),
+                         to_rfc3339(order->ntp_time));
+            tsu->gate().stop(std::move(*order));
+            continue;
+        }
+        if (!*accepted) continue;
+        auto delivered = tac::Delivered::from_fields(fields_of(**accepted));
+        if (!delivered)
+            return std::move(delivered).error().in("archive record " + std::to_string((*accepted)->number));
+        const auto verdict =
+            tac::validate(*delivered, parts_.rules,
+                          {tsu->certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id()});
+        if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict)) {
+            tsu->gate().accept(*tac);
+            spdlog::info("audit tsu={} kept from before the restart: {}", tsu->name(), describe(**tac));
+        } else if (const auto* refusal = std::get_if<tac::Refusal>(&verdict)) {
+            spdlog::info("audit tsu={} the last TAC doesn't hold any more ({}): {}", tsu->name(),
+                         name(refusal->reason), refusal->text);
+        }
+    }
+    return {};
+}
+
+}  // namespace kokuin::tsa

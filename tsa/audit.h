@@ -1,0 +1,53 @@
+// The TSU's side of the audit exchange (design section 3): answers with the clock, takes TACs and orders to
+// stop.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/archive.h"
+#include "tac/clock/reading.h"
+#include "tac/exchange.h"
+#include "tac/validate.h"
+#include "tsa/tsu.h"
+
+namespace kokuin::tsa {
+
+/// What the audited side works with; all of it must outlive it.
+struct AuditedParts {
+    const tac::clock::StampingClock& clock;
+    store::Archive& archive;
+    std::vector<Tsu*> tsus;
+    const tac::Rules& rules;
+};
+
+/// Answers a TAA whose channel certificate was checked already. Thread-safe.
+class Audited {
+  public:
+    explicit Audited(AuditedParts parts) : parts_(std::move(parts)) {}
+
+    /// POST /audit/clock: T2 and T3, remembered under the nonce. Error::usage: not such a request, an unknown
+    /// TSU, or a nonce used before.
+    Result<tac::ClockAnswer> read_clock(const tac::ClockRequest& request);
+
+    /// PUT /audit/tac: judged (TAC-1), archived durably, and only then in force and answered. An order to
+    /// stop holds from the next stamp on, even if it could not be archived: then the answer is an error, and
+    /// the TAA delivers again. A refused TAC is archived too (kind "tac.refused") and changes nothing.
+    Result<tac::DeliveryVerdict> deliver(const tac::TacDelivery& delivery);
+
+    /// At start: puts the last TAC or order to stop of each TSU back in force. A TAC is validated again, and
+    /// only one of the same boot can still prove anything; an order to stop always holds (design section 3).
+    Done restore();
+
+  private:
+    Tsu* find(const std::string& name) const;
+    Result<tac::DeliveryVerdict> take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac);
+    Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::StopOrder& order);
+    Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::Refusal& refusal, const Bytes& der);
+
+    AuditedParts parts_;
+    tac::ExchangeLog exchanges_;
+};
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,127 @@
+#include "tsa/config.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace kokuin::tsa {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+tsp::Policy read_policy(const std::string& name, config::Table& table) {
+    tsp::Policy policy;
+    policy.name = name;
+    policy.oid = table.oid("oid");
+    policy.hashes = table.choices<pki::Hash>(
+        "hashes",
+        {{"sha256", pki::Hash::sha256}, {"sha384", pki::Hash::sha384}, {"sha512", pki::Hash::sha512}},
+        policy.hashes);
+    policy.accuracy =
+        std::chrono::floor<microseconds>(table.duration("accuracy", milliseconds(1), minutes(1), seconds(1)));
+    policy.gentime_digits = static_cast<int>(table.integer("gentime_digits", 0, 6, policy.gentime_digits));
+    policy.embed_tac = table.choice<tsp::EmbedTac>("embed_tac",
+                                                   {{"none", tsp::EmbedTac::none},
+                                                    {"signer-attribute", tsp::EmbedTac::signer_attribute},
+                                                    {"certificates-v1", tsp::EmbedTac::certificates_v1},
+                                                    {"certificates-v2", tsp::EmbedTac::certificates_v2}},
+                                                   policy.embed_tac);
+    policy.ess = table.choice<tsp::EssForm>(
+        "signing_certificate",
+        {{"v1", tsp::EssForm::v1}, {"v2", tsp::EssForm::v2}, {"both", tsp::EssForm::both}}, policy.ess);
+    policy.require_tac = table.boolean("require_tac", true);
+    // TSA-6 and design section 3: without a TAC something else must prove the clock, and that is the
+    // reference.
+    if (!policy.require_tac) table.problem("require_tac", "nothing else proves the clock yet; allowed: true");
+    return policy;
+}
+
+std::vector<tsp::Policy> read_policies(config::Table root) {
+    std::vector<tsp::Policy> policies;
+    std::optional<std::size_t> first;
+    for (auto& [name, table] : root.named_tables("policy", 1)) {
+        if (table.boolean("default", false)) {
+            if (first)
+                table.problem("default", "policy '" + policies[*first].name + "' is the default already");
+            first = policies.size();
+        }
+        policies.push_back(read_policy(name, table));
+        for (std::size_t i = 0; i + 1 < policies.size(); ++i)
+            if (policies[i].oid == policies.back().oid)
+                table.problem("oid", "policy '" + policies[i].name + "' has this OID already");
+    }
+    if (policies.size() > 1 && !first)
+        root.problem("policy", "no policy is the default; allowed: default = true in one of them");
+    if (first)
+        std::rotate(policies.begin(), policies.begin() + static_cast<std::ptrdiff_t>(*first),
+                    policies.begin() + static_cast<std::ptrdiff_t>(*first) + 1);
+    return policies;
+}
+
+TlsSettings read_tls(config::Table& table) {
+    return {table.endpoint("listen"), table.path("certificate"), table.path("key")};
+}
+
+TaaSettings read_taa(config::Table& table) {
+    // TAC-3: the limits of the Seiko policy are known by their OID.
+    const auto known_offset = [](const std::string& oid) -> nanoseconds {
+        return oid == "1.3.6.1.4.1.955.1.18.1.2" ? nanoseconds(seconds(1)) : nanoseconds(milliseconds(500));
+    };
+    TaaSettings taa;
+    taa.anchors = table.path("anchors");
+    taa.certificates = table.path("certificates");
+    taa.offset_is_tsu_minus_taa =
+        table.choice<bool>("clock_is", {{"tsu-minus-taa", true}, {"taa-minus-tsu", false}}, true);
+    taa.allow_sha1 = table.boolean("allow_sha1", false);
+    taa.request = table.maybe_endpoint("request");
+    taa.request_before = table.duration("request_before", seconds(1), hours(24), minutes(20));
+    for (auto& [name, limit] : table.named_tables("policy", 1)) {
+        const auto oid = limit.oid("oid");
+        taa.limits.push_back({oid,
+                              limit.duration("max_offset", milliseconds(1), minutes(1), known_offset(oid)),
+                              limit.duration("max_delay", milliseconds(1), minutes(1), milliseconds(100))});
+    }
+    return taa;
+}
+
+}  // namespace
+
+bool is_loopback(const std::string& host) {
+    return host == "::1" || host == "localhost" || host.rfind("127.", 0) == 0;
+}
+
+Result<Settings> load_settings(const std::string& path) {
+    auto document = config::Document::load(path);
+    if (!document) return std::move(document).error();
+    auto root = document->root();
+    Settings settings;
+    settings.file = std::filesystem::absolute(path).lexically_normal().string();
+    settings.archive = root.table("archive").path("dir");
+    settings.hsm = hsm::read_settings(root.table("hsm"));
+    for (auto& [name, table] : root.named_tables("tsu", 1))
+        settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
+                                 table.boolean("include_chain", false)});
+    settings.policies = read_policies(root);
+
+    auto http = root.table("http");
+    settings.http.listen = http.endpoint("listen", {"127.0.0.1", 3161});
+    settings.http.deadline = http.duration("deadline", milliseconds(100), minutes(5), seconds(10));
+    settings.http.per_address = static_cast<unsigned>(http.integer("per_address", 1, 100000, 512));
+    if (!http.boolean("beyond_loopback", false) && !is_loopback(settings.http.listen.host))
+        http.problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
+    if (auto table = root.maybe_table("https")) settings.https = read_tls(*table);
+    if (auto table = root.maybe_table("audit"))
+        settings.audit = AuditSettings{read_tls(*table), table->path("ca"), table->string("peer")};
+    if (auto table = root.maybe_table("taa")) settings.taa = read_taa(*table);
+    if (settings.audit.has_value() != settings.taa.has_value())
+        root.problem(settings.taa ? "audit" : "taa",
+                     "[audit] and [taa] go together: one listens, one says whom to believe");
+    if (auto table = root.maybe_table("admin")) settings.admin = table->endpoint("listen");
+    settings.control = root.table("control").path("socket", "run/tsad.sock");
+    settings.log_level = root.table("log").choice<std::string>(
+        "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
+    if (auto done = document->finish(); !done) return std::move(done).error();
+    return settings;
+}
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,82 @@
+// tsad.toml as a value. conf/tsad.toml is a sample with every key.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "hsm/settings.h"
+#include "tsa/protocol/policy.h"
+
+namespace kokuin::tsa {
+
+/// One TSU: one key in the HSM, its certificate, the chain above it (TSA-2).
+struct TsuSettings {
+    std::string name;
+    std::string key;          ///< label in the token
+    std::string certificate;  ///< PEM file with one certificate
+    std::string chain;        ///< PEM file with everything above it
+    bool include_chain = false;
+};
+
+/// A limit that the TAA's TACs are measured by (TAC-3).
+struct AuditLimit {
+    std::string oid;
+    nanoseconds max_offset{};
+    nanoseconds max_delay{};
+};
+
+struct TaaSettings {
+    std::string anchors;       ///< PEM file: roots of the TAA's certificate
+    std::string certificates;  ///< PEM file: the TAA's certificate first, then intermediates
+    bool offset_is_tsu_minus_taa = true;
+    bool allow_sha1 = false;
+    std::optional<config::Endpoint> request;  ///< where an audit can be asked for (TAC-9)
+    nanoseconds request_before{};             ///< ask when the gate would close this soon
+    std::vector<AuditLimit> limits;           ///< at least one
+};
+
+struct TlsSettings {
+    config::Endpoint listen;
+    std::string certificate;
+    std::string key;
+};
+
+struct AuditSettings {
+    TlsSettings tls;
+    std::string ca;    ///< PEM file: issuers of the TAA's channel certificate
+    std::string peer;  ///< DNS name in it
+};
+
+struct HttpSettings {
+    config::Endpoint listen;
+    nanoseconds deadline{};    ///< for one whole request
+    unsigned per_address = 0;  ///< connections from one address
+};
+
+struct Settings {
+    std::string file;  ///< absolute path of the configuration
+    std::string archive;
+    hsm::Settings hsm;
+    std::vector<TsuSettings> tsus;
+    std::vector<tsp::Policy> policies;  ///< the default one first
+    HttpSettings http;
+    std::optional<TlsSettings> https;
+    std::optional<AuditSettings> audit;
+    std::optional<TaaSettings> taa;
+    std::optional<config::Endpoint> admin;
+    std::string control;  ///< path of the Unix socket
+    std::string log_level;
+};
+
+/// True for 127.0.0.0/8, ::1 and localhost.
+bool is_loopback(const std::string& host);
+
+/// Reads and checks tsad.toml. The error holds every problem, one a line, with file, line and what is
+/// allowed.
+Result<Settings> load_settings(const std::string& path);
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,110 @@
+// Commands that the running server answers.
+#include <nlohmann/json.hpp>
+
+#include "base/net/client.h"
+#include "base/secret.h"
+#include "hsm/keytool.h"
+#include "hsm/module.h"
+#include "hsm/token.h"
+#include "tsa/control/commands.h"
+
+namespace kokuin::tsa::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr nanoseconds patience = seconds(10);
+
+Result<json> ask(const Settings& settings, const std::string& path) {
+    net::ClientOptions options;
+    options.unix_path = settings.control;
+    auto client = net::Client::make(std::move(options));
+    if (!client) return std::move(client).error();
+    net::Call call;
+    call.path = path;
+    const auto answer = client->request(call, patience);
+    if (!answer)
+        return Error::environment("tsad doesn't answer on " + settings.control + " (" + answer.error().text +
+                                  "); is it running?");
+    auto value = json::parse(as_text(answer->body), nullptr, false);
+    if (value.is_discarded())
+        return Error::environment("tsad's answer on " + settings.control + " is no JSON");
+    if (answer->status != 200)
+        return Error::environment("tsad on " + settings.control + ": " +
+                                  value.value("error", "status " + std::to_string(answer->status)));
+    return value;
+}
+
+std::string text_or(const json& value, const char* key, const char* otherwise) {
+    const auto found = value.find(key);
+    return found != value.end() && found->is_string() ? found->get<std::string>() : otherwise;
+}
+
+void print_tsu(const json& tsu, std::ostream& out) {
+    out << "TSU " << tsu["name"].get<std::string>() << ": ";
+    if (tsu["open"].get<bool>())
+        out << "open, clock right within " << tsu["clock_bound_us"] << " us, closes at "
+            << text_or(tsu, "closes_at", "(unknown)") << " if no new evidence comes\n";
+    else
+        out << "closed: " << text_or(tsu, "closed_because", "(unknown)") << '\n';
+    out << "  key " << text_or(tsu, "key", "") << ", certificate " << text_or(tsu, "certificate_subject", "")
+        << " until " << text_or(tsu, "certificate_not_after", "") << '\n';
+    if (tsu["tac"].is_object()) {
+        const auto& tac = tsu["tac"];
+        out << "  TAC " << text_or(tac, "serial", "") << " of " << text_or(tac, "audited", "") << ", offset "
+            << tac["offset_us"] << " us, delay " << tac["delay_us"] << " us, until "
+            << text_or(tac, "not_after", "") << '\n';
+    } else {
+        out << "  no TAC\n";
+    }
+    if (tsu["order_to_stop"].is_string())
+        out << "  ORDER TO STOP: " << tsu["order_to_stop"].get<std::string>() << '\n';
+}
+
+}  // namespace
+
+Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
+    const auto answer = ask(settings, "/status");
+    if (!answer) return answer.error();
+    const bool ready = answer->value("ready", false);
+    if (as_json) {
+        out << answer->dump() << '\n';
+        return ready ? 0 : 1;
+    }
+    try {
+        out << (ready ? "ready" : "NOT READY") << " at " << (*answer)["time"].get<std::string>() << '\n';
+        for (const auto& reason : (*answer)["reasons"])
+            out << "  because " << reason.get<std::string>() << '\n';
+        for (const auto& tsu : (*answer)["tsus"]) print_tsu(tsu, out);
+        out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
+            << (*answer)["archive"]["segment"].get<std::string>() << '\n';
+        out << "HSM: " << (*answer)["hsm"]["state"].get<std::string>() << '\n';
+        for (const auto& departure : (*answer)["departures"])
+            out << "note: " << departure.get<std::string>() << '\n';
+    } catch (const json::exception&) {
+        return Error::environment(
+            "tsad's answer isn't what this tsactl expects; are both of the same version?");
+    }
+    return ready ? 0 : 1;
+}
+
+Result<int> key_list(const Settings& settings, bool as_json, std::ostream& out) {
+    auto keys = ask(settings, "/keys");
+    if (!keys) {
+        // tsad is down: the HSM itself knows.
+        hsm::apply_environment(settings.hsm);
+        auto token = hsm::open_token(settings.hsm);
+        if (!token) return std::move(token).error();
+        const auto text = hsm::keys_json(**token);
+        if (!text) return text.error();
+        keys = json::parse(*text);
+    }
+    if (as_json) {
+        out << keys->dump() << '\n';
+        return 0;
+    }
+    out << hsm::keys_text(keys->dump());
+    return 0;
+}
+
+}  // namespace kokuin::tsa::control

@@ -1,0 +1,44 @@
+// What tsactl can do, one function a command. They print their answer on `out` (JSON with `json`) and return
+// it as the exit code 0 or 1; an Error becomes one line on stderr and its exit code (design section 7).
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "tsa/config.h"
+
+namespace kokuin::tsa::control {
+
+/// Asks the running tsad over its Unix socket. 0 if it is ready, 1 if not.
+Result<int> status(const Settings& settings, bool json, std::ostream& out);
+
+/// The keys in the HSM: told by tsad if it runs, read from the HSM itself if not.
+Result<int> key_list(const Settings& settings, bool json, std::ostream& out);
+
+struct StampOptions {
+    std::string file;
+    std::string output;  ///< empty: file + ".tsr"
+    std::string url;     ///< http://… or https://…
+    std::string ca;      ///< PEM file of anchors for https
+    std::string policy;  ///< OID; empty: the server's default
+    std::string hash = "sha256";
+    bool certificates = true;  ///< certReq
+};
+/// Stamps a file: writes the TimeStampResp. 0 if granted and the answer fits the question, 1 if the TSA said
+/// no.
+Result<int> stamp(const StampOptions& options, bool json, std::ostream& out);
+
+struct VerifyOptions {
+    std::string file;
+    std::string token;             ///< a TimeStampResp or a bare token
+    std::string anchors;           ///< PEM file
+    std::string certificates;      ///< PEM file with further certificates; may be empty
+    std::string taa_anchors;       ///< PEM file for the TAC in the token; empty: `anchors`
+    std::string taa_certificates;  ///< PEM file: the TAA's certificate and those between; may be empty
+};
+/// Every check of the token (TSA-12), and of the TAC if it carries one. 0 if all passed, 1 if one failed.
+Result<int> verify(const VerifyOptions& options, bool json, std::ostream& out);
+
+}  // namespace kokuin::tsa::control

@@ -1,0 +1,186 @@
+// tsactl: the operators' command line, and a small client. This file wires.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <functional>
+#include <iostream>
+
+#include "base/file.h"
+#include "base/secret.h"
+#include "hsm/keytool.h"
+#include "hsm/token.h"
+#include "store/archive.h"
+#include "tsa/config.h"
+#include "tsa/control/commands.h"
+
+namespace {
+
+using namespace kokuin;
+namespace control = tsa::control;
+
+struct Arguments {
+    std::string config = "tsad.toml";
+    bool json = false;
+    control::StampOptions stamp;
+    control::VerifyOptions verify;
+    hsm::KeyArguments key;
+    std::string so_pin_file;
+};
+
+/// Fills what `stamp` leaves open from the configuration, if there is one.
+Done complete(control::StampOptions& options, const Arguments& arguments, bool config_given) {
+    if (!options.url.empty()) return {};
+    auto settings = tsa::load_settings(arguments.config);
+    if (!settings) {
+        if (config_given) return std::move(settings).error();
+        return Error::usage("stamp needs --url URL of the TSA, or --config FILE of a tsad on this machine");
+    }
+    options.url = "http://" + config::to_text(settings->http.listen) + "/";
+    return {};
+}
+
+Done complete(control::VerifyOptions& options, const Arguments& arguments, bool config_given) {
+    if (!options.anchors.empty()) return {};
+    auto settings = tsa::load_settings(arguments.config);
+    if (!settings) {
+        if (config_given) return std::move(settings).error();
+        return Error::usage(
+            "verify needs --ca FILE with the roots you trust (PEM), or --config FILE of a tsad on this "
+            "machine");
+    }
+    options.anchors = settings->tsus.front().chain;
+    if (options.certificates.empty()) options.certificates = settings->tsus.front().certificate;
+    if (settings->taa && options.taa_anchors.empty()) {
+        options.taa_anchors = settings->taa->anchors;
+        options.taa_certificates = settings->taa->certificates;
+    }
+    return {};
+}
+
+Result<int> archive_init(const tsa::Settings& settings, bool json) {
+    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
+        return std::move(done).error();
+    if (!json) std::cout << "made an empty archive in " << settings.archive << '\n';
+    return 0;
+}
+
+Result<int> run(int argc, char** argv) {
+    Arguments arguments;
+    CLI::App app{"Kokuin for the operators of a TSA, and a small RFC 3161 client."};
+    app.require_subcommand(1);
+    app.fallthrough();
+    auto* config =
+        app.add_option("--config", arguments.config, "configuration of tsad")->capture_default_str();
+    app.add_flag("--json", arguments.json, "answer in JSON");
+
+    std::function<Result<int>()> chosen;
+    // Commands that need the configuration.
+    const auto with_settings = [&](CLI::App* command,
+                                   std::function<Result<int>(const tsa::Settings&)> action) {
+        command->callback([&, action = std::move(action)] {
+            chosen = [&, action]() -> Result<int> {
+                auto settings = tsa::load_settings(arguments.config);
+                if (!settings) return std::move(settings).error();
+                return action(*settings);
+            };
+        });
+    };
+
+    with_settings(
+        app.add_subcommand("status", "is the server ready, and why not (exit 1)"),
+        [&](const tsa::Settings& settings) { return control::status(settings, arguments.json, std::cout); });
+
+    auto* stamp = app.add_subcommand("stamp", "stamp a file: writes the TimeStampResp");
+    stamp->add_option("FILE", arguments.stamp.file)->required();
+    stamp->add_option("-o,--output", arguments.stamp.output, "where to write (default: FILE.tsr)");
+    stamp->add_option("--url", arguments.stamp.url, "the TSA (default: the plain HTTP listener of --config)");
+    stamp->add_option("--ca", arguments.stamp.ca, "anchors for an https URL (PEM)");
+    stamp->add_option("--policy", arguments.stamp.policy, "OID of the policy (default: the server's)");
+    stamp->add_option("--hash", arguments.stamp.hash, "sha256, sha384 or sha512")->capture_default_str();
+    bool no_certificates = false;
+    stamp->add_flag("--no-certificates", no_certificates,
+                    "ask for a token without certificates (certReq FALSE)");
+    stamp->callback([&] {
+        chosen = [&]() -> Result<int> {
+            arguments.stamp.certificates = !no_certificates;
+            if (auto done = complete(arguments.stamp, arguments, config->count() > 0); !done)
+                return std::move(done).error();
+            return control::stamp(arguments.stamp, arguments.json, std::cout);
+        };
+    });
+
+    auto* verify = app.add_subcommand("verify", "verify a token of a file: every check, with its outcome");
+    verify->add_option("FILE", arguments.verify.file)->required();
+    verify->add_option("TOKEN", arguments.verify.token, "a TimeStampResp or a bare token")->required();
+    verify->add_option("--ca", arguments.verify.anchors, "roots you trust (PEM)");
+    verify->add_option("--certificates", arguments.verify.certificates, "further certificates (PEM)");
+    verify->add_option("--taa-ca", arguments.verify.taa_anchors,
+                       "roots of the TAA, for a TAC in the token (PEM; default: --ca)");
+    verify->add_option("--taa-certificates", arguments.verify.taa_certificates,
+                       "the TAA's certificate (PEM)");
+    verify->callback([&] {
+        chosen = [&]() -> Result<int> {
+            if (auto done = complete(arguments.verify, arguments, config->count() > 0); !done)
+                return std::move(done).error();
+            return control::verify(arguments.verify, arguments.json, std::cout);
+        };
+    });
+
+    auto* key = app.add_subcommand("key", "keys in the HSM");
+    key->require_subcommand(1);
+    with_settings(key->add_subcommand("list", "the keys and their certificates"),
+                  [&](const tsa::Settings& settings) {
+                      return control::key_list(settings, arguments.json, std::cout);
+                  });
+    hsm::add_key_commands(*key, arguments.key, hsm::Purpose::time_stamping, [&](hsm::KeyAction action) {
+        chosen = [&, action = std::move(action)]() -> Result<int> {
+            auto settings = tsa::load_settings(arguments.config);
+            if (!settings) return std::move(settings).error();
+            return action(settings->hsm, std::cout);
+        };
+    });
+    (void)chosen;
+
+    auto* token = app.add_subcommand("token", "the HSM's token");
+    token->require_subcommand(1);
+    auto* token_init =
+        token->add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
+    token_init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
+        ->required();
+    with_settings(token_init, [&](const tsa::Settings& settings) -> Result<int> {
+        hsm::apply_environment(settings.hsm);
+        if (auto done = hsm::initialise_token(settings.hsm, arguments.so_pin_file); !done)
+            return std::move(done).error();
+        return 0;
+    });
+
+    auto* archive = app.add_subcommand("archive", "the archive");
+    archive->require_subcommand(1);
+    with_settings(archive->add_subcommand("init", "make an empty archive"),
+                  [&](const tsa::Settings& settings) { return archive_init(settings, arguments.json); });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        app.exit(help);
+        return 0;
+    } catch (const CLI::ParseError& error) {
+        return Error::usage(std::string(error.what()) + "; see tsactl --help");
+    }
+    return chosen();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    forbid_core_dumps();
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        const auto result = run(argc, argv);
+        if (result) return *result;
+        std::cerr << "tsactl: " << result.error().text << '\n';
+        return exit_code(result.error().kind);
+    } catch (const std::exception& fault) {
+        std::cerr << "tsactl: internal fault: " << fault.what() << '\n';
+        return 3;
+    }
+}

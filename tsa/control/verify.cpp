@@ -1,0 +1,104 @@
+// Verification of a token by its receiver, for people and for scripts.
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "pki/certificate.h"
+#include "tac/embedded.h"
+#include "tsa/control/commands.h"
+#include "tsa/protocol/token.h"
+#include "tsa/protocol/verify.h"
+
+namespace kokuin::tsa::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t largest_file = std::size_t{1} << 31U;
+
+/// One line of the answer, whatever it is about.
+struct Line {
+    std::string check;
+    std::string outcome;
+    std::string text;
+};
+
+Result<std::vector<pki::Certificate>> load_optional(const std::string& path) {
+    if (path.empty()) return std::vector<pki::Certificate>{};
+    return pki::load_certificates(path);
+}
+
+}  // namespace
+
+Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out) {
+    const auto data = read_file(options.file, largest_file);
+    if (!data) return data.error();
+    const auto encoded = read_file(options.token, 1U << 20U);
+    if (!encoded) return encoded.error();
+    auto anchors = pki::load_certificates(options.anchors);
+    if (!anchors) return std::move(anchors).error();
+    auto more = load_optional(options.certificates);
+    if (!more) return std::move(more).error();
+    auto taa_anchors =
+        options.taa_anchors.empty() ? Result(*anchors) : pki::load_certificates(options.taa_anchors);
+    if (!taa_anchors) return std::move(taa_anchors).error();
+    const auto taa_certificates = load_optional(options.taa_certificates);
+    if (!taa_certificates) return taa_certificates.error();
+
+    const auto token = tsp::parse_token_or_response(*encoded);
+    if (!token) return Error::no(options.token + ": " + token.error().text);
+    tsp::Expectations expected;
+    expected.imprint = tsp::imprint_of(*token, *data);
+    expected.anchors = std::move(*anchors);
+    expected.more_certificates = *more;
+    expected.now = SystemWallClock().now();
+    const auto verification = tsp::verify(*token, expected);
+
+    bool ok = verification.ok();
+    std::vector<Line> lines;
+    for (const auto& one : verification.checks)
+        lines.push_back({std::string(name(one.check)), std::string(name(one.outcome)), one.text});
+    // Without a known hash algorithm the document was not compared, and nothing is proved about it.
+    if (!expected.imprint) {
+        ok = false;
+        lines.front() = {"imprint", "failed",
+                         "hash algorithm " + token->tst_info.hash_oid + " is not known here"};
+    }
+    if (const auto* embedded = token->tac()) {
+        auto candidates = *taa_certificates;
+        candidates.insert(candidates.end(), more->begin(), more->end());
+        candidates.insert(candidates.end(), token->certificates.begin(), token->certificates.end());
+        const auto problem = verification.signer
+                                 ? tac::check_embedded(embedded->der, *verification.signer,
+                                                       token->tst_info.gen_time, candidates, *taa_anchors)
+                                 : Done(Error::no("the TSU's certificate is missing"));
+        if (!problem) ok = false;
+        lines.push_back({"tac", problem ? "passed" : "failed",
+                         problem ? "the TAC covers this token (" + std::string(embedded->placement) + ")"
+                                 : problem.error().text});
+    }
+
+    const auto time = to_rfc3339(token->tst_info.gen_time);
+    const auto serial = to_hex(token->tst_info.serial);
+    if (as_json) {
+        json checks = json::array();
+        for (const auto& line : lines)
+            checks.push_back({{"check", line.check}, {"outcome", line.outcome}, {"text", line.text}});
+        out << json{{"ok", ok},
+                    {"serial", serial},
+                    {"gen_time", time},
+                    {"policy", token->tst_info.policy},
+                    {"checks", checks}}
+                   .dump()
+            << '\n';
+    } else {
+        for (const auto& line : lines)
+            out << line.outcome << std::string(8 - line.outcome.size(), ' ') << line.check << ": "
+                << line.text << '\n';
+        out << (ok ? "The token is good: " + options.file + " existed at " + time
+                   : "THE TOKEN IS NOT GOOD for " + options.file)
+            << '\n';
+    }
+    return ok ? 0 : 1;
+}
+
+}  // namespace kokuin::tsa::control

@@ -1,0 +1,133 @@
+#include "tsa/housekeeper.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace kokuin::tsa {
+namespace {
+
+constexpr nanoseconds ask_deadline = seconds(5);
+constexpr nanoseconds ask_again_after_failure = seconds(10);
+constexpr nanoseconds ask_again_at_most_every = seconds(5);
+constexpr nanoseconds refusals_every = std::chrono::minutes(1);
+
+}  // namespace
+
+Result<std::unique_ptr<AuditRequester>> AuditRequester::make(const AuditSettings& audit,
+                                                             const config::Endpoint& at) {
+    net::ClientOptions options;
+    options.host = at.host;
+    options.port = at.port;
+    options.tls = net::ClientTls{audit.ca, audit.peer, audit.tls.certificate, audit.tls.key};
+    auto client = net::Client::make(std::move(options));
+    if (!client) return std::move(client).error();
+    return std::unique_ptr<AuditRequester>(new AuditRequester(std::move(*client)));
+}
+
+Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::string& why) {
+    net::Call call;
+    call.method = "POST";
+    call.path = "/audit/request";
+    call.content_type = "application/json";
+    const auto body = tac::AuditRequest{tsu, why}.to_json();
+    call.body.assign(body.begin(), body.end());
+    auto answer = client_.request(call, ask_deadline);
+    if (!answer) return std::move(answer).error();
+    if (answer->status != 200)
+        return Error::environment(client_.where() + ": the TAA answers " + std::to_string(answer->status) +
+                                  ": " + as_text(answer->body).substr(0, 200));
+    return tac::AuditAnswer::from_json(as_text(answer->body));
+}
+
+void Housekeeper::start() {
+    thread_ = std::thread([this] {
+        std::unique_lock lock(mutex_);
+        while (!stopping_) {
+            lock.unlock();
+            tick();
+            lock.lock();
+            wake_.wait_for(lock, seconds(1), [this] { return stopping_; });
+        }
+    });
+}
+
+void Housekeeper::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    flush_refusals(parts_.clock.read().wall);
+}
+
+void Housekeeper::tick() {
+    const auto now = parts_.clock.read();
+    for (auto* tsu : parts_.tsus) {
+        watch_gate(*tsu, now);
+        if (parts_.requester) ask_for_audit(*tsu, now);
+    }
+    if (!flushed_) flushed_ = now.after;
+    if (now.after - *flushed_ >= refusals_every) {
+        flushed_ = now.after;
+        flush_refusals(now.wall);
+    }
+}
+
+void Housekeeper::watch_gate(Tsu& tsu, const tac::clock::Reading& now) {
+    const auto decision = tsu.gate().decide(now, demand_of(parts_.policy));
+    const auto* closed = std::get_if<tac::Closed>(&decision);
+    const auto cause = closed ? std::string(tac::name(closed->cause)) : std::string();
+    const auto known = gates_.find(tsu.name());
+    if (known != gates_.end() && known->second == cause) return;
+    gates_[tsu.name()] = cause;
+    store::Event event;
+    event.kind = closed ? "gate.closed" : "gate.opened";
+    event.subject = tsu.name();
+    if (closed) {
+        event.fields["cause"] = cause;
+        event.text = closed->text;
+        spdlog::warn("gate tsu={} closed cause={}: {}", tsu.name(), cause, closed->text);
+    } else {
+        const auto& open = std::get<tac::Open>(decision);
+        event.fields["clock_bound_us"] = open.bound_us;
+        if (open.tac) event.fields["tac"] = open.tac->serial;
+        event.text = "the clock is right within " + std::to_string(open.bound_us) + " us";
+        spdlog::info("gate tsu={} open: {}", tsu.name(), event.text);
+    }
+    record(now, event);
+}
+
+void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
+    const auto closes = tsu.gate().closes_at(now, demand_of(parts_.policy));
+    if (closes && *closes - now.wall > parts_.request_before) return;
+    if (const auto wait = ask_not_before_.find(tsu.name());
+        wait != ask_not_before_.end() && now.after < wait->second)
+        return;
+    const auto answer =
+        parts_.requester->ask(tsu.name(), closes ? "the gate closes soon" : "the gate is closed");
+    if (!answer) {
+        ask_not_before_[tsu.name()] = now.after + ask_again_after_failure;
+        spdlog::warn("audit tsu={} can't be asked for: {}", tsu.name(), answer.error().text);
+        return;
+    }
+    ask_not_before_[tsu.name()] =
+        now.after + std::max<nanoseconds>(answer->retry_after, ask_again_at_most_every);
+    spdlog::info("audit tsu={} asked for: {}", tsu.name(), answer->accepted ? "the TAA comes" : "not now");
+}
+
+void Housekeeper::flush_refusals(WallTime now) {
+    const auto event = parts_.refusals.take();
+    if (!event) return;
+    if (const auto kept = parts_.archive.append(now, *event); !kept)
+        spdlog::error("archive: {} not recorded: {}", event->text, kept.error().text);
+}
+
+void Housekeeper::record(const tac::clock::Reading& now, const store::Event& event) {
+    if (const auto kept = parts_.archive.append(now.wall, event); !kept)
+        spdlog::error("archive: event {} not recorded: {}", event.kind, kept.error().text);
+}
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,81 @@
+// What tsad does beside answering: archives refusals per minute, records each opening and closing of a gate,
+// and asks the TAA for an audit before a gate closes (TAC-9).
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/net/client.h"
+#include "store/archive.h"
+#include "tac/clock/reading.h"
+#include "tac/exchange.h"
+#include "tsa/config.h"
+#include "tsa/refusals.h"
+#include "tsa/tsu.h"
+
+namespace kokuin::tsa {
+
+/// Asks a TAA for audits over the mutually authenticated channel. One thread at a time.
+class AuditRequester {
+  public:
+    /// `audit` holds our channel certificate and the TAA's name, `at` is where the TAA listens. The error
+    /// names the file that is wrong.
+    static Result<std::unique_ptr<AuditRequester>> make(const AuditSettings& audit,
+                                                        const config::Endpoint& at);
+    /// POST /audit/request; bounded in time.
+    Result<tac::AuditAnswer> ask(const std::string& tsu, const std::string& why);
+
+  private:
+    explicit AuditRequester(net::Client client) : client_(std::move(client)) {}
+    net::Client client_;
+};
+
+/// What the housekeeper works with; all of it must outlive it.
+struct HousekeeperParts {
+    const tac::clock::StampingClock& clock;
+    store::Archive& archive;
+    std::vector<Tsu*> tsus;
+    const tsp::Policy& policy;  ///< the default one: its demand decides what counts as open
+    Refusals& refusals;
+    AuditRequester* requester = nullptr;  ///< null: the TAA comes by its own schedule only
+    nanoseconds request_before{};
+};
+
+class Housekeeper {
+  public:
+    explicit Housekeeper(HousekeeperParts parts) : parts_(std::move(parts)) {}
+    ~Housekeeper() { stop(); }
+    Housekeeper(const Housekeeper&) = delete;
+    Housekeeper& operator=(const Housekeeper&) = delete;
+
+    /// Looks after everything once a second on a thread of its own, until stop().
+    void start();
+    /// Archives what is left and ends the thread. Idempotent.
+    void stop();
+    /// One look after everything. Not at the same time as start().
+    void tick();
+
+  private:
+    void watch_gate(Tsu& tsu, const tac::clock::Reading& now);
+    void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
+    void flush_refusals(WallTime now);
+    void record(const tac::clock::Reading& now, const store::Event& event);
+
+    HousekeeperParts parts_;
+    std::map<std::string, std::string> gates_;        // TSU → cause of the closed gate, empty while open
+    std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
+    std::optional<MonoTime> flushed_;
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace kokuin::tsa

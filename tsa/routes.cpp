@@ -1,0 +1,111 @@
+#include "tsa/routes.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+namespace kokuin::tsa {
+namespace {
+
+using net::Request;
+using net::Response;
+
+Response problem(int status, const std::string& text) {
+    return Response::json(status, nlohmann::json{{"error", text}}.dump());
+}
+
+/// Parses a JSON message, lets `act` answer it, and turns both outcomes into a response. What the TAA, a
+/// known and authenticated peer, did wrong it is told; what failed here stays in our log.
+template <typename Message, typename Act>
+Response exchange(const Request& request, Act act) {
+    auto message = Message::from_json(as_text(request.body));
+    if (!message) return problem(400, message.error().text);
+    auto answer = act(*message);
+    if (answer) return Response::json(200, answer->to_json());
+    if (answer.error().kind == Error::Kind::usage) return problem(400, answer.error().text);
+    spdlog::error("audit: {}", answer.error().text);
+    return problem(503, "not possible at the moment; try again");
+}
+
+}  // namespace
+
+void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vector<tsp::Policy>& policies) {
+    const net::RouteLimits limits{{"application/timestamp-query"}, std::nullopt};
+    auto all = std::make_shared<tsp::PolicyRules>();
+    for (const auto& policy : policies) all->offered.push_back(&policy);
+    const auto stamp = [&stamper](const tsp::PolicyRules& rules, const Request& request) {
+        return Response::octets(200, "application/timestamp-reply", stamper.respond(request.body, rules));
+    };
+    const auto any = [stamp, all](const Request& request) { return stamp(*all, request); };
+    router.add("POST", "/", any, limits);
+    router.add("POST", "/tsa", any, limits);
+    for (const auto& policy : policies)
+        router.add(
+            "POST", "/tsa/" + policy.name,
+            [stamp, rules = tsp::PolicyRules{{&policy}}](const Request& request) {
+                return stamp(rules, request);
+            },
+            limits);
+}
+
+void add_health_routes(net::Router& router, const Status& status) {
+    router.add("GET", "/healthz", [](const Request&) { return Response::text(200, "alive"); });
+    router.add("GET", "/readyz", [&status](const Request&) {
+        return Response::json(status.ready() ? 200 : 503, status.readiness());
+    });
+    router.add("GET", "/metrics", [&status](const Request&) {
+        return Response::octets(200, "text/plain; version=0.0.4; charset=utf-8", [&] {
+            const auto text = status.metrics();
+            return Bytes(text.begin(), text.end());
+        }());
+    });
+}
+
+void add_audit_routes(net::Router& router, Audited& audited, const std::string& peer) {
+    const auto guarded = [peer](const auto& handler) {
+        return [peer, handler](const Request& request) {
+            const auto& certificate = request.peer.certificate;
+            const bool known =
+                certificate && std::find(certificate->dns_names.begin(), certificate->dns_names.end(),
+                                         peer) != certificate->dns_names.end();
+            if (known) return handler(request);
+            spdlog::warn("audit: {} came with a certificate that isn't for {}", request.peer.text(), peer);
+            return problem(403, "this certificate is not the one of the TAA");
+        };
+    };
+    const net::RouteLimits limits{{"application/json"}, tac::max_body};
+    router.add("POST", "/audit/clock", guarded([&audited](const Request& request) {
+                   return exchange<tac::ClockRequest>(request, [&](const tac::ClockRequest& message) {
+                       return audited.read_clock(message);
+                   });
+               }),
+               limits);
+    router.add("PUT", "/audit/tac", guarded([&audited](const Request& request) {
+                   return exchange<tac::TacDelivery>(
+                       request, [&](const tac::TacDelivery& message) { return audited.deliver(message); });
+               }),
+               limits);
+}
+
+void add_control_routes(net::Router& router, const Status& status) {
+    const auto guarded = [](const auto& handler) {
+        return [handler](const Request& request) {
+            const auto& process = request.peer.process;
+            if (process && (process->uid == 0 || process->uid == geteuid())) return handler(request);
+            spdlog::warn("control: {} is not allowed here", request.peer.text());
+            return problem(403, "only root and the user tsad runs as may do this");
+        };
+    };
+    router.add("GET", "/status",
+               guarded([&status](const Request&) { return Response::json(200, status.status()); }));
+    router.add("GET", "/keys", guarded([&status](const Request&) {
+                   auto keys = status.keys();
+                   return keys ? Response::json(200, *keys) : problem(503, keys.error().text);
+               }));
+}
+
+}  // namespace kokuin::tsa

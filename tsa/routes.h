@@ -1,0 +1,29 @@
+// The HTTP routes of tsad (design section 7).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/net/router.h"
+#include "tsa/audit.h"
+#include "tsa/protocol/policy.h"
+#include "tsa/stamper.h"
+#include "tsa/status.h"
+
+namespace kokuin::tsa {
+
+/// POST / and /tsa (default policy; a reqPolicy may name any), POST /tsa/{policy} (this one only). `policies`
+/// and `stamper` must outlive the router.
+void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vector<tsp::Policy>& policies);
+
+/// GET /healthz, /readyz, /metrics.
+void add_health_routes(net::Router& router, const Status& status);
+
+/// POST /audit/clock, PUT /audit/tac, for the TAA whose channel certificate carries the DNS name `peer`; 403
+/// for all others.
+void add_audit_routes(net::Router& router, Audited& audited, const std::string& peer);
+
+/// GET /status, /keys on the Unix socket, for root and the user that tsad runs as; 403 for all others.
+void add_control_routes(net::Router& router, const Status& status);
+
+}  // namespace kokuin::tsa

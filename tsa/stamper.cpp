@@ -1,0 +1,139 @@
+#include "tsa/stamper.h"
+
+#include <spdlog/spdlog.h>
+
+#include "tsa/protocol/response.h"
+#include "tsa/protocol/tst_info.h"
+#include "tsa/serial.h"
+
+namespace kokuin::tsa {
+
+using tsp::FailInfo;
+using tsp::Rejection;
+
+Bytes Stamper::respond(View request, const tsp::PolicyRules& rules) {
+    auto token = stamp(request, rules);
+    if (token) {
+        ++granted_;
+        return tsp::granted(*token);
+    }
+    const auto& refused = token.error();
+    parts_.refusals.count(refused.rejection.info, refused.cause);
+    spdlog::debug("refused failInfo={} cause={} detail=\"{}\"", tsp::name(refused.rejection.info),
+                  refused.cause, refused.rejection.detail);
+    return tsp::rejection(refused.rejection);
+}
+
+Result<Bytes, Stamper::Refused> Stamper::stamp(View der, const tsp::PolicyRules& rules) {
+    // 2. Strict DER; the first fault decides.
+    auto request = tsp::parse_request(der);
+    if (!request) return Refused{std::move(request).error(), "request"};
+    // 3. Policy.
+    const auto policy = tsp::check(*request, rules);
+    if (!policy) return Refused{policy.error(), "request"};
+
+    // 4. One clock reading, judged by the gate of the TSU whose turn it is; a TSU that can't leaves it to the
+    // next.
+    const auto demand = demand_of(**policy);
+    const auto reading = parts_.clock.read();
+    const auto first = turn_++;
+    std::optional<tac::Closed> closed;
+    for (std::size_t i = 0; i < parts_.tsus.size(); ++i) {
+        auto& tsu = *parts_.tsus[(first + i) % parts_.tsus.size()];
+        auto decision = tsu.gate().decide(reading, demand);
+        if (const auto* open = std::get_if<tac::Open>(&decision))
+            return issue(tsu, *request, **policy, reading, *open);
+        if (!closed) closed = std::move(std::get<tac::Closed>(decision));
+    }
+    return Refused{
+        tsp::reject(closed->time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
+                    closed->text),
+        tac::name(closed->cause).data()};
+}
+
+Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& request,
+                                               const tsp::Policy& policy, const tac::clock::Reading& reading,
+                                               const tac::Open& open) {
+    const auto failure = [](const char* cause, std::string detail) {
+        return Refused{tsp::reject(FailInfo::system_failure, std::move(detail)), cause};
+    };
+    const auto form = tsu.form(policy, request.cert_req, open.tac);
+    if (!form) return failure("form", form.error().text);
+    const auto& profile = (*form)->profile;
+
+    // 5. and 6. Serial number, TSTInfo, signed attributes, signature inside the HSM.
+    tsp::TstInfo info;
+    info.policy = policy.oid;
+    info.algorithm = request.algorithm;
+    info.hash_oid = request.hash_oid;
+    info.imprint = request.imprint;
+    info.serial = new_serial(reading.wall);
+    info.gen_time = reading.wall;
+    info.gentime_digits = policy.gentime_digits;
+    info.accuracy = policy.accuracy;
+    info.nonce = request.nonce;
+    info.tsa = tsu.certificate().subject_der();
+    const auto info_der = tsp::encode(info);
+    const auto attributes = profile.signed_attributes(info_der);
+    const auto signature = parts_.token.sign(tsu.key(), pki::Hash::sha512, attributes);
+    if (!signature) return failure("hsm", signature.error().text);
+
+    // 7. A fault in the HSM, or another key under this label, must not become a token.
+    if (!tsu.public_key().verify(pki::Hash::sha512, attributes, *signature)) {
+        spdlog::error(
+            "signature tsu={} key={}: the HSM's signature does not verify under the certificate; check that "
+            "the key and the certificate belong together",
+            tsu.name(), tsu.key());
+        return failure("signature", "the HSM's signature does not verify");
+    }
+    auto token = profile.assemble(info_der, attributes, *signature);
+
+    // 8. Durable before the answer.
+    store::Issuance issuance;
+    issuance.serial = info.serial;
+    issuance.gen_time_us = to_unix_us(reading.wall);
+    issuance.policy = policy.oid;
+    issuance.imprint_algorithm = request.hash_oid;
+    issuance.imprint = request.imprint;
+    issuance.tsu = tsu.name();
+    if (open.tac) {
+        const auto serial =
+            from_hex(open.tac->serial.size() % 2 == 0 ? open.tac->serial : "0" + open.tac->serial);
+        issuance.tac = store::TacReference{(*form)->blobs.back().id(), serial.value_or(Bytes{})};
+    }
+    issuance.clock_bound_us = open.bound_us;
+    issuance.certificate = tsu.certificate_blob().id();
+    issuance.token = store::split(token, (*form)->blobs, info.imprint, info.serial);
+    const auto number = parts_.archive.append(reading.wall, issuance, (*form)->blobs);
+    if (!number) return failure("archive", number.error().text);
+
+    // 9. The gate once more: an order to stop that came meanwhile, or a clock that moved, keeps the token
+    // here. Its record stays: it says what was signed, not what went out.
+    const auto again = tsu.gate().recheck(open, reading, parts_.clock.read(), demand_of(policy));
+    if (const auto* closed = std::get_if<tac::Closed>(&again))
+        return Refused{
+            tsp::reject(closed->time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
+                        closed->text),
+            tac::name(closed->cause).data()};
+    return token;
+}
+
+std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
+    std::vector<std::string> reasons;
+    const auto reading = parts_.clock.read();
+    bool any_open = false;
+    for (const auto* tsu : parts_.tsus) {
+        const auto decision = tsu->gate().decide(reading, demand_of(policy));
+        if (const auto* closed = std::get_if<tac::Closed>(&decision))
+            reasons.push_back(tsu->name() + ": " + closed->text);
+        else
+            any_open = true;
+    }
+    if (any_open) reasons.clear();  // one TSU that can is enough (TSA-2)
+    if (!parts_.token.available()) reasons.push_back("hsm: " + parts_.token.state_text());
+    if (const auto state = parts_.archive.state(); state.kind != store::ArchiveState::Kind::ready)
+        reasons.push_back("archive: " + state.text);
+    return reasons;
+}
+
+}  // namespace kokuin::tsa

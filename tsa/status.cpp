@@ -1,0 +1,188 @@
+#include "tsa/status.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <nlohmann/json.hpp>
+
+#include "hsm/keytool.h"
+
+namespace kokuin::tsa {
+namespace {
+
+using nlohmann::json;
+
+json or_null(const std::optional<WallTime>& time) {
+    return time ? json(to_rfc3339(*time)) : json(nullptr);
+}
+
+std::int64_t in_us(nanoseconds duration) {
+    return std::chrono::duration_cast<microseconds>(duration).count();
+}
+
+json tac_of(const std::shared_ptr<const tac::AcceptedTac>& tac) {
+    if (!tac) return nullptr;
+    return {{"serial", tac->serial},
+            {"not_after", to_rfc3339(tac->valid_until, 0)},
+            {"audited", to_rfc3339(tac->value.tac.ntp_time)},
+            {"policy", tac->policy},
+            {"offset_us", in_us(tac->offset)},
+            {"delay_us", tac->value.tac.delay.count()}};
+}
+
+prometheus::MetricFamily family(const char* name, const char* help, prometheus::MetricType type) {
+    prometheus::MetricFamily made;
+    made.name = name;
+    made.help = help;
+    made.type = type;
+    return made;
+}
+
+void add(prometheus::MetricFamily& to, double value,
+         const std::vector<std::pair<std::string, std::string>>& labels = {}) {
+    prometheus::ClientMetric metric;
+    for (const auto& [key, text] : labels) {
+        prometheus::ClientMetric::Label label;
+        label.name = key;
+        label.value = text;
+        metric.label.push_back(label);
+    }
+    if (to.type == prometheus::MetricType::Counter)
+        metric.counter.value = value;
+    else
+        metric.gauge.value = value;
+    to.metric.push_back(std::move(metric));
+}
+
+}  // namespace
+
+std::string Status::readiness() const {
+    const auto why = reasons();
+    return json{{"ready", why.empty()}, {"reasons", why}}.dump();
+}
+
+std::string Status::status() const {
+    const auto why = reasons();
+    const auto reading = parts_.clock.read();
+    const auto demand = demand_of(parts_.policies.front());
+    json tsus = json::array();
+    for (const auto* tsu : parts_.tsus) {
+        const auto gate = tsu->gate().status(reading, demand);
+        const auto* open = std::get_if<tac::Open>(&gate.decision);
+        const auto* closed = std::get_if<tac::Closed>(&gate.decision);
+        tsus.push_back({{"name", tsu->name()},
+                        {"key", tsu->key()},
+                        {"certificate_subject", tsu->certificate().subject_text()},
+                        {"certificate_not_after", to_rfc3339(tsu->certificate().not_after(), 0)},
+                        {"tac", tac_of(gate.tac)},
+                        {"open", open != nullptr},
+                        {"closed_because", closed ? json(closed->text) : json(nullptr)},
+                        {"clock_bound_us", open ? json(open->bound_us) : json(nullptr)},
+                        {"order_to_stop", gate.stop ? json(gate.stop->text) : json(nullptr)},
+                        {"drift_ppm", gate.rate.learnt ? json(gate.rate.f * 1e6) : json(nullptr)},
+                        {"drift_uncertainty_ppm", gate.rate.rho * 1e6},
+                        {"closes_at", or_null(gate.closes_at)}});
+    }
+    json policies = json::array();
+    // Deviations from the MIND policy that an operator can choose are named (design section 3).
+    json departures =
+        json::array({"no independent reference clock is configured (TSA-6): the TAA alone proves the time"});
+    for (const auto& policy : parts_.policies)
+        policies.push_back({{"name", policy.name},
+                            {"oid", policy.oid},
+                            {"accuracy_us", policy.accuracy.count()},
+                            {"embed_tac", std::string(name(policy.embed_tac))},
+                            {"require_tac", policy.require_tac}});
+    const auto archive = parts_.archive.state();
+    return json{{"ready", why.empty()},
+                {"reasons", why},
+                {"time", to_rfc3339(reading.wall)},
+                {"tsus", tsus},
+                {"policies", policies},
+                {"departures", departures},
+                {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state_text()}}},
+                {"archive",
+                 {{"ready", archive.kind == store::ArchiveState::Kind::ready},
+                  {"state", archive.text},
+                  {"segment", archive.segment},
+                  {"records", archive.next}}},
+                {"tokens_since_start", parts_.stamper.granted()}}
+        .dump();
+}
+
+std::string Status::metrics() const {
+    using prometheus::MetricType;
+    std::vector<prometheus::MetricFamily> families;
+    const auto single = [&](const char* name, const char* help, MetricType type, double value) {
+        families.push_back(family(name, help, type));
+        add(families.back(), value);
+    };
+    single("kokuin_ready", "1 if the default policy would get a token now", MetricType::Gauge,
+           ready() ? 1 : 0);
+    single("kokuin_tokens_total", "tokens granted since start", MetricType::Counter,
+           static_cast<double>(parts_.stamper.granted()));
+    auto refusals = family("kokuin_refusals_total", "requests refused since start", MetricType::Counter);
+    for (const auto& [key, count] : parts_.refusals.totals()) {
+        const auto slash = key.find('/');
+        add(refusals, static_cast<double>(count),
+            {{"fail_info", key.substr(0, slash)}, {"cause", key.substr(slash + 1)}});
+    }
+    families.push_back(std::move(refusals));
+
+    const auto reading = parts_.clock.read();
+    const auto demand = demand_of(parts_.policies.front());
+    auto open_gates =
+        family("kokuin_gate_open", "1 if this TSU's gate is open for the default policy", MetricType::Gauge);
+    auto bounds = family("kokuin_clock_bound_seconds",
+                         "largest error this TSU's clock can have; absent if unknown", MetricType::Gauge);
+    auto closing = family("kokuin_gate_closes_in_seconds", "until the gate closes if no new evidence comes",
+                          MetricType::Gauge);
+    auto tac_left = family("kokuin_tac_ends_in_seconds", "until the current TAC ends", MetricType::Gauge);
+    auto certificate_left =
+        family("kokuin_certificate_ends_in_seconds", "until the TSU's certificate ends", MetricType::Gauge);
+    const auto until = [&](WallTime time) {
+        return std::chrono::duration<double>(time - reading.wall).count();
+    };
+    for (const auto* tsu : parts_.tsus) {
+        const auto gate = tsu->gate().status(reading, demand);
+        const std::vector<std::pair<std::string, std::string>> label{{"tsu", tsu->name()}};
+        const auto* open = std::get_if<tac::Open>(&gate.decision);
+        add(open_gates, open ? 1 : 0, label);
+        if (open) add(bounds, static_cast<double>(open->bound_us) / 1e6, label);
+        if (gate.closes_at) add(closing, until(*gate.closes_at), label);
+        if (gate.tac) add(tac_left, until(gate.tac->valid_until), label);
+        add(certificate_left, until(tsu->certificate().not_after()), label);
+    }
+    for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
+        families.push_back(std::move(*one));
+
+    single("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge,
+           parts_.token.available() ? 1 : 0);
+    const auto archive = parts_.archive.state();
+    single("kokuin_archive_ready", "1 if the last write succeeded", MetricType::Gauge,
+           archive.kind == store::ArchiveState::Kind::ready ? 1 : 0);
+    single("kokuin_archive_records", "records in the archive", MetricType::Gauge,
+           static_cast<double>(archive.next));
+    single("kokuin_archive_commits_total", "commits (fsyncs) since start", MetricType::Counter,
+           static_cast<double>(archive.groups));
+
+    auto connections = family("kokuin_http_connections", "open connections", MetricType::Gauge);
+    auto requests = family("kokuin_http_requests_total", "requests answered", MetricType::Counter);
+    auto rejected = family("kokuin_http_rejected_total", "requests the server itself refused or cut",
+                           MetricType::Counter);
+    for (const auto& [name, server] : servers_) {
+        const auto counters = server->counters();
+        const std::vector<std::pair<std::string, std::string>> label{{"listener", name}};
+        add(connections, static_cast<double>(counters.connections), label);
+        add(requests, static_cast<double>(counters.requests), label);
+        add(rejected, static_cast<double>(counters.rejected + counters.timed_out + counters.refused), label);
+    }
+    for (auto* one : {&connections, &requests, &rejected}) families.push_back(std::move(*one));
+    return prometheus::TextSerializer().Serialize(families);
+}
+
+Result<std::string> Status::keys() const {
+    return hsm::keys_json(parts_.token);
+}
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,57 @@
+// What operators and monitoring see: /readyz, /metrics, `tsactl status`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/net/server.h"
+#include "hsm/token.h"
+#include "store/archive.h"
+#include "tac/clock/reading.h"
+#include "tsa/protocol/policy.h"
+#include "tsa/refusals.h"
+#include "tsa/stamper.h"
+#include "tsa/tsu.h"
+
+namespace kokuin::tsa {
+
+/// What status is read from; all of it must outlive it.
+struct StatusParts {
+    const tac::clock::StampingClock& clock;
+    const hsm::Token& token;
+    const store::Archive& archive;
+    std::vector<Tsu*> tsus;
+    const std::vector<tsp::Policy>& policies;  ///< the default one first
+    const Stamper& stamper;
+    const Refusals& refusals;
+};
+
+/// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().
+class Status {
+  public:
+    explicit Status(StatusParts parts) : parts_(std::move(parts)) {}
+    /// Servers whose connections metrics() counts; to be called before they start.
+    void watch(std::string name, const net::Server& server) {
+        servers_.emplace_back(std::move(name), &server);
+    }
+
+    /// True if the default policy would get a token now.
+    [[nodiscard]] bool ready() const { return reasons().empty(); }
+    /// {"ready": bool, "reasons": [text…]}
+    [[nodiscard]] std::string readiness() const;
+    /// The keys of design section 7, and more.
+    [[nodiscard]] std::string status() const;
+    [[nodiscard]] std::string metrics() const;
+    /// The keys in the HSM: [{"label", "id", …}…]; error if the HSM is away.
+    [[nodiscard]] Result<std::string> keys() const;
+
+  private:
+    [[nodiscard]] std::vector<std::string> reasons() const {
+        return parts_.stamper.obstacles(parts_.policies.front());
+    }
+
+    StatusParts parts_;
+    std::vector<std::pair<std::string, const net::Server*>> servers_;
+};
+
+}  // namespace kokuin::tsa

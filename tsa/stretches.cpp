@@ -1,0 +1,50 @@
+#include "tsa/stretches.h"
+
+#include <algorithm>
+
+namespace kokuin::tsa {
+namespace {
+
+constexpr std::size_t shortest_worth_a_blob = 48;  // a reference costs 36 octets
+constexpr std::size_t signature_octets = 256;      // RSA-2048 (TSA-3)
+// An octet is equal by chance in all samples once in 256^7: a run never swallows an octet that varies.
+constexpr int samples = 8;
+
+Bytes sample_token(const tsp::TokenProfile& profile, tsp::TstInfo info, int index) {
+    // The first octet keeps the INTEGER's length the same in all samples.
+    info.serial = random_octets(18);
+    info.serial[0] = 0x01;
+    info.imprint = random_octets(info.imprint.size());
+    // A day that differs in each digit that can, with all fractional digits written.
+    info.gen_time =
+        WallTime(seconds(1'000'000'000 + 97'654'321 * index) + nanoseconds(111'111'111 * (index + 1)));
+    const auto der = encode(info);
+    return profile.assemble(der, profile.signed_attributes(der), random_octets(signature_octets));
+}
+
+}  // namespace
+
+std::vector<store::Blob> constant_stretches(const tsp::TokenProfile& profile, const tsp::TstInfo& like) {
+    std::vector<Bytes> tokens;
+    for (int i = 0; i < samples; ++i) tokens.push_back(sample_token(profile, like, i));
+    const auto& first = tokens.front();
+    const bool comparable = std::all_of(tokens.begin(), tokens.end(),
+                                        [&](const Bytes& token) { return token.size() == first.size(); });
+    std::vector<store::Blob> blobs;
+    if (!comparable) return blobs;
+    std::size_t start = 0;
+    for (std::size_t at = 0; at <= first.size(); ++at) {
+        const bool same =
+            at < first.size() && std::all_of(tokens.begin(), tokens.end(),
+                                             [&](const Bytes& token) { return token[at] == first[at]; });
+        if (same) continue;
+        // The run at the very front holds the token's total length, which a nonce changes: not worth keeping.
+        if (start != 0 && at - start >= shortest_worth_a_blob)
+            blobs.emplace_back(Bytes(first.begin() + static_cast<std::ptrdiff_t>(start),
+                                     first.begin() + static_cast<std::ptrdiff_t>(at)));
+        start = at + 1;
+    }
+    return blobs;
+}
+
+}  // namespace kokuin::tsa

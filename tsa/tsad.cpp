@@ -1,0 +1,207 @@
+// tsad: answers RFC 3161 over HTTP, only while its clock is proved; archives before it answers. This file
+// wires.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "base/net/server.h"
+#include "base/secret.h"
+#include "hsm/module.h"
+#include "hsm/token.h"
+#include "pki/certificate.h"
+#include "store/archive.h"
+#include "tac/clock/reading.h"
+#include "tsa/audit.h"
+#include "tsa/config.h"
+#include "tsa/housekeeper.h"
+#include "tsa/routes.h"
+#include "tsa/stamper.h"
+#include "tsa/status.h"
+#include "tsa/tsu.h"
+
+namespace {
+
+using namespace kokuin;
+
+net::ServerOptions listener(const char* name, const config::Endpoint& at, const tsa::HttpSettings& http) {
+    net::ServerOptions options;
+    options.name = name;
+    options.address = at.host;
+    options.port = at.port;
+    options.request_deadline = http.deadline;
+    options.response_deadline = http.deadline;
+    options.max_connections_per_address = http.per_address;
+    return options;
+}
+
+Result<tac::Rules> rules_of(const tsa::TaaSettings& taa) {
+    auto anchors = pki::load_certificates(taa.anchors);
+    if (!anchors) return std::move(anchors).error();
+    auto certificates = pki::load_certificates(taa.certificates);
+    if (!certificates) return std::move(certificates).error();
+    tac::Rules rules;
+    rules.anchors = std::move(*anchors);
+    // Only this authority: TSUs and TLS servers have certificates under the same anchors.
+    rules.authorities = {certificates->front().subject_der()};
+    rules.intermediates = std::move(*certificates);
+    rules.policies.clear();
+    for (const auto& limit : taa.limits)
+        rules.policies[limit.oid] = {std::chrono::duration_cast<microseconds>(limit.max_offset),
+                                     std::chrono::duration_cast<microseconds>(limit.max_delay)};
+    rules.accept_weak = taa.allow_sha1;
+    rules.offset_is_taa_minus_tsu = !taa.offset_is_tsu_minus_taa;
+    return rules;
+}
+
+void note(store::Archive& archive, WallTime now, const char* kind, const std::string& text) {
+    store::Event event;
+    event.kind = kind;
+    event.text = text;
+    if (const auto kept = archive.append(now, event); !kept)
+        spdlog::error("archive: event {} not recorded: {}", kind, kept.error().text);
+}
+
+Done serve(const std::string& config_file) {
+    auto settings = tsa::load_settings(config_file);
+    if (!settings) return std::move(settings).error();
+    spdlog::set_level(
+        spdlog::level::from_str(settings->log_level == "warn" ? "warning" : settings->log_level));
+    hsm::apply_environment(settings->hsm);
+    // From here on threads start; all of them inherit that the two signals wait for main.
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+    net::raise_file_limit();
+
+    const SystemWallClock wall;
+    const SystemMonoClock mono;
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock(wall, mono, boot);
+
+    std::vector<std::unique_ptr<tsa::Tsu>> owned;
+    std::vector<tsa::Tsu*> tsus;
+    for (const auto& one : settings->tsus) {
+        auto tsu = tsa::Tsu::load(one, wall.now());
+        if (!tsu) return std::move(tsu).error();
+        tsus.push_back(tsu->get());
+        owned.push_back(std::move(*tsu));
+    }
+    tac::Rules rules;
+    if (settings->taa) {
+        auto read = rules_of(*settings->taa);
+        if (!read) return std::move(read).error();
+        rules = std::move(*read);
+    }
+    auto pin = read_secret_file(settings->hsm.pin_file);
+    if (!pin) return std::move(pin).error();
+    auto archive = store::Archive::open(settings->archive);
+    if (!archive) return std::move(archive).error();
+    auto module = hsm::Module::load(settings->hsm.module);
+    if (!module) return std::move(module).error();
+    auto token = hsm::Token::open(*module, {settings->hsm.token, std::move(*pin), settings->hsm.sessions});
+    if (!token) return std::move(token).error();
+
+    tsa::Refusals refusals;
+    tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
+    tsa::Audited audited({clock, **archive, tsus, rules});
+    if (auto done = audited.restore(); !done) return done;
+    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals});
+
+    // Listeners. Those for clients come last: whoever can connect may stamp.
+    std::vector<std::unique_ptr<net::Server>> servers;
+    const auto add = [&](net::ServerOptions options, const std::shared_ptr<net::Router>& router) {
+        const auto name = options.name;
+        servers.push_back(std::make_unique<net::Server>(std::move(options), router));
+        status.watch(name, *servers.back());
+    };
+    auto control = std::make_shared<net::Router>();
+    tsa::add_control_routes(*control, status);
+    net::ServerOptions socket;
+    socket.name = "control";
+    socket.unix_path = settings->control;
+    add(std::move(socket), control);
+    if (settings->admin) {
+        auto router = std::make_shared<net::Router>();
+        tsa::add_health_routes(*router, status);
+        add(listener("admin", *settings->admin, settings->http), router);
+    }
+    if (settings->audit) {
+        auto router = std::make_shared<net::Router>();
+        tsa::add_audit_routes(*router, audited, settings->audit->peer);
+        auto options = listener("audit", settings->audit->tls.listen, settings->http);
+        options.tls =
+            net::ServerTls{settings->audit->tls.certificate, settings->audit->tls.key, settings->audit->ca};
+        add(std::move(options), router);
+    }
+    const auto stamping = [&](bool with_health) {
+        auto router = std::make_shared<net::Router>();
+        tsa::add_stamping_routes(*router, stamper, settings->policies);
+        if (with_health) tsa::add_health_routes(*router, status);
+        return router;
+    };
+    if (settings->https) {
+        auto options = listener("https", settings->https->listen, settings->http);
+        options.tls = net::ServerTls{settings->https->certificate, settings->https->key, ""};
+        add(std::move(options), stamping(false));
+    }
+    const auto& host = settings->http.listen.host;
+    add(listener("http", settings->http.listen, settings->http), stamping(tsa::is_loopback(host)));
+
+    std::unique_ptr<tsa::AuditRequester> requester;
+    if (settings->taa && settings->taa->request) {
+        auto made = tsa::AuditRequester::make(*settings->audit, *settings->taa->request);
+        if (!made) return std::move(made).error();
+        requester = std::move(*made);
+    }
+    tsa::Housekeeper housekeeper({clock, **archive, tsus, settings->policies.front(), refusals,
+                                  requester.get(),
+                                  settings->taa ? settings->taa->request_before : nanoseconds{}});
+    for (auto& server : servers)
+        if (auto done = server->start(); !done) return done;
+    note(**archive, clock.read().wall, "server.started", "tsad started, configuration " + settings->file);
+    housekeeper.start();
+    spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
+
+    int signal = 0;
+    sigwait(&ends, &signal);
+    spdlog::info("tsad stops: {}", strsignal(signal));
+    for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    housekeeper.stop();
+    note(**archive, clock.read().wall, "server.stopped", "tsad stopped in good order");
+    return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    forbid_core_dumps();
+    std::signal(SIGPIPE, SIG_IGN);  // a token behind a socket that dies must not end the server
+    spdlog::set_default_logger(spdlog::stderr_color_mt("tsad"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+
+    CLI::App app{"Kokuin's time-stamping server (RFC 3161). Runs in the foreground until SIGTERM."};
+    std::string config_file = "tsad.toml";
+    app.add_option("--config", config_file, "configuration (see conf/tsad.toml)")->capture_default_str();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        return app.exit(help);
+    } catch (const CLI::ParseError& error) {
+        std::cerr << "tsad: " << error.what() << "; see tsad --help\n";
+        return 2;
+    }
+    try {
+        const auto done = serve(config_file);
+        if (done) return 0;
+        std::cerr << "tsad: " << done.error().text << '\n';
+        return exit_code(done.error().kind);
+    } catch (const std::exception& fault) {
+        std::cerr << "tsad: internal fault: " << fault.what() << '\n';
+        return 3;
+    }
+}

@@ -1,0 +1,93 @@
+#include "tsa/tsu.h"
+
+#include "pki/path.h"
+#include "tsa/serial.h"
+#include "tsa/stretches.h"
+
+namespace kokuin::tsa {
+
+Tsu::Tsu(TsuSettings settings, pki::Certificate certificate, std::vector<pki::Certificate> chain,
+         pki::PublicKey key)
+    : settings_(std::move(settings)),
+      certificate_(std::move(certificate)),
+      chain_(std::move(chain)),
+      public_key_(std::move(key)),
+      certificate_blob_(Bytes(certificate_.der().begin(), certificate_.der().end())),
+      // The certificate holds until the end of the second it names (RFC 5280 4.1.2.5).
+      gate_(tac::KeyPeriod{certificate_.not_before(), certificate_.not_after()}) {}
+
+Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, WallTime now) {
+    auto certificates = pki::load_certificates(settings.certificate);
+    if (!certificates) return std::move(certificates).error();
+    auto chain = pki::load_certificates(settings.chain);
+    if (!chain) return std::move(chain).error();
+    const auto& certificate = certificates->front();
+    auto key = pki::PublicKey::from_certificate(certificate);
+    if (!key) return std::move(key).error().in(settings.certificate);
+    if (key->bits() < 2048)
+        return Error::usage(settings.certificate + ": an RSA key of " + std::to_string(key->bits()) +
+                            " bits; a TSU needs 2048 or more (TSA-3)");
+    if (!certificate.is_time_stamping_only())
+        return Error::usage(
+            settings.certificate +
+            ": its extended key usage must be timeStamping alone and critical (RFC 3161 2.3); have it "
+            "issued again");
+    std::vector<pki::Certificate> anchors;
+    for (const auto& one : *chain)
+        if (one.is_self_issued()) anchors.push_back(one);
+    if (anchors.empty())
+        return Error::usage(settings.chain +
+                            ": holds no root; put the whole chain above the TSU's certificate here");
+    auto path = pki::validate_path(certificate, *chain, anchors, now);
+    if (!path) {
+        // A certificate that ended, or a wrong clock, closes the gate; it doesn't keep the server from
+        // starting.
+        path = pki::validate_path(certificate, *chain, anchors, certificate.not_after());
+        if (!path)
+            return Error::usage(settings.certificate + ": " + path.error().text +
+                                " (chain: " + settings.chain + ")");
+    }
+    return std::unique_ptr<Tsu>(new Tsu(settings, certificate, std::move(*chain), std::move(*key)));
+}
+
+Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool cert_req,
+                                              const std::shared_ptr<const tac::AcceptedTac>& tac) {
+    const auto key = std::make_pair(&policy, cert_req);
+    const std::lock_guard lock(forms_mutex_);
+    if (forms_tac_ != tac) {
+        forms_.clear();
+        forms_tac_ = tac;
+    }
+    if (const auto found = forms_.find(key); found != forms_.end()) return found->second;
+
+    tsp::TokenOptions options{certificate_, {}, policy.ess, policy.embed_tac, {}};
+    if (settings_.include_chain)
+        for (const auto& one : chain_)
+            if (!one.is_self_issued()) options.chain.push_back(one);
+    if (policy.embed_tac != tsp::EmbedTac::none) {
+        if (!tac) return Error::environment("policy " + policy.name + " embeds a TAC, and there is none");
+        options.tac = tac->value.der;
+    }
+    auto profile = tsp::TokenProfile::create(options, cert_req);
+    if (!profile) return std::move(profile).error();
+
+    tsp::TstInfo like;
+    like.policy = policy.oid;
+    like.hash_oid = std::string(pki::oid(policy.hashes.front()));
+    like.imprint = Bytes(pki::length(policy.hashes.front()));
+    like.gentime_digits = policy.gentime_digits;
+    like.accuracy = policy.accuracy;
+    like.tsa = certificate_.subject_der();
+    auto blobs = constant_stretches(*profile, like);
+    blobs.push_back(certificate_blob_);
+    if (tac) blobs.emplace_back(tac->value.der);
+    auto form = std::make_shared<const Form>(Form{std::move(*profile), std::move(blobs)});
+    forms_.emplace(key, form);
+    return std::shared_ptr<const Form>(form);
+}
+
+tac::Demand demand_of(const tsp::Policy& policy) {
+    return {policy.accuracy, policy.gentime_digits, policy.require_tac};
+}
+
+}  // namespace kokuin::tsa

@@ -1,0 +1,73 @@
+// One time-stamping unit at run time: key, certificate, gate, and what its tokens have in common.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pki/certificate.h"
+#include "pki/public_key.h"
+#include "store/blob.h"
+#include "tac/gate.h"
+#include "tsa/config.h"
+#include "tsa/protocol/policy.h"
+#include "tsa/protocol/token.h"
+
+namespace kokuin::tsa {
+
+/// How to write tokens of one TSU under one policy, with one TAC and one certReq, and what the archive keeps
+/// once.
+struct Form {
+    tsp::TokenProfile profile;
+    std::vector<store::Blob> blobs;  ///< every blob that a record of such a token can name
+};
+
+/// What of a TSU stays the same while it runs, and its gate. Thread-safe.
+class Tsu {
+  public:
+    /// Reads the certificate and its chain and judges them: one RSA-2048 key (TSA-3), the sole critical
+    /// extended key usage timeStamping (RFC 3161 2.3), a valid path to the root in the chain file now. The
+    /// error names the file.
+    static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, WallTime now);
+
+    [[nodiscard]] const std::string& name() const { return settings_.name; }
+    /// Label of its key in the HSM.
+    [[nodiscard]] const std::string& key() const { return settings_.key; }
+    [[nodiscard]] const pki::Certificate& certificate() const { return certificate_; }
+    [[nodiscard]] const pki::PublicKey& public_key() const { return public_key_; }
+    /// Its certificate's blob in the archive.
+    [[nodiscard]] const store::Blob& certificate_blob() const { return certificate_blob_; }
+    [[nodiscard]] tac::Gate& gate() { return gate_; }
+    [[nodiscard]] const tac::Gate& gate() const { return gate_; }
+    /// Held while a delivered TAC is judged, archived and given to the gate: one after the other.
+    [[nodiscard]] std::mutex& delivery() { return delivery_; }
+
+    /// The form of a token under `policy`, resting on `tac` (null: none). Made at the first call for each
+    /// TAC, then found in a table. The error says why such a token can't be written.
+    Result<std::shared_ptr<const Form>> form(const tsp::Policy& policy, bool cert_req,
+                                             const std::shared_ptr<const tac::AcceptedTac>& tac);
+
+  private:
+    Tsu(TsuSettings settings, pki::Certificate certificate, std::vector<pki::Certificate> chain,
+        pki::PublicKey key);
+
+    TsuSettings settings_;
+    pki::Certificate certificate_;
+    std::vector<pki::Certificate> chain_;
+    pki::PublicKey public_key_;
+    store::Blob certificate_blob_;
+    tac::Gate gate_;
+    std::mutex delivery_;
+
+    std::mutex forms_mutex_;
+    std::shared_ptr<const tac::AcceptedTac> forms_tac_;  // the TAC that forms_ were made with
+    std::map<std::pair<const tsp::Policy*, bool>, std::shared_ptr<const Form>> forms_;
+};
+
+/// What a policy demands of the gate.
+tac::Demand demand_of(const tsp::Policy& policy);
+
+}  // namespace kokuin::tsa
