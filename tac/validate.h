@@ -22,7 +22,7 @@ enum class Reason {
     malformed,      ///< not the ASN.1 of the profile
     algorithm,      ///< a hash or key too weak, or the inner and the outer algorithm differ
     signature,      ///< doesn't verify under the TAA's key
-    chain,          ///< no certificate of an accepted TAA, or no valid path from it to an anchor
+    chain,          ///< no certificate of an accepted TAA, or no path from it to an anchor valid at ntpTime
     holder_name,    ///< entityName isn't the subject of the TSU's certificate
     holder_digest,  ///< objectDigestInfo isn't the digest of the TSU's certificate
     unknown_nonce,  ///< no record of an exchange under the nonce it was delivered with

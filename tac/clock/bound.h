@@ -79,7 +79,7 @@ class ErrorBound {
         misses,  ///< it excludes the prediction of its own source. The rate is forgotten (ρ = 50 ppm again);
                  ///< if the two exclude each other even so, the bound is a contradiction until a further one
                  ///< settles it
-        older,  ///< not newer (by M) than what its source said before: ignored
+        older,   ///< not newer (by M) than what its source said before: ignored
     };
     /// Takes new evidence in. Evidence from before a suspend is dropped, with the rate that was learnt from
     /// it.
@@ -97,6 +97,8 @@ class ErrorBound {
     /// The announced leap second whose surroundings (±1 s) can hold the UTC of this reading; nullptr if none
     /// can. With an unknown bound C itself is asked.
     [[nodiscard]] const LeapSecond* near_leap(const Reading& now, const Bound& bound) const;
+    /// Announced leap seconds, past ones too.
+    [[nodiscard]] const std::vector<LeapSecond>& leaps() const { return leaps_; }
     /// Evidence in use, newest last.
     [[nodiscard]] const std::vector<Evidence>& evidence() const { return current_; }
     /// How long by M until the bound reaches `limit` if nothing new comes and C keeps its present error; 0 if

@@ -1,0 +1,197 @@
+#include "tac/gate.h"
+
+#include <algorithm>
+#include <mutex>
+
+namespace kokuin::tac {
+namespace {
+
+std::int64_t micros_up(nanoseconds time) {
+    const std::int64_t ns = time.count();
+    return ns / 1000 + (ns % 1000 > 0 ? 1 : 0);
+}
+
+Closed closed(Cause cause, std::string text, bool time_not_available = true) {
+    return Closed{cause, time_not_available, std::move(text)};
+}
+
+bool valid(const AcceptedTac& tac, const clock::Reading& reading) {
+    return reading.wall >= tac.valid_from && reading.wall <= tac.valid_until && reading.after <= tac.deadline;
+}
+
+}  // namespace
+
+std::string_view name(Cause cause) {
+    switch (cause) {
+        case Cause::suspended:
+            return "suspended";
+        case Cause::key_not_yet:
+            return "key-not-yet";
+        case Cause::key_ended:
+            return "key-ended";
+        case Cause::stopped:
+            return "order-to-stop";
+        case Cause::slept:
+            return "slept";
+        case Cause::contradiction:
+            return "contradiction";
+        case Cause::no_tac:
+            return "no-tac";
+        case Cause::tac_not_yet:
+            return "tac-not-yet";
+        case Cause::tac_ended:
+            return "tac-ended";
+        case Cause::no_reference:
+            return "no-reference";
+        case Cause::no_bound:
+            return "no-bound";
+        case Cause::bound:
+            return "bound";
+        case Cause::leap_second:
+            return "leap-second";
+    }
+    return "no-bound";
+}
+
+Gate::Gate(KeyPeriod key, clock::RateRules rules) : state_{key, clock::ErrorBound(rules), nullptr, {}, {}} {}
+
+std::optional<LastTac> Gate::last_of(const State& state) {
+    std::optional<LastTac> last;
+    if (state.tac) last = LastTac{state.tac->value.tac.ntp_time, state.tac->serial};
+    if (state.stop && (!last || state.stop->ntp_time >= last->ntp_time))
+        last = LastTac{state.stop->ntp_time, state.stop->serial};
+    return last;
+}
+
+std::optional<LastTac> Gate::last() const {
+    const std::shared_lock lock(mutex_);
+    return last_of(state_);
+}
+
+Gate::Taken Gate::accept(std::shared_ptr<const AcceptedTac> tac) {
+    const std::unique_lock lock(mutex_);
+    const auto last = last_of(state_);
+    if (last && (tac->value.tac.ntp_time <= last->ntp_time || tac->serial == last->serial))
+        return Taken::older;
+    for (const auto& leap : tac->value.tac.leap_events) state_.error.announce(leap);
+    state_.error.add(tac->evidence);
+    state_.tac = std::move(tac);
+    const bool resumed = state_.stop.has_value();
+    state_.stop.reset();
+    return resumed ? Taken::resumed : Taken::installed;
+}
+
+Gate::Taken Gate::stop(StopOrder order) {
+    const std::unique_lock lock(mutex_);
+    const auto last = last_of(state_);
+    if (last && order.ntp_time < last->ntp_time) return Taken::older;
+    state_.stop = std::move(order);
+    return Taken::installed;
+}
+
+clock::ErrorBound::Added Gate::add(const clock::Evidence& evidence) {
+    const std::unique_lock lock(mutex_);
+    return state_.error.add(evidence);
+}
+
+void Gate::suspend(std::string why) {
+    const std::unique_lock lock(mutex_);
+    state_.suspended = std::move(why);
+}
+
+void Gate::resume() {
+    const std::unique_lock lock(mutex_);
+    state_.suspended.reset();
+}
+
+Decision Gate::judge(const State& state, const clock::Reading& reading, const Demand& demand) {
+    if (state.suspended)
+        return closed(Cause::suspended, "suspended by the operators: " + *state.suspended, false);
+    // What is written as genTime is C truncated; its end is the last moment it claims to be possible.
+    const nanoseconds unit = clock::truncation(demand.gentime_digits);
+    const WallTime gen_time =
+        WallTime(reading.wall.time_since_epoch() - ((reading.wall.time_since_epoch() % unit) + unit) % unit);
+    if (gen_time < state.key.from)
+        return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
+    if (gen_time + demand.accuracy > state.key.until)
+        return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
+    if (state.stop) return closed(Cause::stopped, state.stop->text);
+
+    const clock::Bound bound = state.error.at(reading);
+    if (bound.state == clock::Bound::State::slept)
+        return closed(Cause::slept, "the machine was suspended after the last audit; a new one is needed");
+    if (bound.state == clock::Bound::State::contradiction)
+        return closed(Cause::contradiction,
+                      "what is known about the clock contradicts itself; a new audit is needed");
+    const bool tac_valid = state.tac && valid(*state.tac, reading);
+    if (demand.require_tac && !tac_valid) {
+        if (!state.tac) return closed(Cause::no_tac, "no TAC was accepted since the machine was booted");
+        if (reading.wall < state.tac->valid_from)
+            return closed(Cause::tac_not_yet, "the clock shows " + to_rfc3339(reading.wall, 3) +
+                                                  ", before the TAC of " +
+                                                  to_rfc3339(state.tac->value.tac.ntp_time, 3));
+        return closed(Cause::tac_ended, "the TAC ended at " + to_rfc3339(state.tac->valid_until, 3));
+    }
+    if (!demand.require_tac && !bound.by_reference)
+        return closed(Cause::no_reference, "the policy does without a TAC, but there is no reference");
+    if (bound.state != clock::Bound::State::known || (demand.require_tac && !bound.by_tac))
+        return closed(Cause::no_bound, "the error of the clock isn't known");
+    const std::int64_t bound_us = micros_up(bound.largest() + unit);
+    if (bound_us > demand.accuracy.count())
+        return closed(Cause::bound, "the clock may be off by " + std::to_string(bound_us) +
+                                        " us, the accuracy is " + std::to_string(demand.accuracy.count()) +
+                                        " us");
+    if (const auto* leap = state.error.near_leap(reading, bound))
+        return closed(Cause::leap_second,
+                      "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
+    return Open{bound_us, tac_valid ? state.tac : nullptr};
+}
+
+Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const {
+    const std::shared_lock lock(mutex_);
+    return judge(state_, reading, demand);
+}
+
+Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const clock::Reading& now,
+                       const Demand& demand) const {
+    const std::shared_lock lock(mutex_);
+    Decision then = judge(state_, stamped, demand);
+    if (std::holds_alternative<Closed>(then)) return then;
+    Decision current = judge(state_, now, demand);
+    if (std::holds_alternative<Closed>(current)) return current;
+    if (granted.tac && !valid(*granted.tac, now))
+        return closed(Cause::tac_ended, "the TAC ended while the token was made");
+    return then;
+}
+
+std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading& now, const Demand& demand) {
+    if (!std::holds_alternative<Open>(judge(state, now, demand))) return std::nullopt;
+    nanoseconds left = state.error.lasts(now, demand.accuracy - clock::truncation(demand.gentime_digits));
+    if (demand.require_tac && state.tac) {
+        left = std::min(left, nanoseconds(state.tac->valid_until - now.wall));
+        left = std::min(left, nanoseconds(state.tac->deadline - now.after));
+    }
+    left = std::min(left, nanoseconds(state.key.until - demand.accuracy - now.wall));
+    for (const auto& leap : state.error.leaps())
+        if (leap.midnight > now.wall)
+            left = std::min(left, nanoseconds(leap.midnight - seconds(1) - now.wall));
+    return now.wall + std::max(left, nanoseconds(0));
+}
+
+std::optional<WallTime> Gate::closes_at(const clock::Reading& now, const Demand& demand) const {
+    const std::shared_lock lock(mutex_);
+    return foretell(state_, now, demand);
+}
+
+GateStatus Gate::status(const clock::Reading& now, const Demand& demand) const {
+    const std::shared_lock lock(mutex_);
+    return GateStatus{state_.tac,
+                      state_.stop,
+                      state_.suspended,
+                      state_.error.rate(),
+                      state_.error.at(now),
+                      judge(state_, now, demand),
+                      foretell(state_, now, demand)};
+}
+
+}  // namespace kokuin::tac
