@@ -1,0 +1,143 @@
+"""scripts/demo: set-up, reuse, restart of what died, stop, taken ports, wrong usage; what it and the README print works."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import unittest
+
+import harness
+from harness import TOP, Demo, run, until
+
+# The demo builds for itself, as it does for a stranger, unless another build is under test.
+BUILD = harness.BIN == TOP / 'build' / 'bin' and not os.environ.get('KOKUIN_NO_BUILD')
+
+
+def script(*arguments, ok=(0,)):
+    return Demo.script(*arguments, ok=ok, build=BUILD)
+
+
+class DemoTest(harness.TestCase):
+    demo_wanted = False
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dir = cls.folder / 'a demo'  # a blank in the name is no reason to fail
+        cls.port = harness.free_ports()
+        cls.addClassCleanup(lambda: script('--stop', '--dir', cls.dir, ok=None))
+        cls.first = script('--dir', cls.dir, '--port', cls.port, '--detach')
+
+    def pids(self):
+        return {name: int((self.dir / f'run/{name}.pid').read_text()) for name in ('tsad', 'taad')}
+
+    @staticmethod
+    def gone(pid):
+        try:
+            return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
+        except OSError:
+            return True
+
+    def assert_line(self, done, status, *parts):
+        self.assertEqual(done.returncode, status, done.out + done.err)
+        lines = done.err.strip().splitlines()
+        self.assertEqual(len(lines), 1, done.err)
+        for part in parts:
+            self.assertIn(str(part), lines[0])
+
+    def test_1_what_it_left(self):
+        for name in ('tsad.toml', 'taad.toml', 'softhsm2.conf', 'pki/root.pem', 'pki/chain.pem', 'pki/tsu.pem', 'archive',
+                     'taa-archive', 'log/tsad.log', 'log/taad.log', 'run/tsad.pid', 'run/taad.pid', 'run/tsad.sock'):
+            self.assertTrue((self.dir / name).exists(), name)
+        for secret in (*self.dir.glob('*.pin'), *self.dir.glob('pki/*.key')):
+            self.assertEqual(secret.stat().st_mode & 0o077, 0, secret)
+        self.assertIn('no independent reference', self.first.out)
+
+    def test_2_printed_commands_work(self):
+        lines = [l.strip() for l in self.first.out.splitlines()]
+        commands = [l for l in lines if l.startswith(('openssl', 'curl', '/')) and ('ts' in l)]
+        self.assertGreaterEqual(len(commands), 5, self.first.out)
+        mine = self.folder / 'mine.txt'
+        mine.write_text('a file of mine\n')
+        done = run('bash', '-euo', 'pipefail', '-c', '\n'.join(re.sub(r'\bFILE\b', str(mine), c) for c in commands))
+        self.assertIn('Verification: OK', done.out + done.err)
+
+    def test_2_readme_commands_work(self):
+        readme = TOP / 'README.md'
+        if not readme.exists():
+            self.skipTest('no README.md yet')
+        text = readme.read_text()
+        blocks = re.findall(r'^```(?:sh|bash|console)?\n(.*?)^```', text, re.M | re.S)
+        self.assertTrue(any('scripts/demo' in b for b in blocks), 'the README shows scripts/demo')
+        for name in set(re.findall(r'(?<![\w/])((?:scripts|conf|docs)/[\w./-]*\w)', text)):
+            self.assertTrue((TOP / name).exists(), f'README.md names {name}')
+        mine = self.folder / 'readme.txt'
+        mine.write_text('as the README says\n')
+        for block in blocks:
+            if 'openssl ts' not in block:
+                continue
+            block = re.sub(r'^\s*scripts/demo.*\n', '', re.sub(r'^\$ ', '', block, flags=re.M), flags=re.M)
+            for port in range(5):
+                block = block.replace(str(3161 + port), str(self.port + port))
+            block = block.replace('var/demo', '"$DEMO"').replace('build/bin', str(harness.BIN))
+            block = re.sub(r'\bFILE\b', str(mine), block)
+            run('bash', '-euo', 'pipefail', '-c', block, cwd=self.folder, env={'DEMO': str(self.dir)})
+
+    def test_3_second_call_reuses(self):
+        pids, root = self.pids(), (self.dir / 'pki/root.pem').read_bytes()
+        done = script('--dir', self.dir, '--detach')
+        self.assertEqual(self.pids(), pids)
+        self.assertEqual((self.dir / 'pki/root.pem').read_bytes(), root)
+        self.assertIn(str(self.port), done.out)
+
+    def test_4_starts_what_died(self):
+        pids = self.pids()
+        os.kill(pids['tsad'], signal.SIGKILL)
+        until(lambda: self.gone(pids['tsad']), 'tsad killed')
+        script('--dir', self.dir, '--detach')
+        now = self.pids()
+        self.assertNotEqual(now['tsad'], pids['tsad'])
+        self.assertEqual(now['taad'], pids['taad'])
+
+    def test_5_other_port_for_the_same_folder(self):
+        self.assert_line(script('--dir', self.dir, '--port', self.port + 7, '--detach', ok=None), 2, self.port)
+
+    def test_6_port_taken(self):
+        other, port = self.folder / 'other', harness.free_ports()
+        with socket.socket() as taken:
+            taken.bind(('127.0.0.1', port + 2))
+            taken.listen()
+            self.assert_line(script('--dir', other, '--port', port, '--detach', ok=None), 3, port + 2)
+        for name in ('tsad', 'taad'):
+            self.assertFalse((other / f'run/{name}.pid').exists())
+        # Free again: the same command works.
+        self.addCleanup(lambda: script('--stop', '--dir', other, ok=None))
+        script('--dir', other, '--port', port, '--detach')
+
+    def test_7_wrong_usage(self):
+        for arguments in (['--port', 'abc'], ['--port', '65532'], ['--nonsense'], ['--dir']):
+            self.assert_line(script(*arguments, ok=None), 2)
+        full = self.folder / 'full'
+        full.mkdir()
+        (full / 'thesis.tex').write_text('mine')
+        self.assert_line(script('--dir', full, '--detach', ok=None), 2, full)
+        self.assertEqual((full / 'thesis.tex').read_text(), 'mine')
+        self.assert_line(script('--stop', '--dir', self.folder / 'nowhere', ok=None), 2, 'nowhere')
+
+    def test_8_interrupted_setup(self):
+        half, port = self.folder / 'half', harness.free_ports()
+        (half / '.setup/pki').mkdir(parents=True)
+        (half / '.setup/pki/root.key').write_text('half a key')
+        self.addCleanup(lambda: script('--stop', '--dir', half, ok=None))
+        script('--dir', half, '--port', port, '--detach')
+
+    def test_9_stop(self):
+        pids = self.pids()
+        script('--stop', '--dir', self.dir)
+        for pid in pids.values():
+            self.assertTrue(self.gone(pid))
+        script('--stop', '--dir', self.dir)
+
+
+if __name__ == '__main__':
+    harness.main()

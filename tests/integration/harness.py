@@ -1,0 +1,309 @@
+"""What the integration tests share: a demo in a folder of its own, its servers started and killed by hand, clients.
+
+Every process started here dies with the test (PR_SET_PDEATHSIG) and is ended by its own pid. Nothing sleeps for luck:
+until() polls a condition with a deadline. Environment: KOKUIN_BIN, the programs to test (default build/bin);
+KOKUIN_KEEP=1 keeps the folders of a run.
+"""
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import rfc3161
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get('KOKUIN_BIN') or TOP / 'build' / 'bin')
+FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1'
+QUERY_TYPE = 'application/timestamp-query'
+REPLY_TYPE = 'application/timestamp-reply'
+
+
+def until(condition, what, seconds=30, step=0.02):
+    """The first true value of condition(); AssertionError after the deadline."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f'not within {seconds} s: {what() if callable(what) else what}')
+        time.sleep(step)
+
+
+def free_ports(count=5):
+    """The first of `count` consecutive ports nobody has; below the kernel's own (ephemeral) range."""
+    while True:
+        first = random.randrange(10000, 32000 - count)
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    s = held.enter_context(socket.socket())
+                    s.bind(('127.0.0.1', port))
+                return first
+            except OSError:
+                continue
+
+
+def run(*command, ok=(0,), seconds=120, env=None, cwd=None, stdin=None):
+    """Runs a command to its end; its exit status must be in `ok` (None: any)."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, timeout=seconds, cwd=cwd, input=stdin,
+                          env={**os.environ, **(env or {})})
+    done.out, done.err = done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
+    if ok is not None and done.returncode not in ok:
+        raise AssertionError(f'{" ".join(map(str, command))}\nended with {done.returncode}\n{done.out}{done.err}')
+    return done
+
+
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class Program:
+    """A process in the background, with what it writes in a file."""
+
+    def __init__(self, *command, log, env=None, ready=None):
+        self.command = [str(c) for c in command]
+        self.log = pathlib.Path(log)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, 'ab') as out:
+            self.log_from = out.tell()
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent)
+        self.pid = self.process.pid
+        if ready:
+            until(lambda: ready() or self.must_live(), lambda: f'{self.command[0]} ready; log:\n{self.tail()}')
+
+    def must_live(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f'{self.command[0]} ended with {self.process.returncode}; log:\n{self.tail()}')
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def written(self):
+        with open(self.log, 'rb') as file:
+            file.seek(self.log_from)
+            return file.read().decode(errors='replace')
+
+    def tail(self, lines=15):
+        return '\n'.join(self.written().splitlines()[-lines:])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=30):
+        """SIGTERM; the exit status."""
+        if self.alive():
+            self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f'{self.command[0]} did not end within {seconds} s of SIGTERM:\n{self.tail()}')
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f'/proc/{self.pid}/stat').read_text().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    def resident_kb(self):
+        return int(re.search(r'VmRSS:\s+(\d+)', pathlib.Path(f'/proc/{self.pid}/status').read_text())[1])
+
+
+class Demo:
+    """A set-up of scripts/demo under its own folder and ports; its servers run as children of the test."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        self.port = free_ports()
+        self.tsad = self.taad = None
+        self.script('--dir', self.dir, '--port', self.port, '--detach')
+        self.script('--stop', '--dir', self.dir)
+
+    @staticmethod
+    def script(*arguments, ok=(0,), build=False):
+        env = {} if build else {'KOKUIN_BIN': str(BIN)}
+        return run(TOP / 'scripts' / 'demo', *arguments, ok=ok, env=env, seconds=900)
+
+    # -- servers
+
+    def listens(self, port):
+        with socket.socket() as s:
+            return s.connect_ex(('127.0.0.1', port)) == 0
+
+    def start_tsad(self, binary=None, env=None, wait=True):
+        self.tsad = Program(binary or BIN / 'tsad', '--config', self.dir / 'tsad.toml', log=self.dir / 'log/tsad.log',
+                            env=env, ready=(lambda: self.listens(self.port)) if wait else None)
+        return self.tsad
+
+    def start_taad(self, binary=None, env=None):
+        self.taad = Program(binary or BIN / 'taad', '--config', self.dir / 'taad.toml', log=self.dir / 'log/taad.log',
+                            env=env, ready=lambda: self.listens(self.port + 3))
+        return self.taad
+
+    def start(self, **tsad):
+        self.start_tsad(**tsad)
+        self.start_taad()
+        self.wait_ready()
+        return self
+
+    def stop(self):
+        for program in (self.tsad, self.taad):
+            if program and program.alive():
+                program.stop()
+
+    def readiness(self):
+        """(HTTP status, parsed JSON) of /readyz; (0, {}) when nobody answers."""
+        try:
+            connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
+            connection.request('GET', '/readyz')
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except OSError:
+            return 0, {}
+
+    def wait_ready(self, seconds=60):
+        until(lambda: self.tsad.must_live() or self.readiness()[0] == 200,
+              lambda: f'ready; {self.readiness()}\ntsad: {self.tsad.tail()}\n'
+                      f'taad: {self.taad.tail() if self.taad else "-"}', seconds)
+
+    # -- configuration
+
+    def edit(self, name, *changes, append=''):
+        """Changes NAME.toml: each change is (pattern, replacement), which must match exactly once (MULTILINE)."""
+        path = self.dir / f'{name}.toml'
+        text = path.read_text()
+        for pattern, replacement in changes:
+            text, count = re.subn(pattern, lambda _: replacement, text, flags=re.M)
+            assert count == 1, f'{pattern} matches {count} times in {path}'
+        path.write_text(text + append)
+
+    # -- clients
+
+    def url(self, path='/'):
+        return f'http://127.0.0.1:{self.port}{path}'
+
+    def post(self, body, path='/', content_type=QUERY_TYPE, port=None):
+        """(HTTP status, headers, body) of one POST on a connection of its own."""
+        connection = http.client.HTTPConnection('127.0.0.1', port or self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request('POST', path, body, {'Content-Type': content_type} if content_type else {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+    def stamp(self, path='/', **query):
+        """The Response to a query (see rfc3161.query)."""
+        status, headers, body = self.post(rfc3161.query(**query), path)
+        assert status == 200, f'HTTP {status}: {body!r}'
+        assert headers['Content-Type'] == REPLY_TYPE, headers['Content-Type']
+        return rfc3161.Response(body)
+
+    def load(self, *arguments, log=None):
+        """kokuin-load in the background; result() of it ends it."""
+        return Load(self, *arguments, log=log or self.dir / 'log' / f'load-{random.randrange(10**9)}.json')
+
+    def tsaudit(self, *arguments, ok=(0,)):
+        return run(BIN / 'tsaudit', '--archive', self.dir / 'archive', *arguments, ok=ok)
+
+    def tsactl(self, *arguments, ok=(0,)):
+        return run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', *arguments, ok=ok)
+
+    def compare(self, saved):
+        """kokuin-compare: every token of a --save file against the archive, and all serials of the archive."""
+        done = run(BIN / 'kokuin-compare', '--archive', self.dir / 'archive', '--saved', saved, ok=(0, 1), seconds=300)
+        return json.loads(done.out)
+
+    def root(self):
+        return self.dir / 'pki/root.pem'
+
+    def chain(self):
+        return self.dir / 'pki/chain.pem'
+
+
+class Load(Program):
+    def __init__(self, demo, *arguments, log):
+        arguments = [str(a) for a in arguments]
+        if '--url' not in arguments:
+            arguments += ['--url', demo.url()]
+        super().__init__(BIN / 'kokuin-load', *arguments, log=log)
+
+    def result(self, end=True, seconds=120):
+        """Its JSON; with end=False it runs to its own end first."""
+        if end:
+            self.process.terminate()
+        self.process.wait(seconds)
+        assert self.process.returncode in (0, 1), self.tail()
+        return json.loads(self.written())
+
+
+class Saved:
+    """The records of a kokuin-load --save file."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+
+    def size(self):
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def records(self, from_octet=0):
+        """Yields (kind, sent ns, received ns, imprint, body); a record that is still being written is left out."""
+        with open(self.path, 'rb') as file:
+            file.seek(from_octet)
+            data = file.read()
+        at = 0
+        while at + 4 <= len(data):
+            length = struct.unpack_from('>I', data, at)[0]
+            if at + 4 + length > len(data):
+                return
+            kind, sent, received = struct.unpack_from('>BQQ', data, at + 4)
+            yield kind, sent, received, data[at + 21:at + 53], data[at + 53:at + 4 + length]
+            at += 4 + length
+
+
+class TestCase(unittest.TestCase):
+    """One folder per class; setUpClass makes a demo there unless `demo_wanted` is False."""
+    demo_wanted = True
+    demo = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix='kokuin-test-'))
+        cls.addClassCleanup(cls._clean_up)
+        if cls.demo_wanted:
+            cls.demo = Demo(cls.folder / 'demo')
+
+    @classmethod
+    def _clean_up(cls):
+        if cls.demo:
+            for program in (cls.demo.tsad, cls.demo.taad):
+                if program and program.alive():
+                    program.kill()
+        if not os.environ.get('KOKUIN_KEEP'):
+            shutil.rmtree(cls.folder, ignore_errors=True)
+
+    def started(self, program):
+        """Registers a background program to be ended with the test."""
+        self.addCleanup(lambda: program.alive() and program.kill())
+        return program
+
+
+def main():
+    # A test's first failure often explains the others: stop there, and say how long each took.
+    sys.stdout.reconfigure(line_buffering=True)
+    unittest.main(verbosity=2, failfast=True)

@@ -1,0 +1,74 @@
+"""The HSM dies under load: SoftHSM behind p11-kit's remoting, the remote killed. Requests fail with systemFailure, and
+signing comes back by itself once the remote is there again."""
+import os
+import pathlib
+import signal
+
+import harness
+from harness import Program, Saved, until
+
+CLIENT = '/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so'
+
+
+class HsmTest(harness.TestCase):
+    def start_remote(self):
+        socket = self.folder / 'p11.sock'
+        socket.unlink(missing_ok=True)
+        self.remote = self.started(Program(
+            '/usr/bin/p11-kit', 'server', '-f', '-n', socket, '--provider', '/usr/lib/softhsm/libsofthsm2.so',
+            'pkcs11:token=kokuin-tsu', log=self.folder / 'remote.log',
+            env={'SOFTHSM2_CONF': str(self.demo.dir / 'softhsm2.conf')}, ready=socket.exists))
+
+    def kill_remote(self):
+        # The server forks one process per connection; only those that it started are killed.
+        children = [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/stat')
+                    if self.parent_of(p) == self.remote.pid]
+        self.remote.kill()
+        for pid in children:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return len(children)
+
+    @staticmethod
+    def parent_of(stat):
+        try:
+            return int(stat.read_text().rpartition(')')[2].split()[1])
+        except OSError:
+            return 0
+
+    def test_token_dies(self):
+        demo = self.demo
+        self.start_remote()
+        demo.edit('tsad', (r'^module = .*$', f'module = "{CLIENT}"'),
+                  (r'^environment = .*$', f'environment = ["P11_KIT_SERVER_ADDRESS=unix:path={self.folder}/p11.sock"]'))
+        demo.start()
+        pid = demo.tsad.pid
+        saved = Saved(self.folder / 'answers')
+        load = self.started(demo.load('--connections', 8, '--save', saved.path, '--save-refusals', '--timeout', 20))
+        for round in range(3):
+            at = saved.size()
+            until(lambda: demo.tsad.must_live() or sum(r[0] == 0 for r in saved.records(at)) > 20,
+                  lambda: f'tokens, round {round}: {demo.readiness()}\n{demo.tsad.tail()}', 60)
+            self.assertGreater(self.kill_remote(), 0)
+            at = saved.size()
+            until(lambda: demo.tsad.must_live() or sum(r[0] == 1 for r in saved.records(at)) > 20,
+                  lambda: f'refusals, round {round}: {demo.readiness()}\n{demo.tsad.tail()}', 60)
+            self.assertEqual(demo.readiness()[0], 503)
+            self.start_remote()
+        at = saved.size()
+        until(lambda: demo.tsad.must_live() or sum(r[0] == 0 for r in saved.records(at)) > 20,
+              lambda: f'tokens in the end: {demo.readiness()}\n{demo.tsad.tail()}', 60)
+        result = load.result()
+        print(result)
+        self.assertEqual(set(result['refused']), {'systemFailure'})
+        self.assertEqual(result['errors'], {})
+        self.assertEqual(demo.tsad.pid, pid)
+        self.assertTrue(demo.tsad.alive())
+        compared = demo.compare(saved.path)
+        self.assertEqual((compared['missing'], compared['different'], compared['repeated']), (0, 0, 0))
+
+
+if __name__ == '__main__':
+    harness.main()
