@@ -45,8 +45,8 @@ tac::Verdict judged_by_tsu(const Issued& issued, const tac::Measurement& measure
     };
     tac::Delivered delivered;
     delivered.tac = issued.der;
-    delivered.chain = {Bytes(town::folder().certificate("taa").der().begin(),
-                             town::folder().certificate("taa").der().end())};
+    const auto authority = town::folder().certificate("taa");
+    delivered.chain = {Bytes(authority.der().begin(), authority.der().end())};
     tac::Exchange exchange;
     exchange.nonce = random_octets(32);
     exchange.tsu = "tsu-1";
