@@ -79,6 +79,7 @@ class Client {
     [[nodiscard]] const std::string& where() const;
 
   private:
+    friend class Connection;
     struct Shared;
     explicit Client(std::shared_ptr<const Shared> shared);
     std::shared_ptr<const Shared> shared_;
