@@ -1,0 +1,61 @@
+// The TAA at work: everything between its settings and its threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/net/server.h"
+#include "base/result.h"
+#include "store/archive.h"
+#include "taa/auditor.h"
+#include "taa/config.h"
+#include "taa/issuer.h"
+#include "taa/scheduler.h"
+
+namespace kokuin::taa {
+
+/// The TSUs of the configuration with their certificates and clients. The error names the file and what is
+/// wrong.
+Result<std::vector<AuditedTsu>> load_tsus(const Settings& settings);
+
+/// The issuer of the configuration. Warns in the log when the TAA's certificate ends within a month (TAA-5).
+Result<Issuer> load_issuer(const Settings& settings, WallTime now, Sign sign);
+
+/// Audits by schedule and on request, and logs what comes of it. Created, started and stopped by one thread.
+class Service {
+  public:
+    /// `archive` and `clocks` outlive the service. `on_doubt` is called, once or more, from any thread, when
+    /// the archive has stopped for good (Archive::in_doubt): no TAC leaves any more and the process should
+    /// end.
+    Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu> tsus, store::Archive& archive,
+            Clocks clocks, std::function<void()> on_doubt);
+    ~Service();
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+
+    /// Records "taa.started", listens, and audits every TSU at once.
+    Done start();
+    /// Refuses requests from now on, lets audits that run come to their end, records "taa.stopped".
+    /// Idempotent.
+    void stop();
+    /// Port of the channel listener.
+    [[nodiscard]] std::uint16_t port() const { return server_.port(); }
+
+  private:
+    Ending audit(const std::string& name, bool requested);
+
+    const Issuer issuer_;
+    const std::vector<AuditedTsu> tsus_;
+    store::Archive& archive_;
+    const Clocks clocks_;
+    const std::function<void()> on_doubt_;
+    Auditor auditor_;
+    Scheduler scheduler_;
+    net::Server server_;
+    bool started_ = false;
+};
+
+/// Writes the outcome of an audit to the log: good ones as info, what needs a person as warning or error.
+void log(const Report& report);
+
+}  // namespace kokuin::taa

@@ -1,0 +1,192 @@
+// taad: the time assessment authority. Measures the clocks of TSUs, issues TACs and orders to stop. This file
+// wires.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <iostream>
+
+#include "base/secret.h"
+#include "hsm/keytool.h"
+#include "store/archive.h"
+#include "taa/config.h"
+#include "taa/service.h"
+#include "taa/signer.h"
+
+namespace {
+
+using namespace kokuin;
+
+struct Arguments {
+    std::string config = "taad.toml";
+    hsm::KeyArguments key;
+    std::string so_pin_file;
+    std::string tsu;
+};
+
+/// What `serve` and `audit now` share; the members are made in this order and live as long as it.
+struct House {
+    SystemWallClock wall;
+    SystemMonoClock mono;
+    std::unique_ptr<store::Archive> archive;
+    std::unique_ptr<taa::Signer> signer;
+    std::optional<taa::Issuer> issuer;
+    std::vector<taa::AuditedTsu> tsus;
+};
+
+Done furnish(House& house, const taa::Settings& settings) {
+    hsm::apply_environment(settings.hsm);
+    house.signer = std::make_unique<taa::Signer>(settings.hsm, settings.key);
+    auto issuer = taa::load_issuer(
+        settings, house.wall.now(),
+        [&signer = *house.signer](pki::Hash hash, View message) { return signer.sign(hash, message); });
+    if (!issuer) return std::move(issuer).error();
+    house.issuer.emplace(std::move(*issuer));
+    auto tsus = taa::load_tsus(settings);
+    if (!tsus) return std::move(tsus).error();
+    house.tsus = std::move(*tsus);
+    auto archive = store::Archive::open(settings.archive);
+    if (!archive) return std::move(archive).error();
+    house.archive = std::move(*archive);
+    // A wrong PIN or module path is a mistake to mend now; an HSM that is only away comes back by itself.
+    if (auto done = house.signer->open(); !done) {
+        if (done.error().kind == Error::Kind::usage) return done;
+        spdlog::error("hsm text=\"{}; no TAC until it is back\"", done.error().text);
+    }
+    return {};
+}
+
+Result<int> serve(const taa::Settings& settings) {
+    spdlog::set_level(spdlog::level::from_str(settings.log_level == "warn" ? "warning" : settings.log_level));
+    // Environment first, then threads; all threads inherit that the two signals wait for main.
+    hsm::apply_environment(settings.hsm);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+
+    House house;
+    if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    std::atomic<bool> doubt{false};
+    taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus), *house.archive,
+                         {house.wall, house.mono}, [&doubt] {
+                             doubt = true;
+                             kill(getpid(), SIGTERM);
+                         });
+    if (auto done = service.start(); !done) return std::move(done).error();
+    spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
+                 settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
+
+    int signal = 0;
+    sigwait(&ends, &signal);
+    spdlog::info("taad stops text=\"{}\"", strsignal(signal));
+    service.stop();
+    if (doubt)
+        return Error::environment(
+            "the archive can't be trusted any more (see the log above); look at it before you start taad "
+            "again");
+    return 0;
+}
+
+Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
+    House house;
+    if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    for (const auto& tsu : house.tsus) {
+        if (tsu.settings.name != name) continue;
+        taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
+                             *house.archive, {house.wall, house.mono});
+        const auto report = auditor.audit(tsu, false);
+        std::cout << report.log_line() << '\n';
+        if (report.ending() == taa::Ending::settled) return 0;
+        // An order to stop or a refusal is an answer; everything else wasn't one.
+        return report.verdict ? 1 : 3;
+    }
+    return Error::usage("there is no [tsu." + name + "] in the configuration");
+}
+
+Result<int> archive_init(const taa::Settings& settings) {
+    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
+        return std::move(done).error();
+    std::cout << "made an empty archive in " << settings.archive << '\n';
+    return 0;
+}
+
+Result<int> run(int argc, char** argv) {
+    Arguments arguments;
+    CLI::App app{"Kokuin's time assessment authority. Without a verb it serves until SIGTERM."};
+    app.require_subcommand(0, 1);
+    app.fallthrough();
+    app.add_option("--config", arguments.config, "configuration (see conf/taad.toml)")->capture_default_str();
+
+    std::function<Result<int>(const taa::Settings&)> chosen = serve;
+    const auto on = [&](CLI::App* verb, std::function<Result<int>(const taa::Settings&)> action) {
+        verb->callback([&chosen, action = std::move(action)] { chosen = action; });
+    };
+    const auto noun = [&](const char* name, const char* about) {
+        auto* made = app.add_subcommand(name, about);
+        made->require_subcommand(1);
+        return made;
+    };
+
+    auto* archive = noun("archive", "the archive of audits");
+    on(archive->add_subcommand("init", "make an empty archive"), archive_init);
+
+    auto* key = noun("key", "keys in the HSM");
+    hsm::add_key_commands(*key, arguments.key, hsm::Purpose::general, [&chosen](hsm::KeyAction action) {
+        chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
+            return action(settings.hsm, std::cout);
+        };
+    });
+
+    auto* token = noun("token", "the HSM's token");
+    auto* token_init =
+        token->add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
+    token_init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
+        ->required();
+    on(token_init, [&](const taa::Settings& settings) -> Result<int> {
+        hsm::apply_environment(settings.hsm);
+        if (auto done = hsm::initialise_token(settings.hsm, arguments.so_pin_file); !done)
+            return std::move(done).error();
+        return 0;
+    });
+
+    auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
+    auto* now = audit->add_subcommand(
+        "now", "audit one TSU: exit 0 TAC accepted, 1 order to stop or refused, 3 neither");
+    now->add_option("TSU", arguments.tsu, "name of its [tsu.NAME]")->required();
+    on(now, [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu); });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        app.exit(help);
+        return 0;
+    } catch (const CLI::ParseError& error) {
+        return Error::usage(std::string(error.what()) + "; see taad --help");
+    }
+    auto settings = taa::load_settings(arguments.config);
+    if (!settings) return std::move(settings).error();
+    return chosen(*settings);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    forbid_core_dumps();
+    std::signal(SIGPIPE, SIG_IGN);  // a TSU or a token behind a socket that dies must not end the TAA
+    spdlog::set_default_logger(spdlog::stderr_color_mt("taad"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    try {
+        const auto result = run(argc, argv);
+        if (result) return *result;
+        std::cerr << "taad: " << result.error().text << '\n';
+        return exit_code(result.error().kind);
+    } catch (const std::exception& fault) {
+        std::cerr << "taad: internal fault: " << fault.what() << '\n';
+        return 3;
+    }
+}
