@@ -1,18 +1,21 @@
-// A key in the token as Botan sees keys, so that Botan's PKCS#10 code (and later its CA) signs in the token.
+// A key of a token as Botan's private key, so that Botan's PKCS#10, certificate and CRL code signs in the
+// token (Debian's Botan is built without its PKCS#11 module).
 #pragma once
-
-#include <botan/pk_keys.h>
 
 #include <memory>
 
-#include "base/result.h"
 #include "hsm/token.h"
+
+namespace Botan {
+class Private_Key;
+}
 
 namespace kokuin::hsm {
 
-/// The private key of this label, for Botan. Its public half is what the token tells; its private half stays
-/// there: exporting it throws Botan::Not_Implemented. `token` must outlive it. A signature that fails throws
-/// Botan::Exception with the token's words.
-Result<std::unique_ptr<Botan::Private_Key>> as_botan_key(Token& token, const std::string& label);
+/// The key as a Botan::Private_Key with algorithm "RSA". `token` must outlive it and all operations made from
+/// it. Paddings: EMSA3 / PKCS1v15 with SHA-256, SHA-384 or SHA-512. Its private half can't be exported:
+/// private_key_bits() throws Botan::Not_Implemented. A failing token throws Botan::Exception with Token's
+/// text, because that is how Botan's operations fail.
+std::unique_ptr<Botan::Private_Key> botan_key(Token& token, const Key& key);
 
 }  // namespace kokuin::hsm

@@ -1,55 +1,62 @@
-// What tsactl and taad do with keys in the HSM: the same verbs for both.
+// What an operator does with the keys of a token; the same for every program that has keys (tsactl, taad).
+// The verbs know no command line: they take values and give values.
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <ostream>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
-#include "hsm/settings.h"
+#include "base/time.h"
 #include "hsm/token.h"
 
-namespace CLI {
-class App;
-}
+namespace kokuin::hsm::keytool {
 
-namespace kokuin::hsm {
+/// A certificate of a key, as `list` shows it.
+struct ListedCertificate {
+    std::string subject;  ///< RFC 4514 text
+    std::string issuer;
+    WallTime not_before;
+    WallTime not_after;
+};
 
-/// Loads the module and opens the token that the configuration names. The environment must have been applied.
-Result<std::unique_ptr<Token>> open_token(const Settings& settings);
-/// Makes the token that the configuration names, with the PINs of pin_file and `so_pin_file`.
-Done initialise_token(const Settings& settings, const std::string& so_pin_file);
+struct ListedKey {
+    std::string label;
+    std::string id;    ///< CKA_ID, hex
+    std::string type;  ///< as in KeyInfo
+    unsigned bits = 0;
+    bool sensitive = false;
+    bool extractable = true;
+    bool local = false;
+    /// Certificates in the token with this key's public key, the one that lasts longest first.
+    std::vector<ListedCertificate> certificates;
+};
+
+/// All private keys of the token with their certificates, sorted by label.
+Result<std::vector<ListedKey>> list(Token& token);
+
+/// Makes an RSA key pair in the token (Token::generate_rsa).
+Result<Key> generate(Token& token, const std::string& label, unsigned bits = 2048);
 
 /// What a certificate is asked for.
 enum class Purpose {
-    time_stamping,  ///< the critical, sole extended key usage timeStamping (RFC 3161 2.3)
-    plain,          ///< digitalSignature, no extended key usage
+    /// A TSU: asks for exactly one extended key usage, id-kp-timeStamping, critical (RFC 3161 2.3), and the
+    /// critical
+    /// key usage digitalSignature, in the extensionRequest (RFC 2985 5.4.2).
+    timestamping,
+    /// Nothing is asked for: the CA decides (a TAA).
+    plain,
 };
-/// A certificate request (PKCS#10, PEM) for the key of this label, signed in the token with SHA-512.
-/// `subject`: "C=JP,O=Example,CN=TSU 1", in the order of the Name; a comma inside a value is written "\,".
-Result<std::string> make_csr(Token& token, const std::string& label, const std::string& subject,
-                             Purpose purpose);
 
-/// [{"label", "id", "bits", "sensitive", "extractable", "certificates": [{"subject", "serial",
-/// "not_after"}…]}…]
-Result<std::string> keys_json(const Token& token);
-/// The same for people; `json` as keys_json() made it.
-std::string keys_text(const std::string& json);
+/// A PKCS#10 request (RFC 2986) for a key of the token, signed in the token with SHA-256: PEM.
+/// `subject`: attributes in the order in which they are encoded, "C=JP,O=Example K.K.,CN=TSU 1" (the country
+/// first, as in openssl's -subj). Known: C, ST, L, O, OU, CN, serialNumber, organizationIdentifier (or dotted
+/// OIDs); "\" quotes the next character; UTF-8; blanks around names and values are dropped.
+Result<std::string> csr(Token& token, std::string_view key, std::string_view subject, Purpose purpose);
 
-/// What the commands below read from the command line.
-struct KeyArguments {
-    std::string label;
-    std::string subject;
-    std::string output;
-    std::string file;
-    unsigned bits = 2048;
-};
-/// A chosen command, to be run with the [hsm] table; prints to the stream, returns the exit code.
-using KeyAction = std::function<Result<int>(const Settings&, std::ostream&)>;
-/// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
-/// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
-void add_key_commands(CLI::App& key, KeyArguments& arguments, Purpose purpose,
-                      const std::function<void(KeyAction)>& choose);
+/// Stores the certificate (PEM, exactly one) beside its key, under the key's label and id, after checking
+/// that it certifies this key and no other. Error::Kind::no if it doesn't.
+Done import(Token& token, std::string_view key, std::string_view certificate_pem);
 
-}  // namespace kokuin::hsm
+}  // namespace kokuin::hsm::keytool

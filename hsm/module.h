@@ -1,56 +1,62 @@
-// A PKCS#11 module (the HSM's library), loaded once and shared.
+// A PKCS#11 module (a shared library) inside this process.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <shared_mutex>
+#include <mutex>
 #include <string>
-
-#include <p11-kit/pkcs11.h>
 
 #include "base/result.h"
 
 namespace kokuin::hsm {
 
-/// What a CK_RV says: "CKR_PIN_INCORRECT (0xa0)".
-std::string words(CK_RV value);
+class ModuleCall;
 
-/// A loaded module. PKCS#11 has one state per module and process, so whoever uses a module shares this
-/// object: calls hold use(), and initialise() waits until none is running.
+/// One PKCS#11 module, loaded and initialised (C_Initialize with CKF_OS_LOCKING_OK: without it two threads
+/// crash modules). PKCS#11 keeps its state per process and module, so a process has at most one Module for
+/// one path: two Tokens that live in the same module share it (`Modules` below sees to that). A second one
+/// for the same path is refused, because its C_Finalize would pull the module from under the first.
+///
+/// Not copyable nor movable: the module's state behind it is the process's, and every session names this
+/// object. Thread-safe. The last owner's release calls C_Finalize and unloads the library.
 class Module {
   public:
-    /// Loads the library and initialises it for many threads (CKF_OS_LOCKING_OK: without it SoftHSM crashes
-    /// with two). Error::usage: no such library, or it is none of PKCS#11. An HSM that doesn't answer is no
-    /// error here: Token tells it, and waits for it.
+    /// Loads and initialises the library. `path`: a file, or a bare name in p11-kit's module folder
+    /// ("opensc-pkcs11.so"). Fails (usage) if there is no such library or it is no PKCS#11 module,
+    /// (environment) if it refuses to start.
     static Result<std::shared_ptr<Module>> load(const std::string& path);
     ~Module();
-    // C_Finalize is called once, and no function of the library after it is unloaded.
     Module(const Module&) = delete;
     Module& operator=(const Module&) = delete;
 
     [[nodiscard]] const std::string& path() const { return path_; }
-    /// The module's functions. Valid as long as the Module.
-    [[nodiscard]] CK_FUNCTION_LIST& functions() const { return *functions_; }
-    /// To be held during every call of functions().
-    [[nodiscard]] std::shared_lock<std::shared_mutex> use() const { return std::shared_lock(mutex_); }
-    /// How often the module was initialised: handles of another generation are void.
-    [[nodiscard]] std::uint64_t generation() const { return generation_; }
-    /// C_Finalize and C_Initialize, unless that was done since `seen`, or a token of this module works and
-    /// would lose its sessions by it.
-    Done initialise(std::uint64_t seen);
-    /// A Token counts itself here while it works.
-    std::atomic<int>& working() { return working_; }
+    /// How often the module has been initialised: 1 after load(), one more after each recovery that needed
+    /// it.
+    [[nodiscard]] std::uint64_t epoch() const;
 
   private:
-    Module(std::string path, CK_FUNCTION_LIST* functions) : path_(std::move(path)), functions_(functions) {}
-    CK_RV start();
+    // What follows serves Token and the handles in hsm/session.h.
+    friend class ModuleCall;
+    friend class TokenUse;
+    friend struct Connection;
+    friend class Recovery;
+    struct State;
+    Module(std::string path, std::unique_ptr<State> state);
 
     std::string path_;
-    CK_FUNCTION_LIST* functions_;
-    mutable std::shared_mutex mutex_;
-    std::atomic<std::uint64_t> generation_{0};
-    std::atomic<int> working_{0};
+    std::unique_ptr<State> state_;
+};
+
+/// The modules of a process, one for each path, made when first asked for. Owned by main and handed to
+/// whoever opens tokens; it keeps no module alive by itself. Thread-safe.
+class Modules {
+  public:
+    Result<std::shared_ptr<Module>> get(const std::string& path);
+
+  private:
+    std::mutex mutex_;
+    std::map<std::string, std::weak_ptr<Module>> by_path_;
 };
 
 }  // namespace kokuin::hsm

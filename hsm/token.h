@@ -1,83 +1,158 @@
-// One token of an HSM: login, keys, certificates, signatures; comes back by itself when it was lost.
+// A PKCS#11 token: keys that sign inside it, certificates stored in it, and its way back after a failure.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/time.h"
 #include "hsm/module.h"
-#include "pki/certificate.h"
 #include "pki/hash.h"
 
 namespace kokuin::hsm {
 
-struct TokenOptions {
-    std::string token;      ///< label, or a pkcs11: URI (RFC 7512) that names exactly one token
-    Secret pin;             ///< of the user
-    unsigned sessions = 4;  ///< signatures at the same time, 1…256
+/// What happened to a token, for the log and the archive.
+struct TokenEvent {
+    enum class Kind {
+        lost,     ///< signing has stopped; the token tries to come back
+        back,     ///< signing works again
+        refused,  ///< the PIN is wrong or locked: nothing more is tried in this process
+    };
+    Kind kind;
+    std::string text;  ///< one line: token, reason, what to do
 };
 
-/// A private key in the token, as it shows itself.
+struct TokenOptions {
+    /// The module: a file, or a bare name in p11-kit's module folder. Read only where no Module is given.
+    std::string module_path;
+    /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id). It
+    /// must name exactly one token.
+    std::string token;
+    /// The user's PIN. May be empty only for a token with a PIN pad of its own.
+    Secret pin;
+    /// Sessions kept open for signing, 1 … 256: as many signatures are computed at once. About the number of
+    /// threads the token can use; more callers wait for their turn.
+    unsigned sessions = 8;
+    /// How long a caller waits for a session before it is told that the token is busy.
+    milliseconds wait_for_session{5000};
+    /// How often an idle token is looked at, so that a loss is seen before the next signature.
+    milliseconds probe_interval{1000};
+    /// The pause between two attempts to come back: doubled from the first to the second.
+    milliseconds retry_first{100};
+    milliseconds retry_most{2000};
+    /// Told of every change, on a thread of the Token's; must return soon and not destroy the Token. May be
+    /// empty.
+    std::function<void(const TokenEvent&)> on_event;
+};
+
+/// An RSA key pair of a token: names it (label and id), holds its public half and nothing of its private
+/// half. A value; cheap to copy; thread-safe. Stays valid when the token goes and comes back: PKCS#11's
+/// handles, which don't, are kept inside Token and found again.
+class Key {
+  public:
+    [[nodiscard]] const std::string& label() const;  ///< CKA_LABEL
+    [[nodiscard]] const Bytes& id() const;           ///< CKA_ID
+    [[nodiscard]] unsigned bits() const;             ///< length of the modulus
+    [[nodiscard]] const Bytes& spki() const;         ///< SubjectPublicKeyInfo (RFC 5280), DER
+
+  private:
+    friend class Token;
+    struct Content;
+    explicit Key(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
+    std::shared_ptr<const Content> content_;
+};
+
+/// A private key of a token, as an operator wants to see it.
 struct KeyInfo {
     std::string label;
-    Bytes id;           ///< CKA_ID
-    unsigned bits = 0;  ///< of the modulus
-    bool sensitive = false;
-    bool extractable = true;
-    Bytes public_key;                            ///< SubjectPublicKeyInfo, DER
-    std::vector<pki::Certificate> certificates;  ///< certificate objects with the same CKA_ID
+    Bytes id;
+    std::string type;         ///< "RSA", "EC", "EdDSA", otherwise "0x" and PKCS#11's number
+    unsigned bits = 0;        ///< RSA: length of the modulus; otherwise 0
+    bool sensitive = false;   ///< CKA_SENSITIVE: its value can't be read in the clear
+    bool extractable = true;  ///< CKA_EXTRACTABLE: it can leave the token wrapped
+    bool local = false;       ///< CKA_LOCAL: made in this token
+    bool signs = false;       ///< CKA_SIGN
+    Bytes spki;               ///< SubjectPublicKeyInfo, DER; empty where the token doesn't tell
 };
 
-/// Thread-safe. One login is kept open as long as the token is there; each signature borrows a session.
+/// An X.509 certificate object of a token.
+struct CertificateObject {
+    std::string label;
+    Bytes id;
+    Bytes der;
+};
+
+/// One token with its user logged in and a pool of sessions.
 ///
-/// A call that fails because a session, the login, the token or the module's connection is lost makes the
-/// token unavailable: calls then fail at once (Error::environment) while a thread of this object initialises
-/// the module anew, logs in and opens sessions, again and again until it works. Nothing outside needs to
-/// restart. Keys are named by their label, so they stay valid.
+/// Thread-safe: sign() and everything else may be called from any number of threads. The destructor must not
+/// run while a call is in progress; it stops the recovery at once (unless the module itself hangs in a call).
 ///
-/// A wrong PIN is given to the token once only: afterwards this object refuses to log in for good, so that
-/// the token's PIN counter never runs out.
+/// **Login.** One login, kept. The PIN is given to the token when it opens and after a loss, never twice
+/// after the token has called it wrong: then this Token (and every other one of this Module on the same
+/// token) refuses for good, so that no restart loop inside the process can use up the token's PIN counter.
+/// Nor is it given at all when the token says that one more wrong PIN would lock it. A token whose user is
+/// already logged in through another Token of the same Module doesn't check the PIN again.
+///
+/// **Loss and recovery.** A session that is gone, a token that was removed, a module that lost its device:
+/// the call that meets it, and every call meanwhile, fails at once with Error::Kind::environment. A
+/// background thread opens sessions anew, and where that doesn't help, initialises the module anew
+/// (C_Finalize, C_Initialize) as soon as no call is in progress and no other Token of the Module works; then
+/// logs in and finds the keys again. Signing comes back without a restart. A module that talks to a dead
+/// process may raise SIGPIPE in the caller: main must ignore that signal.
 class Token {
   public:
-    /// Finds the token, logs in, opens the sessions. Error::usage: the PIN is wrong, or the name fits several
-    /// tokens. Error::environment: the token isn't there (which are is told).
-    static Result<std::unique_ptr<Token>> open(std::shared_ptr<Module> module, TokenOptions options);
+    /// Opens the token in a module of its own. For processes with one Token; otherwise see the next.
+    static Result<std::unique_ptr<Token>> open(TokenOptions options);
+    /// Opens a token in a module shared with other Tokens.
+    /// Both fail with usage (no such module, wrong PIN, ambiguous name, bad options) or environment (no such
+    /// token at the moment, module or token out of order).
+    static Result<std::unique_ptr<Token>> open(TokenOptions options, std::shared_ptr<Module> module);
     ~Token();
     Token(const Token&) = delete;
     Token& operator=(const Token&) = delete;
 
-    /// RSA PKCS#1 v1.5 over `message` with the private key of this label, wholly inside the module. Blocks
-    /// while all sessions are busy.
-    Result<Bytes> sign(const std::string& label, pki::Hash hash, View message);
-
-    /// All private keys.
-    Result<std::vector<KeyInfo>> keys() const;
-    /// The key of this label. Error::no if there is none.
-    Result<KeyInfo> key(const std::string& label) const;
-    /// A new RSA key pair, made in the token: sensitive, not extractable, for signing only, without
-    /// CKA_ALWAYS_AUTHENTICATE. Error::usage if a key of this label is there already.
-    Result<KeyInfo> generate_rsa(const std::string& label, unsigned bits = 2048);
-    /// Puts a certificate beside the key of this label, with its CKA_ID (KEY-3). Error::usage if it isn't for
-    /// this key.
-    Done store_certificate(const std::string& label, const pki::Certificate& certificate);
-
-    /// False while it is lost.
+    /// True if, as far as is known, a signature would succeed now.
     [[nodiscard]] bool available() const;
-    /// One line: "token kokuin-tsu is there", or what is wrong.
-    [[nodiscard]] std::string state_text() const;
+    /// One line: "ready", or why not.
+    [[nodiscard]] std::string state() const;
+    /// How often the token has come back since it was opened.
+    [[nodiscard]] std::uint64_t recoveries() const;
+    /// Label and serial number of the token: "token 'tsu' (serial 1234)".
+    [[nodiscard]] std::string description() const;
+
+    /// The RSA key pair with this label, or, if no label fits, with this id in hexadecimal. Error::Kind::no
+    /// if there is none, usage if several fit.
+    Result<Key> find_key(std::string_view label_or_id);
+    /// All private keys of the token.
+    Result<std::vector<KeyInfo>> keys();
+    /// Makes an RSA key pair inside the token: CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, not CKA_EXTRACTABLE,
+    /// for signing only, without CKA_ALWAYS_AUTHENTICATE, public exponent 65537, a random id (KEY-1). What
+    /// the token made is read back; a key that came out otherwise is destroyed and an error. `bits`: 2048,
+    /// 3072 or 4096. Refused if a key with this label exists. May take seconds.
+    Result<Key> generate_rsa(const std::string& label, unsigned bits = 2048);
+
+    /// Stores an X.509 certificate (DER) in the token (KEY-3). Done already if the token has exactly this one
+    /// with this id. Doesn't look whether it belongs to a key: hsm/keytool.h does.
+    Done store_certificate(const std::string& label, View id, View der);
+    /// All X.509 certificates of the token.
+    Result<std::vector<CertificateObject>> certificates();
+
+    /// RSA PKCS#1 v1.5 signature of a message, computed in the token; (bits + 7) / 8 octets. Digest and
+    /// padding are made in there too (CKM_SHA512_RSA_PKCS and so on), unless the token lacks these
+    /// mechanisms: then the DigestInfo is made here and CKM_RSA_PKCS signs it, decided once when the token
+    /// opens. SHA-1 is refused (usage). Any failure that may pass is environment. The signature is not
+    /// checked here.
+    Result<Bytes> sign(const Key& key, pki::Hash hash, View message);
 
   private:
-    class Impl;
+    struct Impl;
     explicit Token(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
-
-/// Initialises a free slot of the module: label `token` (no URI), security officer's and user's PIN.
-/// Error::usage if a token of this label is there already.
-Done initialise_token(const std::shared_ptr<Module>& module, const std::string& label, const Secret& so_pin,
-                      const Secret& pin);
 
 }  // namespace kokuin::hsm
