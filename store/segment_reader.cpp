@@ -40,7 +40,8 @@ Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::str
     using Mode = sqlite::Database::Mode;
     const std::string path = segment_path(dir, name);
     std::vector<Mode> modes{Mode::read};
-    // Whoever writes a segment has a shared-memory file beside it: only without one is it safe to read without locks.
+    // Whoever writes a segment has a shared-memory file beside it: only without one is it safe to read
+    // without locks.
     if (!exists(path + "-shm")) modes.push_back(has_content(path + "-wal") ? Mode::alone : Mode::immutable);
     std::optional<Error> first_error;
     for (const Mode mode : modes) {
@@ -55,7 +56,8 @@ Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::str
             continue;
         }
         if (meta->segment != name)
-            return Error::environment(path + ": says that it is the segment " + meta->segment + ": was it renamed?");
+            return Error::environment(path + ": says that it is the segment " + meta->segment +
+                                      ": was it renamed?");
         SegmentReader reader(std::move(*database), path);
         reader.meta_ = std::move(*meta);
         return reader;

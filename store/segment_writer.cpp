@@ -210,6 +210,7 @@ Result<bool> finish_segment(const std::string& dir, const std::string& name) {
     if (!checkpoint) return checkpoint.error();
     if (checkpoint->busy) return false;
     const auto now = database->text("PRAGMA journal_mode=DELETE");
+    if (!now && database->was_busy()) return false;
     if (!now) return now.error();
     return *now == "delete";
 }

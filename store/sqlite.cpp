@@ -217,6 +217,10 @@ void Database::keep_log_on_close() {
     sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
+bool Database::was_busy() const {
+    return (sqlite3_errcode(database_.get()) & 0xff) == SQLITE_BUSY;
+}
+
 void Database::watch_log(int& frames) {
     sqlite3_wal_hook(
         database_.get(),

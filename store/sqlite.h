@@ -84,7 +84,8 @@ class Database {
     /// SQLite's own checkpoints. `frames` must outlive the connection's last commit.
     void watch_log(int& frames);
 
-    [[nodiscard]] sqlite3* handle() const { return database_.get(); }
+    /// True if the last error was that another connection stood in the way.
+    [[nodiscard]] bool was_busy() const;
 
   private:
     struct Close {
