@@ -1,0 +1,248 @@
+"""tsactl and tsaudit as scripts use them: JSON keys, exit codes 0/1/2/3, one line of error."""
+import datetime
+import json
+import os
+import re
+import sqlite3
+
+import harness
+import rfc3161
+from harness import BIN, run
+
+HEX = re.compile(r'[0-9a-f]+')
+TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z')
+
+
+class CliTest(harness.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.demo.edit('tsad', append='\n[policy.embedding]\noid = "1.3.6.1.4.1.1291.1.1.2.1"\nembed_tac = "signer-attribute"\n')
+        cls.demo.start()
+        cls.file = cls.folder / 'file.txt'
+        cls.file.write_text('content\n')
+
+    def assert_fails(self, done, status):
+        self.assertEqual(done.returncode, status, done.out + done.err)
+        lines = done.err.strip().splitlines()
+        self.assertEqual(len(lines), 1, done.err)
+        self.assertRegex(lines[0], r'^(tsad|tsactl|tsaudit|taad): .{10,}')
+        return lines[0]
+
+    def find(self, *arguments, ok=(0,)):
+        return [json.loads(line) for line in self.demo.tsaudit('find', '--json', *arguments, ok=ok).out.splitlines()]
+
+    def test_status(self):
+        status = json.loads(self.demo.tsactl('status', '--json').out)
+        self.assertIs(status['ready'], True)
+        self.assertEqual(status['reasons'], [])
+        tsu = status['tsus'][0]
+        self.assertEqual((tsu['name'], tsu['key']), ('tsu-1', 'tsu-1'))
+        self.assertRegex(tsu['certificate_not_after'], TIME)
+        self.assertRegex(tsu['closes_at'], TIME)
+        self.assertIsInstance(tsu['clock_bound_us'], int)
+        self.assertLessEqual(tsu['clock_bound_us'], 1_000_000)
+        self.assertRegex(tsu['tac']['serial'], HEX)
+        self.assertRegex(tsu['tac']['not_after'], TIME)
+        self.assertIsInstance(tsu['tac']['offset_us'], int)
+        self.assertIsInstance(tsu['tac']['delay_us'], int)
+        self.assertIn('ready', self.demo.tsactl('status').out)
+        code, readiness = self.demo.readiness()
+        self.assertEqual((code, readiness['ready'], readiness['reasons']), (200, True, []))
+
+    def test_health(self):
+        for port in (self.demo.port, self.demo.port + 4):
+            for path in ('/healthz', '/readyz', '/metrics'):
+                done = run('curl', '-fsS', '-i', f'http://127.0.0.1:{port}{path}')
+                self.assertIn(' 200 ', done.out.splitlines()[0])
+        self.assertRegex(done.out, r'(?m)^# TYPE \w+ counter')
+
+    def test_stamp_verify(self):
+        out = self.folder / 'file.tsr'
+        self.demo.tsactl('stamp', self.file, '-o', out)
+        response = rfc3161.Response(out.read_bytes())
+        self.assertEqual(response.status, 0)
+        run('openssl', 'ts', '-verify', '-data', self.file, '-in', out, '-CAfile', self.demo.root(), '-untrusted', self.demo.chain())
+        done = json.loads(self.demo.tsactl('verify', '--json', self.file, out).out)
+        self.assertIs(done['ok'], True)
+        token = self.folder / 'file.tst'
+        token.write_bytes(response.token)
+        self.demo.tsactl('verify', self.file, token)
+        # Without a configuration, with trust of one's own.
+        run(BIN / 'tsactl', 'verify', self.file, out, '--ca', self.demo.root(), '--certificates', self.demo.chain(), cwd=self.folder)
+        # The TAC in the token is judged too.
+        self.demo.tsactl('stamp', self.file, '-o', out, '--policy', '1.3.6.1.4.1.1291.1.1.2.1')
+        done = json.loads(self.demo.tsactl('verify', '--json', self.file, out).out)
+        self.assertIn(('tac', 'passed'), [(c['check'], c['outcome']) for c in done['checks']])
+        # No certificates in the token: found in the configuration.
+        self.demo.tsactl('stamp', self.file, '-o', out, '--no-certificates', '--hash', 'sha512')
+        self.demo.tsactl('verify', self.file, out)
+        # HTTPS.
+        run(BIN / 'tsactl', 'stamp', self.file, '-o', out, '--url', f'https://localhost:{self.demo.port + 1}/tsa/g', '--ca',
+            self.demo.root(), cwd=self.folder)
+        self.assertEqual(rfc3161.Response(out.read_bytes()).tst.policy, '1.3.6.1.4.1.1291.1.1.1.2')
+
+    def test_verify_says_no(self):
+        out, other = self.folder / 'no.tsr', self.folder / 'other.txt'
+        self.demo.tsactl('stamp', self.file, '-o', out)
+        other.write_text('other content\n')
+        done = self.demo.tsactl('verify', '--json', other, out, ok=(1,))
+        self.assertIs(json.loads(done.out)['ok'], False)
+        # Any octet of the token changed: never good. Some of them, all over it.
+        good = bytearray(out.read_bytes())
+        for at in range(9, len(good), len(good) // 12):
+            bad = bytearray(good)
+            bad[at] ^= 0x01
+            (self.folder / 'bad.tsr').write_bytes(bad)
+            self.demo.tsactl('verify', self.file, self.folder / 'bad.tsr', ok=(1, 2))
+        # Another root.
+        run('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', self.folder / 'x.key', '-out',
+            self.folder / 'x.pem', '-subj', '/CN=Another Root', '-days', '30')
+        run(BIN / 'tsactl', 'verify', self.file, out, '--ca', self.folder / 'x.pem', ok=(1,), cwd=self.folder)
+
+    def test_key_list(self):
+        text = self.demo.tsactl('key', 'list').out
+        self.assertIn('tsu-1', text)
+        self.assertIn('tsu-1', json.dumps(json.loads(self.demo.tsactl('key', 'list', '--json').out)))
+
+    def test_find_and_show(self):
+        imprint = os.urandom(48)
+        before = datetime.datetime.now(datetime.timezone.utc)
+        response = self.demo.stamp('/tsa/g', hash='sha384', imprint=imprint)
+        tst, found = response.tst, self.find('--imprint', imprint.hex())
+        self.assertEqual(len(found), 1)
+        row = found[0]
+        self.assertEqual(row['serial'].lstrip('0'), tst.serial.lstrip('0'))
+        self.assertRegex(row['gen_time'], TIME)
+        shown = datetime.datetime.fromisoformat(row['gen_time'].replace('Z', '+00:00')).timestamp()
+        self.assertAlmostEqual(shown, tst.gen_time_ns / 1e9, places=3)
+        self.assertEqual(row['policy'], '1.3.6.1.4.1.1291.1.1.1.2')
+        self.assertEqual(row['imprint'], imprint.hex())
+        self.assertIn(row['imprint_algorithm'], ('sha384', '2.16.840.1.101.3.4.2.2'))
+        self.assertIsInstance(row['tsu'], str)
+        self.assertRegex(row['tac'], HEX)
+        self.assertIsInstance(row['clock_bound_us'], int)
+        self.assertRegex(row['segment'], r'^\d{4}-\d\d$')
+        self.assertEqual(row['tac'].lstrip('0'),
+                         json.loads(self.demo.tsactl('status', '--json').out)['tsus'][0]['tac']['serial'].lstrip('0'))
+
+        token = self.folder / 'shown.der'
+        shown = json.loads(self.demo.tsaudit('show', tst.serial, '--json', '--token', token).out)
+        self.assertEqual(token.read_bytes(), response.token)
+        self.assertEqual({k: shown[k] for k in row}, row)
+        for serial in ('00' + tst.serial, tst.serial.upper() if tst.serial.islower() else tst.serial):
+            self.demo.tsaudit('show', serial, ok=(0, 2))
+        self.assertEqual(self.find('--serial', tst.serial), [row])
+        self.assertEqual(self.find('--serial', '0000' + tst.serial), [row])
+        self.assertIn(row, self.find('--policy', row['policy']))
+        self.assertNotIn(row, self.find('--policy', '1.3.6.1.4.1.1291.1.1.1.1', ok=(0, 1)))
+        day = (before - datetime.timedelta(hours=1)).strftime('%Y-%m-%dT%H:%M:%SZ')
+        later = (before + datetime.timedelta(hours=1)).strftime('%Y-%m-%dT%H:%M:%SZ')
+        self.assertIn(row, self.find('--from', day, '--to', later))
+        self.assertEqual(self.find('--from', later, ok=(0, 1)), [])
+        self.assertEqual(self.find('--to', day, ok=(0, 1)), [])
+        # [from, to): at exactly its own time it is in, ending there it is not.
+        self.assertIn(row, self.find('--from', row['gen_time'], '--to', later))
+        self.assertNotIn(row, self.find('--from', day, '--to', row['gen_time'], ok=(0, 1)))
+        self.assertIn(row, self.find('--from', before.strftime('%Y-%m-%d')))
+
+    def test_tac_show(self):
+        out = self.folder / 'with-tac.tsr'
+        self.demo.tsactl('stamp', self.file, '-o', out, '--policy', '1.3.6.1.4.1.1291.1.1.2.1')
+        token = self.folder / 'with-tac.der'
+        token.write_bytes(rfc3161.Response(out.read_bytes()).token)
+        shown = json.loads(run(BIN / 'tsaudit', 'tac', 'show', token, '--json').out)
+        self.assertEqual(shown['placement'], 'signer-attribute')
+        for key in ('serial', 'holder', 'issuer', 'not_before', 'not_after', 'ntp_time', 'expiration', 'offset_us', 'delay_us',
+                    'policies', 'max_offset_us', 'max_delay_us'):
+            self.assertIn(key, shown)
+        for key in ('not_before', 'not_after', 'ntp_time', 'expiration'):
+            self.assertRegex(shown[key], TIME)
+        self.assertEqual((shown['max_offset_us'], shown['max_delay_us']), (500_000, 100_000))
+        status = json.loads(self.demo.tsactl('status', '--json').out)['tsus'][0]['tac']
+        self.assertEqual(shown['serial'].lstrip('0'), status['serial'].lstrip('0'))
+
+    def test_the_answer_is_no(self):
+        self.assert_fails(self.demo.tsaudit('show', '0badc0de', ok=None), 1)
+        self.assertEqual(self.demo.tsaudit('find', '--imprint', '00' * 32, ok=(0, 1)).out, '')
+
+    def test_wrong_usage(self):
+        nowhere = self.folder / 'nowhere'
+        for command in ([BIN / 'tsactl', 'dance'], [BIN / 'tsactl', 'stamp'], [BIN / 'tsaudit', 'find'],
+                        [BIN / 'tsactl', '--config', nowhere, 'status'], [BIN / 'tsad', '--config', nowhere],
+                        [BIN / 'taad', '--config', nowhere], [BIN / 'tsaudit', '--archive', nowhere, 'find'],
+                        [BIN / 'tsad', '--nonsense'], [BIN / 'tsactl', 'verify', self.file, nowhere, '--ca', nowhere]):
+            with self.subTest(command=command):
+                done = run(*command, ok=(2, 3), cwd=self.folder)
+                self.assert_fails(done, done.returncode)
+        for bad in (['--serial', 'xyz'], ['--from', 'yesterday'], ['--imprint', '0'], ['--policy', 'a2']):
+            with self.subTest(bad=bad):
+                self.assert_fails(self.demo.tsaudit('find', *bad, ok=None), 2)
+        for program in ('tsad', 'tsactl', 'tsaudit', 'taad'):
+            self.assertIn('--help', run(BIN / program, '--help').out)
+
+    def test_bad_configuration(self):
+        good = (self.demo.dir / 'tsad.toml').read_text()
+        for change, words in ((lambda t: t + '\n[nonsense]\nx = 1\n', ('nonsense',)),
+                              (lambda t: t.replace('listen =', 'lisen =', 1), ('lisen', 'listen')),
+                              (lambda t: t.replace('default = true', 'default = "yes"'), ('default',)),
+                              (lambda t: t.replace('key = "tsu-1"', 'key = 7'), ('key',)),
+                              (lambda t: t + '\n[http', ()),
+                              (lambda t: t.replace('embed_tac = "signer-attribute"', 'embed_tac = "everywhere"'),
+                               ('embed_tac', 'certificates-v1'))):
+            path = self.demo.dir / 'bad.toml'
+            path.write_text(change(good))
+            done = run(BIN / 'tsad', '--config', path, ok=(2,))
+            self.assertRegex(done.err, r'bad\.toml:\d+')
+            for word in words:
+                self.assertIn(word, done.err)
+            path.unlink()
+
+    def test_environment(self):
+        """What isn't there: exit 3, one line that says what to do; never a new archive or key by itself."""
+        demo = self.demo
+        # A second server on the same archive and ports.
+        line = self.assert_fails(run(BIN / 'tsad', '--config', demo.dir / 'tsad.toml', ok=None), 3)
+        self.assertRegex(line, str(demo.tsad.pid))
+        good = (demo.dir / 'tsad.toml').read_text()
+        path = demo.dir / 'other.toml'
+        try:
+            path.write_text(good.replace('dir = "archive"', 'dir = "missing"'))
+            done = run(BIN / 'tsad', '--config', path, ok=(2, 3))
+            self.assertIn('archive init', done.err)
+            self.assertFalse((demo.dir / 'missing').exists())
+            path.write_text(good.replace('run/tsad.sock', 'run/nobody.sock'))
+            done = run(BIN / 'tsactl', '--config', path, 'status', ok=None)
+            self.assertIn('nobody.sock', self.assert_fails(done, 3))
+        finally:
+            path.unlink()
+
+    def test_zz_tac_survives_and_keys_without_server(self):
+        """Last: stops the servers."""
+        demo = self.demo
+        before = json.loads(demo.tsactl('status', '--json').out)['tsus'][0]['tac']
+        demo.taad.stop()
+        self.assertEqual(demo.tsad.stop(), 0)
+        self.assertIn('tsu-1', demo.tsactl('key', 'list').out)
+        self.assert_fails(demo.tsactl('status', ok=None), 3)
+        self.find()  # auditors need no server
+        copy = self.folder / 'copy'
+        run('cp', '-a', demo.dir / 'archive', copy)
+        run('chmod', '-R', 'a-w', copy)
+        self.assertEqual(run(BIN / 'tsaudit', '--archive', copy, 'find', '--json').out, demo.tsaudit('find', '--json').out)
+        for segment in copy.glob('*.sqlite'):
+            with sqlite3.connect(f'file:{segment}?mode=ro&immutable=1', uri=True) as db:
+                self.assertEqual(db.execute('PRAGMA integrity_check').fetchone(), ('ok',))
+        run('chmod', '-R', 'u+w', copy)
+        demo.start_tsad()
+        demo.wait_ready()
+        self.assertEqual(json.loads(demo.tsactl('status', '--json').out)['tsus'][0]['tac'], before)
+        # The server is killed: a stale socket is no obstacle.
+        demo.tsad.kill()
+        self.assert_fails(demo.tsactl('status', ok=None), 3)
+        demo.start_tsad()
+        demo.wait_ready()
+
+
+if __name__ == '__main__':
+    harness.main()
