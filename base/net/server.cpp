@@ -144,7 +144,7 @@ class Server::Impl {
     std::uint64_t open_ = 0;
     Clock::time_point loop_wakes_ = Clock::time_point::max();
     bool listener_off_ = false;
-    Clock::time_point listener_back_ = Clock::time_point::max();
+    Clock::time_point listener_back_ = Clock::time_point::min();
     bool closing_ = false;  // no more work will come: workers end
 
     struct Counts {
@@ -243,7 +243,8 @@ void Server::Impl::loop() {
             join_finished(lock);
             const auto now = Clock::now();
             expire(now);
-            if (listener_off_ && (open_ < options_.max_connections || evict()) && now >= listener_back_)
+            if (listener_off_ && now >= listener_back_ &&
+                (open_ < options_.max_connections || !idle_.empty()))
                 watch_listener(true);
             loop_wakes_ = expiries_.empty() ? Clock::time_point::max() : expiries_.begin()->first;
             if (listener_off_) loop_wakes_ = std::min(loop_wakes_, now + 100ms);
@@ -297,9 +298,13 @@ void Server::Impl::accept_some(bool last) {
     for (int i = 0; last || i < 64; ++i) {
         if (!last) {
             std::unique_lock<std::mutex> lock(mutex_);
-            if (open_ >= options_.max_connections && !evict()) {
-                watch_listener(false);
-                return;
+            if (open_ >= options_.max_connections) {
+                // Room is only made for one who is really waiting.
+                if (wait_for(listener_.get(), POLLIN, Clock::now()) != Waited::ready) return;
+                if (!evict()) {
+                    watch_listener(false);
+                    return;
+                }
             }
         }
         Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -439,7 +444,7 @@ void Server::Impl::park(Held connection) {
         idle_[id].expiry = Clock::time_point::min();
         expiries_.emplace(Clock::time_point::min(), id);
     }
-    if (expiries_.begin()->first < loop_wakes_) wake();
+    if (listener_off_ || expiries_.begin()->first < loop_wakes_) wake();
 }
 
 // Closes a connection for good. mutex_ is not held.
@@ -508,12 +513,12 @@ bool Server::Impl::serve(Held& connection, ServerExchange& exchange) {
         if (!channel.pending()) {
             // Nothing there (after a handshake, a request or a spurious wake-up): stay a little, but not
             // while others wait for a thread.
-            bool others = false;
+            bool spare = false;
             {
                 const std::lock_guard<std::mutex> lock(mutex_);
-                others = !queue_.empty() && threads_.size() >= options_.max_threads;
+                spare = queue_.empty() && (free_threads_ > 0 || threads_.size() < options_.max_threads);
             }
-            if (wait_for(channel.fd(), POLLIN, deadline_in(others ? nanoseconds(0) : nanoseconds(stay)),
+            if (wait_for(channel.fd(), POLLIN, deadline_in(spare ? nanoseconds(stay) : nanoseconds(0)),
                          stop_event_.get()) != Waited::ready)
                 return true;
         }
@@ -557,6 +562,10 @@ Io Server::Impl::read_head(Open& connection, std::size_t& size, Deadline deadlin
             return Io::ok;
         }
         if (channel.received().size() > options_.max_head) return Io::ok;
+        // What can't become a request (TLS on a plain port, binary garbage) needn't be waited for.
+        if (!channel.received().empty() && channel.received().front() != '\r' &&
+            !is_token(channel.received().substr(0, 1)))
+            return Io::failed;
         if (const auto io = channel.receive(deadline); io != Io::ok) return io;
     }
 }
@@ -586,6 +595,8 @@ bool Server::Impl::answer_one(Open& connection, ServerExchange& exchange) {
         ++counts_.timed_out;
         return refuse(connection, nullptr, Response::text(408, "The request took too long."), false, true);
     }
+    if (io == Io::failed && channel.pending())
+        return refuse(connection, nullptr, Response::text(400, "This is not HTTP."), false, true);
     if (io != Io::ok) return false;
     if (size == 0 || size > options_.max_head)
         return refuse(connection, nullptr, Response::text(431, "The header is too large."), false, true);
@@ -634,10 +645,13 @@ bool Server::Impl::answer_one(Open& connection, ServerExchange& exchange) {
     limits.request_deadline = deadline;
     limits.response_deadline = options_.response_deadline;
     limits.may_keep = [&] { return may_keep(connection); };
-    limits.complete = [&] { connection.receiving = false; };
+    limits.complete = [&] {
+        connection.receiving = false;
+        ++counts_.requests;
+    };
     const auto outcome = exchange.run(channel, *head, request, *match.handler, limits);
     connection.receiving = false;
-    ++(outcome.answered ? counts_.requests : counts_.rejected);
+    if (!outcome.answered) ++counts_.rejected;
     if (outcome.threw) ++counts_.failed;
     if (outcome.timed_out) ++counts_.timed_out;
     if (outcome.keep) return true;
