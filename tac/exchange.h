@@ -9,9 +9,10 @@
 //   POST /audit/request  {"tsu": name, "why": text}                                     to the TAA
 //                     →  {"accepted": bool, "retry_after_s": n}
 //
-// Times are ns since 1970-01-01T00:00:00Z as integers. Nonces: 16 to 64 octets in lower-case hex. A body is
-// one JSON object of at most max_body octets; an unknown key, a missing one or another type is refused (both
-// sides are ours, and a key that one side doesn't know is a misunderstanding about time).
+// Times are ns since 1970-01-01T00:00:00Z as integers, up to the year 2229. Nonces: 16 to 64 octets in
+// lower-case hex. A body is one JSON object of at most max_body octets; an unknown key, a missing one or
+// another type is refused (both sides are ours, and a key that one side doesn't know is a misunderstanding
+// about time).
 #pragma once
 
 #include <deque>

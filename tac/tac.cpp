@@ -12,8 +12,9 @@ namespace {
 constexpr std::int64_t epoch_1900 = 2'208'988'800;
 // WallTime holds 1678 to 2262; a TAC of our life is inside 1970 to 2262.
 constexpr std::int64_t last_second = 9'223'372'036;
-// A duration of more than 30 years is no offset of a clock.
-constexpr std::int64_t longest_duration = 1'000'000'000;
+// Clocks are wrong by 56 years when their battery is empty; what is longer than two centuries doesn't fit
+// into ns.
+constexpr std::int64_t longest_duration = 8'000'000'000;
 constexpr std::int64_t micros_in_second = 1'000'000;
 constexpr std::size_t largest_tac = 16U << 10U;
 
@@ -184,7 +185,7 @@ microseconds read_duration(der::Reader& parent, std::string_view what) {
     const BigTime time = read_big_time(parent, what);
     if (parent.failed()) return {};
     if (time.whole > longest_duration) {
-        parent.fail(std::string(what) + ": longer than thirty years");
+        parent.fail(std::string(what) + ": longer than two centuries");
         return {};
     }
     const microseconds duration = seconds(time.whole) + microseconds(time.micros);
@@ -362,6 +363,8 @@ void read_info(der::Reader& certificate, Tac& tac) {
         tac.not_before = validity.read_generalized_time("notBeforeTime");
         tac.not_after = validity.read_generalized_time("notAfterTime");
         validity.finish("attrCertValidityPeriod");
+        if (tac.not_before < WallTime{} || tac.not_after < WallTime{})
+            validity.fail("a validity before 1970");
     }
     read_attributes(info, tac);
     if (info.next_is(der::bit_string)) info.any();  // issuerUniqueID: says nothing to us

@@ -42,6 +42,30 @@ class Judge {
         return accepted();
     }
 
+    /// For a TAC found in a token: what the TAC itself says, without our side of the story.
+    std::optional<Refusal> covers(WallTime gen_time) {
+        auto decoded = decode(delivered_.tac);
+        if (!decoded) return Refusal{Reason::malformed, decoded.error().text};
+        value_ = std::move(*decoded);
+        offset_ = rules_.offset_is_taa_minus_tsu ? -tac().offset : tac().offset;
+        if (auto no = algorithms()) return no;
+        if (auto no = authority()) return no;
+        if (auto no = holder()) return no;
+        if (auto order = stop())
+            return refuse(Reason::offset,
+                          std::get<StopOrder>(*order).text + ": nothing may be stamped under it");
+        if (auto no = profile()) return no;
+        if (!rules_.policies.empty())
+            if (auto no = policy()) return no;
+        const auto from =
+            std::max(tac().not_before, tac().ntp_time) - tac().max_offset.value_or(limits_.max_offset);
+        const auto until = std::min(tac().not_after + seconds(1), tac().expiration);
+        if (gen_time < from || gen_time > until)
+            return refuse(Reason::window, "valid " + to_rfc3339(from) + " to " + to_rfc3339(until) +
+                                              ", the token was made at " + to_rfc3339(gen_time));
+        return {};
+    }
+
   private:
     using Maybe = std::optional<Refusal>;
     static Maybe refuse(Reason reason, std::string text) { return Refusal{reason, std::move(text)}; }
@@ -229,9 +253,7 @@ class Judge {
         const WallTime now = now_.now.wall;
         // C may lawfully be behind the TAA's clock by as much as the policy allows.
         valid_from_ = std::max(tac().not_before, tac().ntp_time) - limits_.max_offset;
-        valid_until_ = std::min(tac().not_after, tac().expiration);
-        // notAfter is written in whole seconds and covers the one it names (RFC 5755 4.2.6).
-        if (tac().not_after + seconds(1) > tac().expiration) valid_until_ = tac().expiration;
+        valid_until_ = tac().expiration;  // notAfter is the second it lies in, profile() saw to that
         const nanoseconds life = tac().expiration - tac().ntp_time;
         deadline_ = exchange().received.before + (life - life / worst_rate_divisor);
         if (tac().ntp_time - limits_.max_offset > now)
@@ -452,6 +474,13 @@ Result<StopOrder> StopOrder::from_fields(const Fields& fields) {
 
 Verdict validate(const Delivered& delivered, const Rules& rules, const Situation& situation) {
     return Judge(delivered, rules, situation).run();
+}
+
+std::optional<Refusal> judge_embedded(View tac, const Rules& rules, const pki::Certificate& signer,
+                                      WallTime gen_time) {
+    const Delivered delivered{Bytes(tac.begin(), tac.end()), {}, std::nullopt};
+    const Situation situation{signer, std::nullopt, {}, {}};
+    return Judge(delivered, rules, situation).covers(gen_time);
 }
 
 }  // namespace kokuin::tac

@@ -91,7 +91,7 @@ struct AcceptedTac {
     clock::Evidence evidence;  ///< about our clock
     WallTime
         valid_from{};  ///< by C: start of its validity, less the largest offset accepted (C may be behind)
-    WallTime valid_until{};      ///< by C, inclusive: the earlier of notAfter and expiration
+    WallTime valid_until{};      ///< by C, inclusive: its expiration (notAfter is the same, cut to seconds)
     MonoTime deadline{};         ///< by M, inclusive: its life after the exchange, less 50 ppm of it
     pki::Certificate authority;  ///< the TAA's certificate that verifies it
 };
@@ -135,5 +135,12 @@ struct Situation {
 /// offset, uncertainty = delay/2 + the TAA's bound (+ what C moved against M between T2 and T3, + 1 µs for
 /// rounding).
 Verdict validate(const Delivered& delivered, const Rules& rules, const Situation& situation);
+
+/// Judges a TAC that stands in a token, as a verifier can who has nothing else: algorithms, signature, chain,
+/// holder (the token's signer), profile, policy (any, if `rules` names none), no order to stop, and genTime
+/// inside its validity (less the offset it allows: C may be behind). Nothing if all hold. Pure and
+/// thread-safe.
+std::optional<Refusal> judge_embedded(View tac, const Rules& rules, const pki::Certificate& signer,
+                                      WallTime gen_time);
 
 }  // namespace kokuin::tac

@@ -47,7 +47,7 @@ class World {
     [[nodiscard]] const tac::clock::StampingClock& clock() const { return clock_; }
     [[nodiscard]] tac::clock::Reading read() const { return clock_.read(); }
 
-    World() = default;
+    explicit World(WallTime start = from_unix_us(1'795'000'000'000'000)) : utc_(start), c_(start) {}
     World(const World&) = delete;
     World& operator=(const World&) = delete;
 
@@ -86,8 +86,8 @@ class World {
         std::string id = "0b2c8d0e-8d0e-4f6e-9a1f-000000000001";
     };
 
-    WallTime utc_ = from_unix_us(1'795'000'000'000'000);
-    WallTime c_ = utc_;
+    WallTime utc_;
+    WallTime c_;
     MonoTime m_{seconds(5000)};
     nanoseconds asleep_{0};
     double rest_c_ = 0;
