@@ -159,8 +159,11 @@ class Archive::Writer {
             }
             if (!segment_ && !in_doubt_) recover();
             write(group);
-            if (segment_ && mover_.wants_pause())
-                if (const auto done = segment_->catch_up(); !done) fail(done.error());
+            if (mover_.wants_pause()) {
+                if (segment_)
+                    if (const auto done = segment_->catch_up(); !done) fail(done.error());
+                mover_.caught_up();
+            }
         }
     }
 

@@ -38,9 +38,16 @@ void LogMover::committed(const std::string& segment, int frames) {
         if (segment != segment_ || frames < frames_) moved_ = 0;  // another log, or it has started anew
         if (segment != segment_) segment_ = segment;
         frames_ = frames;
-        wake = frames_ - moved_ >= enough_frames;
+        wake = frames_ - moved_ >= enough_frames && !wants_pause_;
     }
     if (wake) work_.notify_one();
+}
+
+void LogMover::caught_up() {
+    const std::lock_guard lock(mutex_);
+    // If a reader kept some of it back, that is moved with the next pages.
+    moved_ = frames_;
+    wants_pause_ = false;
 }
 
 void LogMover::finish(const std::string& segment) {
@@ -60,16 +67,15 @@ void LogMover::run() {
     std::unique_lock lock(mutex_);
     bool failed_before = false;
     while (!stop_) {
-        const auto has_work = [&] {
-            return stop_ || frames_ - moved_ >= enough_frames || !finished_.empty();
-        };
+        const auto may_move = [&] { return frames_ - moved_ >= enough_frames && !wants_pause_; };
+        const auto has_work = [&] { return stop_ || may_move() || !finished_.empty(); };
         if (failed_before) {
             work_.wait_for(lock, try_again, [&] { return stop_; });
         } else {
             work_.wait(lock, has_work);
         }
         if (stop_) break;
-        const bool move_now = frames_ - moved_ >= enough_frames;
+        const bool move_now = may_move();
         const std::string segment = segment_;
         const int moved_before = moved_;
         std::vector<std::string> finished = std::exchange(finished_, {});

@@ -28,10 +28,12 @@ class LogMover {
     void committed(const std::string& segment, int frames);
     /// Nothing will be written to this segment any more.
     void finish(const std::string& segment);
-    /// True once after the log has grown long and most of it is moved: the writer should now move the rest
-    /// between two groups (SegmentWriter::catch_up), which lets the log start anew. Under steady load it
-    /// never could otherwise.
-    bool wants_pause() { return wants_pause_.exchange(false); }
+    /// True when the log has grown long and most of it is moved: the writer should now move the rest between
+    /// two groups (SegmentWriter::catch_up), which lets the log start anew; under steady load it never could
+    /// otherwise. The mover stays out of the way until caught_up().
+    bool wants_pause() const { return wants_pause_; }
+    /// The writer has tried.
+    void caught_up();
     /// Closes its connection, waiting for a running checkpoint: before the writer reopens the segment.
     void let_go();
 
