@@ -156,7 +156,6 @@ std::string cut(std::string text, std::size_t most) {
 std::int64_t ns_of(WallTime time) {
     return time.time_since_epoch().count();
 }
-WallTime time_of(std::int64_t ns) {
     return WallTime(nanoseconds(ns));
 }
 
