@@ -156,8 +156,6 @@ std::string cut(std::string text, std::size_t most) {
 std::int64_t ns_of(WallTime time) {
     return time.time_since_epoch().count();
 }
-    return WallTime(nanoseconds(ns));
-}
 
 std::string_view word(DeliveryVerdict::Kind kind) {
     switch (kind) {
