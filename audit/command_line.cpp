@@ -1,0 +1,255 @@
+#include "audit/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <ostream>
+
+#include "audit/present.h"
+#include "base/der.h"
+#include "base/file.h"
+#include "store/reader.h"
+#include "tac/explain.h"
+#include "tsa/protocol/token.h"
+
+namespace kokuin::audit {
+namespace {
+
+/// What the command line says, as text.
+struct Options {
+    std::string archive;
+    std::string serial, imprint, from, to, policy, kind, subject;
+    std::string shown_serial, token_file, tac_out, certificate_out, tac_file;
+    bool json = false;
+};
+
+Result<Bytes> read_hex(const std::string& option, const std::string& text, bool odd_allowed) {
+    auto octets = from_hex(odd_allowed && text.size() % 2 == 1 ? "0" + text : text);
+    if (!octets || octets->empty())
+        return Error::usage(option + ": \"" + text + "\" isn't hexadecimal: give digits 0-9 and a-f" +
+                            (odd_allowed ? "" : ", two for each octet"));
+    return std::move(*octets);
+}
+
+Result<WallTime> read_time(const std::string& option, const std::string& text) {
+    const auto time = from_rfc3339(text);
+    if (!time)
+        return Error::usage(option + ": \"" + text +
+                            "\" is no date or time: give 2026-11-23 or 2026-11-23T12:00:00Z (RFC 3339)");
+    return *time;
+}
+
+Result<std::unique_ptr<store::ArchiveReader>> open_archive(const Options& options) {
+    if (options.archive.empty())
+        return Error::usage("--archive is missing: give the folder that holds the archive");
+    return store::ArchiveReader::open(options.archive);
+}
+
+/// A search that may find nothing.
+Done unless_empty(const Done& searched, std::size_t count, const std::string& archive) {
+    if (!searched) return searched.error();
+    if (count == 0) return Error::no("nothing found in " + archive);
+    return {};
+}
+
+Done find(const Options& options, std::ostream& out) {
+    store::Query query;
+    if (!options.serial.empty()) {
+        auto serial = read_hex("--serial", options.serial, true);
+        if (!serial) return serial.error();
+        query.serial = std::move(*serial);
+    }
+    if (!options.imprint.empty()) {
+        auto imprint = read_hex("--imprint", options.imprint, false);
+        if (!imprint) return imprint.error();
+        query.imprint = std::move(*imprint);
+    }
+    if (!options.from.empty()) {
+        const auto time = read_time("--from", options.from);
+        if (!time) return time.error();
+        query.from = *time;
+    }
+    if (!options.to.empty()) {
+        const auto time = read_time("--to", options.to);
+        if (!time) return time.error();
+        query.to = *time;
+    }
+    if (!options.policy.empty()) {
+        if (!der::is_oid(options.policy))
+            return Error::usage("--policy: \"" + options.policy +
+                                "\" is no OID: give one like 1.3.6.1.4.1.1291.1.1.1.1");
+        query.policy = options.policy;
+    }
+    auto reader = open_archive(options);
+    if (!reader) return reader.error();
+    std::size_t count = 0;
+    const auto searched = (*reader)->find(query, [&](const store::Found& found) {
+        ++count;
+        if (options.json) {
+            out << find_json(found) << '\n';
+        } else {
+            out << find_text(found);
+        }
+        return out.good();
+    });
+    return unless_empty(searched, count, options.archive);
+}
+
+Done show(const Options& options, std::ostream& out) {
+    const auto serial = read_hex("SERIAL", options.shown_serial, true);
+    if (!serial) return serial.error();
+    auto reader = open_archive(options);
+    if (!reader) return reader.error();
+    const auto shown = (*reader)->show(*serial);
+    if (!shown) return shown.error();
+    if (!options.token_file.empty())
+        if (auto done = write_file(options.token_file, shown->token); !done) return done;
+    if (!options.certificate_out.empty())
+        if (auto done = write_file(options.certificate_out, shown->certificate); !done) return done;
+    if (!options.tac_out.empty()) {
+        if (!shown->tac) return Error::no("the token " + options.shown_serial + " was issued without a TAC");
+        if (auto done = write_file(options.tac_out, *shown->tac); !done) return done;
+    }
+    if (options.json) {
+        out << show_json(*shown) << '\n';
+    } else {
+        out << show_text(*shown);
+    }
+    return {};
+}
+
+Done events(const Options& options, std::ostream& out) {
+    store::EventQuery query;
+    if (!options.kind.empty()) query.kind = options.kind;
+    if (!options.subject.empty()) query.subject = options.subject;
+    if (!options.from.empty()) {
+        const auto time = read_time("--from", options.from);
+        if (!time) return time.error();
+        query.from = *time;
+    }
+    if (!options.to.empty()) {
+        const auto time = read_time("--to", options.to);
+        if (!time) return time.error();
+        query.to = *time;
+    }
+    auto reader = open_archive(options);
+    if (!reader) return reader.error();
+    std::size_t count = 0;
+    const auto searched = (*reader)->events(query, [&](const store::Found& found) {
+        ++count;
+        if (options.json) {
+            out << event_json(found) << '\n';
+        } else {
+            out << event_text(found);
+        }
+        return out.good();
+    });
+    return unless_empty(searched, count, options.archive);
+}
+
+Done show_tac(const Options& options, std::ostream& out) {
+    const auto octets = read_file(options.tac_file);
+    if (!octets) return octets.error();
+    std::string placement = "file";
+    auto decoded = tac::decode(*octets);
+    if (!decoded) {
+        const auto token = tsp::parse_token_or_response(*octets);
+        if (!token)
+            return Error::no(options.tac_file + ": neither a TAC (" + decoded.error().text +
+                             ") nor a token (" + token.error().text + ")");
+        const auto* embedded = token->tac();
+        if (!embedded) return Error::no(options.tac_file + ": a token that carries no TAC");
+        placement = embedded->placement;
+        decoded = tac::decode(embedded->der);
+        if (!decoded) return Error::no(options.tac_file + ": its TAC can't be read: " + decoded.error().text);
+    }
+    const auto explained = tac::explain(decoded->tac);
+    if (options.json) {
+        out << tac_json(explained, placement) << '\n';
+    } else {
+        out << tac_text(explained, placement);
+    }
+    return {};
+}
+
+/// The first line of a message: errors are one line.
+std::string first_line(const std::string& text) {
+    return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+    Options options;
+    CLI::App app{"Finds and shows what a time-stamping authority's archive holds. Reads only.", "tsaudit"};
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("--archive", options.archive, "Folder that holds the archive (YYYY-MM.sqlite files)");
+    app.set_version_flag("--version", "tsaudit 0.1.0");
+    app.footer("Exit code: 0 yes, 1 nothing found, 2 wrong usage, 3 the archive can't be read.");
+
+    const auto add_json = [&](CLI::App* command) {
+        command->add_flag("--json", options.json, "One JSON object per line");
+    };
+    const auto add_times = [&](CLI::App* command) {
+        command->add_option("--from", options.from, "Not before this date or time (RFC 3339, UTC)");
+        command->add_option("--to", options.to, "Before this date or time (RFC 3339, UTC)");
+    };
+    CLI::App* find_command = app.add_subcommand("find", "Lists the tokens that match, oldest first");
+    find_command->add_option("--serial", options.serial, "Serial number, hex");
+    find_command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
+    add_times(find_command);
+    find_command->add_option("--policy", options.policy, "Policy OID");
+    add_json(find_command);
+
+    CLI::App* show_command = app.add_subcommand("show", "Shows one token and how well its clock was known");
+    show_command->add_option("SERIAL", options.shown_serial, "Serial number, hex")->required();
+    show_command->add_option("--token", options.token_file, "Write the token (DER) to this file");
+    show_command->add_option("--tac", options.tac_out,
+                             "Write the TAC it was issued under (DER) to this file");
+    show_command->add_option("--certificate", options.certificate_out,
+                             "Write the TSU's certificate (DER) to this file");
+    add_json(show_command);
+
+    CLI::App* events_command =
+        app.add_subcommand("events", "Lists what else happened: TACs, gates, audits, starts");
+    events_command->add_option("--kind", options.kind, "Only this kind, e.g. tac.accepted");
+    events_command->add_option("--subject", options.subject, "Only about this, e.g. a TSU's name");
+    add_times(events_command);
+    add_json(events_command);
+
+    CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
+    tac_command->require_subcommand(1);
+    CLI::App* tac_show_command =
+        tac_command->add_subcommand("show", "Shows a TAC, or the one that a token carries");
+    tac_show_command->add_option("FILE", options.tac_file, "TAC, token or TimeStampResp, DER")->required();
+    add_json(tac_show_command);
+
+    try {
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+            app.exit(error, out, err);  // --help, --version
+            return 0;
+        }
+        err << "tsaudit: " << first_line(error.what()) << "; see tsaudit --help\n";
+        return exit_code(Error::Kind::usage);
+    }
+
+    const Done done = *find_command     ? find(options, out)
+                      : *show_command   ? show(options, out)
+                      : *events_command ? events(options, out)
+                                        : show_tac(options, out);
+    out.flush();
+    if (!done) {
+        err << "tsaudit: " << first_line(done.error().text) << '\n';
+        return exit_code(done.error().kind);
+    }
+    if (!out.good()) {
+        err << "tsaudit: the output can't be written: is its disk full?\n";
+        return exit_code(Error::Kind::environment);
+    }
+    return 0;
+}
+
+}  // namespace kokuin::audit
