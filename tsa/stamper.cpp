@@ -83,7 +83,7 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
         spdlog::error(
             "signature tsu={} key={}: the HSM's signature does not verify under the certificate; check that "
             "the key and the certificate belong together",
-            tsu.name(), tsu.key());
+            tsu.name(), tsu.key().label());
         return failure("signature", "the HSM's signature does not verify");
     }
     auto token = profile.assemble(info_der, attributes, *signature);
@@ -130,7 +130,7 @@ std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
             any_open = true;
     }
     if (any_open) reasons.clear();  // one TSU that can is enough (TSA-2)
-    if (!parts_.token.available()) reasons.push_back("hsm: " + parts_.token.state_text());
+    if (!parts_.token.available()) reasons.push_back("hsm: " + parts_.token.state());
     if (const auto state = parts_.archive.state(); state.kind != store::ArchiveState::Kind::ready)
         reasons.push_back("archive: " + state.text);
     return reasons;

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hsm/keytool.h"
+#include "hsm/commands.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -71,7 +71,7 @@ std::string Status::status() const {
         const auto* open = std::get_if<tac::Open>(&gate.decision);
         const auto* closed = std::get_if<tac::Closed>(&gate.decision);
         tsus.push_back({{"name", tsu->name()},
-                        {"key", tsu->key()},
+                        {"key", tsu->key().label()},
                         {"certificate_subject", tsu->certificate().subject_text()},
                         {"certificate_not_after", to_rfc3339(tsu->certificate().not_after(), 0)},
                         {"tac", tac_of(gate.tac)},
@@ -100,7 +100,7 @@ std::string Status::status() const {
                 {"tsus", tsus},
                 {"policies", policies},
                 {"departures", departures},
-                {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state_text()}}},
+                {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
                 {"archive",
                  {{"ready", archive.kind == store::ArchiveState::Kind::ready},
                   {"state", archive.text},

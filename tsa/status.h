@@ -18,7 +18,7 @@ namespace kokuin::tsa {
 /// What status is read from; all of it must outlive it.
 struct StatusParts {
     const tac::clock::StampingClock& clock;
-    const hsm::Token& token;
+    hsm::Token& token;
     const store::Archive& archive;
     std::vector<Tsu*> tsus;
     const std::vector<tsp::Policy>& policies;  ///< the default one first

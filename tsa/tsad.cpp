@@ -9,8 +9,7 @@
 
 #include "base/net/server.h"
 #include "base/secret.h"
-#include "hsm/module.h"
-#include "hsm/token.h"
+#include "hsm/commands.h"
 #include "pki/certificate.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
@@ -83,28 +82,24 @@ Done serve(const std::string& config_file) {
     const tac::clock::SystemBootClock boot;
     const tac::clock::StampingClock clock(wall, mono, boot);
 
-    std::vector<std::unique_ptr<tsa::Tsu>> owned;
-    std::vector<tsa::Tsu*> tsus;
-    for (const auto& one : settings->tsus) {
-        auto tsu = tsa::Tsu::load(one, wall.now());
-        if (!tsu) return std::move(tsu).error();
-        tsus.push_back(tsu->get());
-        owned.push_back(std::move(*tsu));
-    }
     tac::Rules rules;
     if (settings->taa) {
         auto read = rules_of(*settings->taa);
         if (!read) return std::move(read).error();
         rules = std::move(*read);
     }
-    auto pin = read_secret_file(settings->hsm.pin_file);
-    if (!pin) return std::move(pin).error();
     auto archive = store::Archive::open(settings->archive);
     if (!archive) return std::move(archive).error();
-    auto module = hsm::Module::load(settings->hsm.module);
-    if (!module) return std::move(module).error();
-    auto token = hsm::Token::open(*module, {settings->hsm.token, std::move(*pin), settings->hsm.sessions});
+    auto token = hsm::open_token(settings->hsm);
     if (!token) return std::move(token).error();
+    std::vector<std::unique_ptr<tsa::Tsu>> owned;
+    std::vector<tsa::Tsu*> tsus;
+    for (const auto& one : settings->tsus) {
+        auto tsu = tsa::Tsu::load(one, **token, wall.now());
+        if (!tsu) return std::move(tsu).error();
+        tsus.push_back(tsu->get());
+        owned.push_back(std::move(*tsu));
+    }
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});

@@ -6,17 +6,18 @@
 
 namespace kokuin::tsa {
 
-Tsu::Tsu(TsuSettings settings, pki::Certificate certificate, std::vector<pki::Certificate> chain,
-         pki::PublicKey key)
+Tsu::Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
+         std::vector<pki::Certificate> chain, pki::PublicKey public_key)
     : settings_(std::move(settings)),
+      key_(std::move(key)),
       certificate_(std::move(certificate)),
       chain_(std::move(chain)),
-      public_key_(std::move(key)),
+      public_key_(std::move(public_key)),
       certificate_blob_(Bytes(certificate_.der().begin(), certificate_.der().end())),
       // The certificate holds until the end of the second it names (RFC 5280 4.1.2.5).
       gate_(tac::KeyPeriod{certificate_.not_before(), certificate_.not_after()}) {}
 
-Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, WallTime now) {
+Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, hsm::Token& token, WallTime now) {
     auto certificates = pki::load_certificates(settings.certificate);
     if (!certificates) return std::move(certificates).error();
     auto chain = pki::load_certificates(settings.chain);
@@ -47,7 +48,17 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, WallTime now
             return Error::usage(settings.certificate + ": " + path.error().text +
                                 " (chain: " + settings.chain + ")");
     }
-    return std::unique_ptr<Tsu>(new Tsu(settings, certificate, std::move(*chain), std::move(*key)));
+    auto in_token = token.find_key(settings.key);
+    if (!in_token) {
+        if (in_token.error().kind != Error::Kind::no) return std::move(in_token).error();
+        return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + settings.key);
+    }
+    const auto same = pki::PublicKey::from_spki(in_token->spki());
+    if (!same || same->modulus() != key->modulus() || same->exponent() != key->exponent())
+        return Error::usage(settings.certificate + ": isn't for the key '" + settings.key +
+                            "' in the HSM; see [tsu." + settings.name + "] key and certificate");
+    return std::unique_ptr<Tsu>(
+        new Tsu(settings, std::move(*in_token), certificate, std::move(*chain), std::move(*key)));
 }
 
 Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool cert_req,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "hsm/token.h"
 #include "pki/certificate.h"
 #include "pki/public_key.h"
 #include "store/blob.h"
@@ -31,11 +32,11 @@ class Tsu {
     /// Reads the certificate and its chain and judges them: one RSA-2048 key (TSA-3), the sole critical
     /// extended key usage timeStamping (RFC 3161 2.3), a valid path to the root in the chain file now. The
     /// error names the file.
-    static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, WallTime now);
+    static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, hsm::Token& token, WallTime now);
 
     [[nodiscard]] const std::string& name() const { return settings_.name; }
-    /// Label of its key in the HSM.
-    [[nodiscard]] const std::string& key() const { return settings_.key; }
+    /// Its key in the HSM.
+    [[nodiscard]] const hsm::Key& key() const { return key_; }
     [[nodiscard]] const pki::Certificate& certificate() const { return certificate_; }
     [[nodiscard]] const pki::PublicKey& public_key() const { return public_key_; }
     /// Its certificate's blob in the archive.
@@ -51,10 +52,11 @@ class Tsu {
                                              const std::shared_ptr<const tac::AcceptedTac>& tac);
 
   private:
-    Tsu(TsuSettings settings, pki::Certificate certificate, std::vector<pki::Certificate> chain,
-        pki::PublicKey key);
+    Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
+        std::vector<pki::Certificate> chain, pki::PublicKey public_key);
 
     TsuSettings settings_;
+    hsm::Key key_;
     pki::Certificate certificate_;
     std::vector<pki::Certificate> chain_;
     pki::PublicKey public_key_;

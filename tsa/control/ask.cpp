@@ -3,9 +3,7 @@
 
 #include "base/net/client.h"
 #include "base/secret.h"
-#include "hsm/keytool.h"
-#include "hsm/module.h"
-#include "hsm/token.h"
+#include "hsm/commands.h"
 #include "tsa/control/commands.h"
 
 namespace kokuin::tsa::control {

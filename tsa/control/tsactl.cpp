@@ -6,8 +6,7 @@
 
 #include "base/file.h"
 #include "base/secret.h"
-#include "hsm/keytool.h"
-#include "hsm/token.h"
+#include "hsm/commands.h"
 #include "store/archive.h"
 #include "tsa/config.h"
 #include "tsa/control/commands.h"
@@ -131,14 +130,13 @@ Result<int> run(int argc, char** argv) {
                   [&](const tsa::Settings& settings) {
                       return control::key_list(settings, arguments.json, std::cout);
                   });
-    hsm::add_key_commands(*key, arguments.key, hsm::Purpose::time_stamping, [&](hsm::KeyAction action) {
+    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping, [&](hsm::KeyAction action) {
         chosen = [&, action = std::move(action)]() -> Result<int> {
             auto settings = tsa::load_settings(arguments.config);
             if (!settings) return std::move(settings).error();
             return action(settings->hsm, std::cout);
         };
     });
-    (void)chosen;
 
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "pki/certificate.h"
-#include "tac/embedded.h"
+#include "tac/validate.h"
 #include "tsa/control/commands.h"
 #include "tsa/protocol/token.h"
 #include "tsa/protocol/verify.h"
@@ -64,17 +64,23 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
                          "hash algorithm " + token->tst_info.hash_oid + " is not known here"};
     }
     if (const auto* embedded = token->tac()) {
-        auto candidates = *taa_certificates;
-        candidates.insert(candidates.end(), more->begin(), more->end());
-        candidates.insert(candidates.end(), token->certificates.begin(), token->certificates.end());
-        const auto problem = verification.signer
-                                 ? tac::check_embedded(embedded->der, *verification.signer,
-                                                       token->tst_info.gen_time, candidates, *taa_anchors)
-                                 : Done(Error::no("the TSU's certificate is missing"));
-        if (!problem) ok = false;
-        lines.push_back({"tac", problem ? "passed" : "failed",
-                         problem ? "the TAC covers this token (" + std::string(embedded->placement) + ")"
-                                 : problem.error().text});
+        tac::Rules rules;
+        rules.anchors = *taa_anchors;
+        if (!taa_certificates->empty()) rules.authorities = {taa_certificates->front().subject_der()};
+        rules.intermediates = *taa_certificates;
+        for (const auto* some : {&*more, &token->certificates})
+            rules.intermediates.insert(rules.intermediates.end(), some->begin(), some->end());
+        rules.policies.clear();
+        std::string problem = "the TSU's certificate is missing";
+        if (verification.signer) {
+            const auto refusal =
+                tac::judge_embedded(embedded->der, rules, *verification.signer, token->tst_info.gen_time);
+            problem = refusal ? std::string(name(refusal->reason)) + ": " + refusal->text : "";
+        }
+        if (!problem.empty()) ok = false;
+        lines.push_back({"tac", problem.empty() ? "passed" : "failed",
+                         problem.empty() ? "the TAC covers this token (" + std::string(embedded->placement) + ")"
+                                         : problem});
     }
 
     const auto time = to_rfc3339(token->tst_info.gen_time);
