@@ -2,122 +2,130 @@
 
 #include <p11-kit/p11-kit.h>
 
-#include <array>
-#include <cstdio>
-#include <mutex>
+#include <filesystem>
 #include <utility>
+
+#include "hsm/call.h"
 
 namespace kokuin::hsm {
 namespace {
 
-#define KOKUIN_CKR(name)            \
-    std::pair<CK_RV, const char*> { \
-        name, #name                 \
-    }
-constexpr std::array known{KOKUIN_CKR(CKR_OK),
-                           KOKUIN_CKR(CKR_CANCEL),
-                           KOKUIN_CKR(CKR_HOST_MEMORY),
-                           KOKUIN_CKR(CKR_SLOT_ID_INVALID),
-                           KOKUIN_CKR(CKR_GENERAL_ERROR),
-                           KOKUIN_CKR(CKR_FUNCTION_FAILED),
-                           KOKUIN_CKR(CKR_ARGUMENTS_BAD),
-                           KOKUIN_CKR(CKR_CANT_LOCK),
-                           KOKUIN_CKR(CKR_ATTRIBUTE_READ_ONLY),
-                           KOKUIN_CKR(CKR_ATTRIBUTE_SENSITIVE),
-                           KOKUIN_CKR(CKR_ATTRIBUTE_TYPE_INVALID),
-                           KOKUIN_CKR(CKR_ATTRIBUTE_VALUE_INVALID),
-                           KOKUIN_CKR(CKR_DATA_INVALID),
-                           KOKUIN_CKR(CKR_DATA_LEN_RANGE),
-                           KOKUIN_CKR(CKR_DEVICE_ERROR),
-                           KOKUIN_CKR(CKR_DEVICE_MEMORY),
-                           KOKUIN_CKR(CKR_DEVICE_REMOVED),
-                           KOKUIN_CKR(CKR_FUNCTION_CANCELED),
-                           KOKUIN_CKR(CKR_FUNCTION_NOT_SUPPORTED),
-                           KOKUIN_CKR(CKR_KEY_HANDLE_INVALID),
-                           KOKUIN_CKR(CKR_KEY_SIZE_RANGE),
-                           KOKUIN_CKR(CKR_KEY_TYPE_INCONSISTENT),
-                           KOKUIN_CKR(CKR_KEY_FUNCTION_NOT_PERMITTED),
-                           KOKUIN_CKR(CKR_MECHANISM_INVALID),
-                           KOKUIN_CKR(CKR_MECHANISM_PARAM_INVALID),
-                           KOKUIN_CKR(CKR_OBJECT_HANDLE_INVALID),
-                           KOKUIN_CKR(CKR_OPERATION_ACTIVE),
-                           KOKUIN_CKR(CKR_OPERATION_NOT_INITIALIZED),
-                           KOKUIN_CKR(CKR_PIN_INCORRECT),
-                           KOKUIN_CKR(CKR_PIN_INVALID),
-                           KOKUIN_CKR(CKR_PIN_LEN_RANGE),
-                           KOKUIN_CKR(CKR_PIN_EXPIRED),
-                           KOKUIN_CKR(CKR_PIN_LOCKED),
-                           KOKUIN_CKR(CKR_SESSION_CLOSED),
-                           KOKUIN_CKR(CKR_SESSION_COUNT),
-                           KOKUIN_CKR(CKR_SESSION_HANDLE_INVALID),
-                           KOKUIN_CKR(CKR_SESSION_PARALLEL_NOT_SUPPORTED),
-                           KOKUIN_CKR(CKR_SESSION_READ_ONLY),
-                           KOKUIN_CKR(CKR_SESSION_EXISTS),
-                           KOKUIN_CKR(CKR_TEMPLATE_INCOMPLETE),
-                           KOKUIN_CKR(CKR_TEMPLATE_INCONSISTENT),
-                           KOKUIN_CKR(CKR_TOKEN_NOT_PRESENT),
-                           KOKUIN_CKR(CKR_TOKEN_NOT_RECOGNIZED),
-                           KOKUIN_CKR(CKR_TOKEN_WRITE_PROTECTED),
-                           KOKUIN_CKR(CKR_USER_ALREADY_LOGGED_IN),
-                           KOKUIN_CKR(CKR_USER_NOT_LOGGED_IN),
-                           KOKUIN_CKR(CKR_USER_PIN_NOT_INITIALIZED),
-                           KOKUIN_CKR(CKR_USER_TYPE_INVALID),
-                           KOKUIN_CKR(CKR_USER_ANOTHER_ALREADY_LOGGED_IN),
-                           KOKUIN_CKR(CKR_USER_TOO_MANY_TYPES),
-                           KOKUIN_CKR(CKR_RANDOM_NO_RNG),
-                           KOKUIN_CKR(CKR_BUFFER_TOO_SMALL),
-                           KOKUIN_CKR(CKR_CRYPTOKI_NOT_INITIALIZED),
-                           KOKUIN_CKR(CKR_CRYPTOKI_ALREADY_INITIALIZED)};
-#undef KOKUIN_CKR
+// p11-kit's loader is used without its management layer (P11_KIT_MODULE_UNMANAGED): that one counts
+// initialisations and keeps the module alive for other users, while our recovery needs C_Finalize to happen
+// when it is called.
+CK_RV initialise(CK_FUNCTION_LIST* functions) {
+    CK_C_INITIALIZE_ARGS arguments{};
+    arguments.flags = CKF_OS_LOCKING_OK;
+    return functions->C_Initialize(&arguments);
+}
 
 }  // namespace
 
-std::string words(CK_RV value) {
-    std::array<char, 32> number{};
-    std::snprintf(number.data(), number.size(), "0x%lx", value);
-    for (const auto& [code, name] : known)
-        if (code == value) return std::string(name) + " (" + number.data() + ")";
-    return std::string("CKR ") + number.data();
+Module::Module(std::string path, std::unique_ptr<State> state)
+    : path_(std::move(path)), state_(std::move(state)) {}
+
+Module::~Module() {
+    if (state_->initialised) state_->functions->C_Finalize(nullptr);
+    p11_kit_module_release(state_->functions);
 }
 
 Result<std::shared_ptr<Module>> Module::load(const std::string& path) {
-    // Unmanaged: no configuration of the system has a say in which HSM this is, and no wrapper stands on the
-    // path of a signature.
+    if (path.empty()) return Error::usage("no PKCS#11 module is named; give the path of the HSM's library");
+    p11_kit_be_quiet();  // what it would print on stderr is in p11_kit_message()
     CK_FUNCTION_LIST* functions = p11_kit_module_load(path.c_str(), P11_KIT_MODULE_UNMANAGED);
     if (!functions) {
         const char* why = p11_kit_message();
-        return Error::usage(path + ": can't be loaded as a PKCS#11 module (" +
-                            (why ? why : "no reason given") + "); check [hsm] module");
+        std::string text = "PKCS#11 module " + path + ": can't be loaded: " + (why ? why : "unknown reason");
+        for (char& c : text)
+            if (c == '\n') c = ' ';
+        return Error::usage(text + "; install the HSM's library or correct the path");
     }
-    auto module = std::shared_ptr<Module>(new Module(path, functions));
-    const CK_RV done = module->start();
-    // A module behind a socket (p11-kit's client) can't initialise while its other end is away: Token tries
-    // again.
-    if (done == CKR_OK || done == CKR_CRYPTOKI_ALREADY_INITIALIZED) module->generation_ = 1;
+    auto state = std::make_unique<State>();
+    state->functions = functions;
+    // From here the destructor releases the library.
+    std::shared_ptr<Module> module(new Module(path, std::move(state)));
+    const CK_RV rv = initialise(functions);
+    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
+        return Error::usage("PKCS#11 module " + path +
+                            ": is in use already in this process; its users must share one Module");
+    if (rv != CKR_OK) return failure(rv, "PKCS#11 module " + path + ": C_Initialize");
+    module->state_->initialised = true;
     return module;
 }
 
-Module::~Module() {
-    functions_->C_Finalize(nullptr);
-    p11_kit_module_release(functions_);
+std::uint64_t Module::epoch() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->epoch;
 }
 
-CK_RV Module::start() {
-    CK_C_INITIALIZE_ARGS arguments{};
-    arguments.flags = CKF_OS_LOCKING_OK;
-    return functions_->C_Initialize(&arguments);
-}
-
-Done Module::initialise(std::uint64_t seen) {
-    const std::unique_lock lock(mutex_);
-    if ((generation_ != 0 && generation_ != seen) || working_ > 0) return {};
-    functions_->C_Finalize(nullptr);
-    const CK_RV done = start();
-    if (done != CKR_OK && done != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-        return Error::environment(path_ + ": C_Initialize failed: " + words(done) +
-                                  "; is the HSM connected and its service running?");
-    ++generation_;
+Done ModuleInternals::reinitialise(Module& module, std::uint64_t failed_epoch,
+                                   std::chrono::milliseconds patience) {
+    Module::State& state = of(module);
+    std::unique_lock lock(state.mutex);
+    if (state.epoch != failed_epoch) return {};
+    const std::string where = "PKCS#11 module " + module.path_ + ": can't be initialised anew: ";
+    if (state.shut) return Error::environment(where + "that is being done already");
+    if (state.working > 0) return Error::environment(where + "another token of it is at work");
+    state.shut = true;
+    if (!state.left.wait_for(lock, patience, [&state] { return state.in_progress == 0; })) {
+        state.shut = false;
+        return Error::environment(where + std::to_string(state.in_progress) +
+                                  " calls have not returned; if they never do, start this program again");
+    }
+    state.initialised = false;
+    lock.unlock();
+    // Whatever it answers: a module whose last C_Initialize failed halfway may need it, one that isn't
+    // initialised says so.
+    state.functions->C_Finalize(nullptr);
+    const CK_RV rv = initialise(state.functions);
+    lock.lock();
+    ++state.epoch;
+    state.initialised = rv == CKR_OK || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED;
+    state.shut = false;
+    if (!state.initialised) return failure(rv, "PKCS#11 module " + module.path_ + ": C_Initialize");
     return {};
+}
+
+bool ModuleInternals::begin_work(Module& module, std::uint64_t epoch) {
+    Module::State& state = of(module);
+    const std::lock_guard lock(state.mutex);
+    if (state.shut || state.epoch != epoch) return false;
+    ++state.working;
+    return true;
+}
+
+void ModuleInternals::end_work(Module& module) {
+    Module::State& state = of(module);
+    const std::lock_guard lock(state.mutex);
+    --state.working;
+}
+
+void ModuleInternals::refuse_token(Module& module, const std::string& serial) {
+    Module::State& state = of(module);
+    const std::lock_guard lock(state.mutex);
+    state.refused_tokens.insert(serial);
+}
+
+bool ModuleInternals::is_refused(Module& module, const std::string& serial) {
+    Module::State& state = of(module);
+    const std::lock_guard lock(state.mutex);
+    return state.refused_tokens.count(serial) > 0;
+}
+
+Result<std::shared_ptr<Module>> Modules::get(const std::string& path) {
+    // Two names of one file are one module; a bare name is p11-kit's to resolve.
+    std::error_code failed;
+    std::string key = path;
+    if (path.find('/') != std::string::npos) {
+        const auto real = std::filesystem::canonical(path, failed);
+        if (!failed) key = real.string();
+    }
+    const std::lock_guard lock(mutex_);
+    std::weak_ptr<Module>& known = by_path_[key];
+    if (auto module = known.lock()) return module;
+    auto loaded = Module::load(path);
+    if (loaded) known = *loaded;
+    return loaded;
 }
 
 }  // namespace kokuin::hsm

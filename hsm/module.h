@@ -11,8 +11,6 @@
 
 namespace kokuin::hsm {
 
-class ModuleCall;
-
 /// One PKCS#11 module, loaded and initialised (C_Initialize with CKF_OS_LOCKING_OK: without it two threads
 /// crash modules). PKCS#11 keeps its state per process and module, so a process has at most one Module for
 /// one path: two Tokens that live in the same module share it (`Modules` below sees to that). A second one
@@ -35,13 +33,10 @@ class Module {
     /// it.
     [[nodiscard]] std::uint64_t epoch() const;
 
+    struct State;  ///< hsm/call.h; for the inside of hsm
+
   private:
-    // What follows serves Token and the handles in hsm/session.h.
-    friend class ModuleCall;
-    friend class TokenUse;
-    friend struct Connection;
-    friend class Recovery;
-    struct State;
+    friend struct ModuleInternals;
     Module(std::string path, std::unique_ptr<State> state);
 
     std::string path_;

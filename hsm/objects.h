@@ -1,52 +1,71 @@
-// Objects of a token, through one session. Internal to hsm.
+// Objects of a token and their attributes. Internal to hsm. Every function uses a session that belongs to the
+// caller alone while it runs, and reports PKCS#11's own value.
 #pragma once
 
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "hsm/module.h"
+#include "hsm/call.h"
 
 namespace kokuin::hsm {
 
-/// An open session. Closes itself; not copyable, or it would be closed twice. A handle of another generation
-/// of the module means nothing any more and closing it does nothing.
-class Session {
+/// A template that owns its values. Not copyable: CK_ATTRIBUTE points into it.
+class Template {
   public:
-    static Result<Session> open(const std::shared_ptr<Module>& module, CK_SLOT_ID slot, bool writing);
-    ~Session();
-    Session(Session&& other) noexcept;
-    Session& operator=(Session&& other) noexcept;
-    Session(const Session&) = delete;
-    Session& operator=(const Session&) = delete;
+    Template() = default;
+    Template(const Template&) = delete;
+    Template& operator=(const Template&) = delete;
+    Template& number(CK_ATTRIBUTE_TYPE type, CK_ULONG value);
+    Template& flag(CK_ATTRIBUTE_TYPE type, bool value);
+    Template& octets(CK_ATTRIBUTE_TYPE type, View value);
+    Template& text(CK_ATTRIBUTE_TYPE type, const std::string& value) { return octets(type, as_view(value)); }
 
-    [[nodiscard]] CK_SESSION_HANDLE handle() const { return handle_; }
-    [[nodiscard]] CK_FUNCTION_LIST& functions() const { return module_->functions(); }
+    /// Valid until the next change.
+    CK_ATTRIBUTE* data();
+    [[nodiscard]] CK_ULONG size() const { return values_.size(); }
 
   private:
-    Session(std::shared_ptr<Module> module, CK_SESSION_HANDLE handle);
-    void close() noexcept;
-    std::shared_ptr<Module> module_;
-    CK_SESSION_HANDLE handle_;
-    std::uint64_t generation_;
+    struct Value {
+        CK_ATTRIBUTE_TYPE type;
+        Bytes octets;
+    };
+    std::vector<Value> values_;
+    std::vector<CK_ATTRIBUTE> attributes_;
 };
 
-/// One attribute of a search or a new object. Owns its value.
-struct Attribute {
-    CK_ATTRIBUTE_TYPE type;
-    Bytes value;
-    static Attribute flag(CK_ATTRIBUTE_TYPE type, bool value);
-    static Attribute number(CK_ATTRIBUTE_TYPE type, CK_ULONG value);
-    static Attribute octets(CK_ATTRIBUTE_TYPE type, View value);
-};
-/// The attributes as PKCS#11 takes them; valid as long as `attributes` is.
-std::vector<CK_ATTRIBUTE> as_template(std::vector<Attribute>& attributes);
+/// The objects with these attributes, at most `most`.
+Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> find_objects(const ModuleCall& call, CK_SESSION_HANDLE session,
+                                                          Template& attributes, std::size_t most = 4096);
 
-/// All objects that match. Failures carry the CK_RV.
-Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> find_objects(const Session& session,
-                                                          std::vector<Attribute> wanted);
-/// The value of an attribute.
-Result<Bytes, CK_RV> read_attribute(const Session& session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
+/// The value of an attribute; nothing if the object has none, or doesn't tell it.
+Result<std::optional<Bytes>, CK_RV> read_attribute(const ModuleCall& call, CK_SESSION_HANDLE session,
+                                                   CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
+
+/// Attributes read one after the other: the first failure sticks, and what is read after it is empty.
+class AttributeReader {
+  public:
+    AttributeReader(const ModuleCall& call, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+        : call_(call), session_(session), object_(object) {}
+    Bytes octets(CK_ATTRIBUTE_TYPE type);
+    std::string text(CK_ATTRIBUTE_TYPE type) { return as_text(octets(type)); }
+    /// `otherwise`: where the object doesn't tell.
+    bool flag(CK_ATTRIBUTE_TYPE type, bool otherwise);
+    std::optional<CK_ULONG> number(CK_ATTRIBUTE_TYPE type);
+    /// CKR_OK, or why reading stopped.
+    [[nodiscard]] CK_RV outcome() const { return outcome_; }
+
+  private:
+    const ModuleCall& call_;
+    CK_SESSION_HANDLE session_;
+    CK_OBJECT_HANDLE object_;
+    CK_RV outcome_ = CKR_OK;
+};
+
+/// SubjectPublicKeyInfo (DER) of an RSA key pair: from the private key's own attributes, else from the public
+/// key with the same id and label. Empty if neither tells.
+Result<Bytes, CK_RV> read_rsa_spki(const ModuleCall& call, CK_SESSION_HANDLE session,
+                                   CK_OBJECT_HANDLE private_key);
 
 }  // namespace kokuin::hsm

@@ -1,0 +1,49 @@
+// The commands about token and keys that tsactl and taad share: what keytool.h can do, for a command line.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "base/result.h"
+#include "hsm/keytool.h"
+#include "hsm/settings.h"
+#include "hsm/token.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kokuin::hsm {
+
+/// Opens the token that the configuration names, with the PIN of its pin_file. The environment must have been
+/// applied.
+Result<std::unique_ptr<Token>> open_token(const Settings& settings);
+
+/// Initialises a free slot of the module as the token that the configuration names, with the PINs of pin_file
+/// and `so_pin_file`. Error::usage if there is a token of this label already. No Token may be open.
+Done initialise_token(const Settings& settings, const std::string& so_pin_file);
+
+/// [{"label", "id", "type", "bits", "sensitive", "extractable", "certificates": [{"subject", "issuer",
+/// "not_after"}…]}…]
+Result<std::string> keys_json(Token& token);
+/// The same for people; `json` as keys_json() made it.
+std::string keys_text(const std::string& json);
+
+/// What the commands below read from the command line.
+struct KeyArguments {
+    std::string label;
+    std::string subject;
+    std::string output;
+    std::string file;
+    unsigned bits = 2048;
+};
+/// A chosen command, to be run with the [hsm] table; prints to the stream, returns the exit code.
+using KeyAction = std::function<Result<int>(const Settings&, std::ostream&)>;
+/// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
+/// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
+void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose purpose,
+                      const std::function<void(KeyAction)>& choose);
+
+}  // namespace kokuin::hsm

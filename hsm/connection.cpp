@@ -1,0 +1,157 @@
+#include "hsm/connection.h"
+
+#include <spdlog/spdlog.h>
+
+namespace kokuin::hsm {
+namespace {
+
+std::string describe(const FoundToken& token) {
+    return "token '" + token.label + "' (serial " + token.serial + ")";
+}
+
+struct LoginFailure {
+    Error error;
+    bool refused;
+};
+
+// One call of C_Login at most, and none where the token warns that it would be the last.
+std::optional<LoginFailure> login(const ModuleCall& call, Module& module, const FoundToken& token,
+                                  CK_SESSION_HANDLE session, View pin) {
+    const std::string where = describe(token) + ": login";
+    if (ModuleInternals::is_refused(module, token.serial))
+        return LoginFailure{
+            Error::usage(where + ": not tried, the token has refused the PIN before in this process; "
+                                 "correct the PIN and start again"),
+            true};
+    const CK_FLAGS flags = token.flags;
+    if (flags & CKF_USER_PIN_LOCKED)
+        return LoginFailure{
+            Error::usage(where + ": not tried, the PIN is locked; unlock it with the security "
+                                 "officer's PIN and start again"),
+            true};
+    if (flags & CKF_USER_PIN_FINAL_TRY)
+        return LoginFailure{
+            Error::usage(where + ": not tried, one more wrong PIN would lock the token; log in once by "
+                                 "hand with the right PIN, which resets the counter, and start again"),
+            true};
+    if (pin.empty() && !(flags & CKF_PROTECTED_AUTHENTICATION_PATH))
+        return LoginFailure{Error::usage(where + ": no PIN is given; set it and start again"), true};
+    // PKCS#11 takes the PIN as char*, and doesn't change it.
+    auto* octets = pin.empty() ? nullptr : const_cast<CK_UTF8CHAR*>(pin.data());
+    const CK_RV rv = call->C_Login(session, CKU_USER, octets, pin.size());
+    if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return std::nullopt;
+    Error error = failure(rv, where);
+    if (!is_pin_refusal(rv)) return LoginFailure{std::move(error), false};
+    ModuleInternals::refuse_token(module, token.serial);
+    error.kind = Error::Kind::usage;
+    return LoginFailure{std::move(error), true};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(std::shared_ptr<Module> module,
+                                                                     const TokenOptions& options,
+                                                                     const Locator& locator) {
+    const std::uint64_t epoch = module->epoch();
+    const auto call = ModuleCall::enter(*module, epoch);
+    if (!call)
+        return ConnectFailure{
+            Error::environment("PKCS#11 module " + module->path() + ": is being initialised anew"), false,
+            epoch};
+    auto token = locator.find(*call);
+    if (!token) return ConnectFailure{std::move(token).error(), false, epoch};
+    std::shared_ptr<Connection> made(new Connection(module, epoch, std::move(*token)));
+    const std::string where = describe(made->token_);
+
+    for (unsigned i = 0; i < options.sessions; ++i) {
+        auto session = Session::open(module, epoch, made->token_.slot, 0);
+        if (!session) {
+            if (session.error() == CKR_SESSION_COUNT && i > 0) {
+                spdlog::warn("hsm event=few-sessions token=\"{}\" wanted={} opened={}", made->token_.label,
+                             options.sessions, i);
+                break;
+            }
+            return ConnectFailure{failure(session.error(), where + ": opening a session"), false, epoch};
+        }
+        made->idle_.push_back(std::move(*session));
+    }
+    // The login belongs to the token, not to the session: it lasts while any of these sessions is open.
+    if (auto no = login(*call, *module, made->token_, made->idle_.front().handle(), options.pin.view()))
+        return ConnectFailure{std::move(no->error), no->refused, epoch};
+    const CK_RV rv = made->choose_modes(*call);
+    if (rv != CKR_OK) return ConnectFailure{failure(rv, where + ": asking for its mechanisms"), false, epoch};
+    return made;
+}
+
+CK_RV Connection::choose_modes(const ModuleCall& call) {
+    const auto offers = [&](CK_MECHANISM_TYPE mechanism) -> Result<bool, CK_RV> {
+        CK_MECHANISM_INFO info{};
+        const CK_RV rv = call->C_GetMechanismInfo(token_.slot, mechanism, &info);
+        if (rv != CKR_OK && is_loss(rv)) return rv;
+        return rv == CKR_OK && (info.flags & CKF_SIGN);
+    };
+    const auto raw = offers(CKM_RSA_PKCS);
+    if (!raw) return raw.error();
+    const std::array<std::pair<pki::Hash, CK_MECHANISM_TYPE>, 3> combined{
+        {{pki::Hash::sha256, CKM_SHA256_RSA_PKCS},
+         {pki::Hash::sha384, CKM_SHA384_RSA_PKCS},
+         {pki::Hash::sha512, CKM_SHA512_RSA_PKCS}}};
+    for (const auto& [hash, mechanism] : combined) {
+        const auto offered = offers(mechanism);
+        if (!offered) return offered.error();
+        modes_[static_cast<std::size_t>(hash)] = *offered ? SigningMode::combined
+                                                 : *raw   ? SigningMode::raw
+                                                          : SigningMode::none;
+    }
+    return CKR_OK;
+}
+
+Connection::Lease::~Lease() {
+    if (owner_) owner_->give_back(std::move(*session_));
+}
+
+std::optional<Connection::Lease> Connection::borrow(std::chrono::milliseconds wait) {
+    std::unique_lock lock(mutex_);
+    if (idle_.empty()) returned_.wait_for(lock, wait, [this] { return abandoned_ || !idle_.empty(); });
+    if (abandoned_ || idle_.empty()) return std::nullopt;
+    // The one used last: its state is still in the caches.
+    Session session = std::move(idle_.back());
+    idle_.pop_back();
+    lock.unlock();
+    return Lease(shared_from_this(), std::move(session));
+}
+
+void Connection::give_back(Session session) {
+    {
+        const std::lock_guard lock(mutex_);
+        idle_.push_back(std::move(session));
+    }
+    returned_.notify_one();
+}
+
+void Connection::abandon() {
+    {
+        const std::lock_guard lock(mutex_);
+        abandoned_ = true;
+    }
+    returned_.notify_all();
+}
+
+bool Connection::abandoned() const {
+    const std::lock_guard lock(mutex_);
+    return abandoned_;
+}
+
+std::optional<CK_OBJECT_HANDLE> Connection::handle(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = handles_.find(name);
+    if (at == handles_.end()) return std::nullopt;
+    return at->second;
+}
+
+void Connection::remember(const std::string& name, CK_OBJECT_HANDLE handle) {
+    const std::lock_guard lock(mutex_);
+    handles_[name] = handle;
+}
+
+}  // namespace kokuin::hsm

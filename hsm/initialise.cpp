@@ -1,0 +1,102 @@
+// A new token in a free slot. Stands alone: it runs once in the life of a token, with no Token open.
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/pkcs11.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "base/secret.h"
+#include "hsm/commands.h"
+#include "hsm/cryptoki.h"
+
+namespace kokuin::hsm {
+namespace {
+
+/// The module, initialised; leaves it in good order.
+class Loaded {
+  public:
+    static Result<std::unique_ptr<Loaded>> load(const std::string& path) {
+        CK_FUNCTION_LIST* functions = p11_kit_module_load(path.c_str(), P11_KIT_MODULE_UNMANAGED);
+        if (!functions)
+            return Error::usage(path + ": can't be loaded as a PKCS#11 module; check [hsm] module");
+        auto loaded = std::unique_ptr<Loaded>(new Loaded(functions));
+        CK_C_INITIALIZE_ARGS arguments{};
+        arguments.flags = CKF_OS_LOCKING_OK;
+        if (const CK_RV done = functions->C_Initialize(&arguments); done != CKR_OK)
+            return Error::environment(path + ": C_Initialize failed: " + name_of(done) +
+                                      "; is the HSM connected?");
+        loaded->initialised_ = true;
+        return loaded;
+    }
+    ~Loaded() {
+        if (initialised_) functions_->C_Finalize(nullptr);
+        p11_kit_module_release(functions_);
+    }
+    Loaded(const Loaded&) = delete;
+    Loaded& operator=(const Loaded&) = delete;
+    CK_FUNCTION_LIST* operator->() const { return functions_; }
+
+  private:
+    explicit Loaded(CK_FUNCTION_LIST* functions) : functions_(functions) {}
+    CK_FUNCTION_LIST* functions_;
+    bool initialised_ = false;
+};
+
+CK_UTF8CHAR* octets(const Secret& secret) {
+    return const_cast<CK_UTF8CHAR*>(secret.view().data());
+}
+
+}  // namespace
+
+Done initialise_token(const Settings& settings, const std::string& so_pin_file) {
+    const auto& label = settings.token;
+    if (label.rfind("pkcs11:", 0) == 0 || label.size() > sizeof(CK_TOKEN_INFO::label))
+        return Error::usage("[hsm] token '" + label +
+                            "': a new token needs a label of at most 32 octets, no URI");
+    const auto pin = read_secret_file(settings.pin_file);
+    if (!pin) return pin.error();
+    const auto so_pin = read_secret_file(so_pin_file);
+    if (!so_pin) return so_pin.error();
+    const auto loaded = Loaded::load(settings.module);
+    if (!loaded) return loaded.error();
+    const auto& module = **loaded;
+    const auto failed = [&](const char* doing, CK_RV value) {
+        return Error::environment(settings.module + ": " + doing + " failed: " + name_of(value));
+    };
+
+    CK_UTF8CHAR padded[sizeof(CK_TOKEN_INFO::label)];
+    std::memset(padded, ' ', sizeof padded);
+    std::copy(label.begin(), label.end(), padded);
+    CK_SLOT_ID slots[256];
+    CK_ULONG count = std::size(slots);
+    CK_RV done = module->C_GetSlotList(CK_TRUE, slots, &count);
+    if (done != CKR_OK) return failed("C_GetSlotList", done);
+    const CK_SLOT_ID* free_slot = nullptr;
+    for (const CK_SLOT_ID* slot = slots; slot != slots + count; ++slot) {
+        CK_TOKEN_INFO info{};
+        if (module->C_GetTokenInfo(*slot, &info) != CKR_OK) continue;
+        if ((info.flags & CKF_TOKEN_INITIALIZED) == 0)
+            free_slot = slot;
+        else if (std::memcmp(info.label, padded, sizeof padded) == 0)
+            return Error::usage(settings.module + ": there is a token '" + label +
+                                "' already; it is left as it is");
+    }
+    if (!free_slot) return Error::environment(settings.module + ": no free slot for a new token");
+
+    done = module->C_InitToken(*free_slot, octets(*so_pin), so_pin->view().size(), padded);
+    if (done != CKR_OK) return failed("C_InitToken", done);
+    CK_SESSION_HANDLE session = 0;
+    done = module->C_OpenSession(*free_slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session);
+    if (done != CKR_OK) return failed("C_OpenSession", done);
+    done = module->C_Login(session, CKU_SO, octets(*so_pin), so_pin->view().size());
+    if (done == CKR_OK) {
+        done = module->C_InitPIN(session, octets(*pin), pin->view().size());
+        module->C_Logout(session);
+    }
+    module->C_CloseSession(session);
+    if (done != CKR_OK) return failed("setting the user's PIN", done);
+    return {};
+}
+
+}  // namespace kokuin::hsm

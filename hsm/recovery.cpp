@@ -1,0 +1,199 @@
+#include "hsm/recovery.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace kokuin::hsm {
+namespace {
+
+// How long the module may take to return from calls in progress before it is initialised anew.
+constexpr milliseconds patience{2000};
+
+}  // namespace
+
+Recovery::Recovery(std::shared_ptr<Module> module, TokenOptions options, Locator locator,
+                   std::shared_ptr<Connection> first, Prepare prepare)
+    : module_(std::move(module)),
+      options_(std::move(options)),
+      locator_(std::move(locator)),
+      prepare_(std::move(prepare)),
+      name_("token '" + first->token().label + "' (serial " + first->token().serial + ")"),
+      current_(std::move(first)) {
+    if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
+        // Another Token has initialised the module anew this very moment: then this one starts with a
+        // recovery.
+        phase_ = Phase::lost;
+        reason_ = "the module was initialised anew";
+        dying_ = std::move(current_);
+    }
+    thread_ = std::thread([this] { run(); });
+}
+
+Recovery::~Recovery() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+    if (phase_ == Phase::working) ModuleInternals::end_work(*module_);
+}
+
+Result<std::shared_ptr<Connection>> Recovery::connection() const {
+    const std::lock_guard lock(mutex_);
+    if (phase_ == Phase::working) return current_;
+    if (phase_ == Phase::refused) return Error::environment(name_ + ": out of use: " + reason_);
+    return Error::environment(name_ + ": lost, coming back by itself once it can: " + reason_);
+}
+
+void Recovery::lost(const std::shared_ptr<Connection>& connection, const std::string& why) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (phase_ != Phase::working || connection != current_) return;
+        phase_ = Phase::lost;
+        reason_ = why;
+        dying_ = std::move(current_);
+        ModuleInternals::end_work(*module_);
+    }
+    connection->abandon();
+    wake_.notify_all();
+}
+
+std::string Recovery::state() const {
+    const std::lock_guard lock(mutex_);
+    switch (phase_) {
+        case Phase::working:
+            return "ready";
+        case Phase::refused:
+            return name_ + ": out of use: " + reason_;
+        case Phase::lost:
+            break;
+    }
+    return name_ + ": lost, coming back by itself once it can: " + reason_;
+}
+
+std::uint64_t Recovery::recoveries() const {
+    const std::lock_guard lock(mutex_);
+    return recoveries_;
+}
+
+void Recovery::tell(TokenEvent::Kind kind, const std::string& text) const {
+    switch (kind) {
+        case TokenEvent::Kind::lost:
+            spdlog::error("hsm event=lost reason=\"{}\"", text);
+            break;
+        case TokenEvent::Kind::back:
+            spdlog::warn("hsm event=back text=\"{}\"", text);
+            break;
+        case TokenEvent::Kind::refused:
+            spdlog::critical("hsm event=refused reason=\"{}\"", text);
+            break;
+    }
+    if (options_.on_event) options_.on_event({kind, text});
+}
+
+void Recovery::run() {
+    milliseconds pause{0};
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        if (phase_ == Phase::refused) {
+            wake_.wait(lock, [this] { return stop_; });
+            continue;
+        }
+        if (phase_ == Phase::working) {
+            if (wake_.wait_for(lock, options_.probe_interval,
+                               [this] { return stop_ || phase_ != Phase::working; }))
+                continue;
+            const auto connection = current_;
+            lock.unlock();
+            probe(connection);
+            lock.lock();
+            continue;
+        }
+
+        // Lost. What worked before is tried again at once; what only opens and then fails again, after a
+        // pause.
+        if (dying_ && dying_->has_signed) pause = milliseconds{0};
+        auto old = std::move(dying_);
+        const std::string why = name_ + ": " + reason_;
+        lock.unlock();
+        tell(TokenEvent::Kind::lost, why);
+        // Some tokens have few sessions: the old ones go before new ones are opened.
+        old.reset();
+        lock.lock();
+        const auto since = std::chrono::steady_clock::now();
+        while (!stop_ && phase_ == Phase::lost) {
+            if (pause > milliseconds{0} && wake_.wait_for(lock, pause, [this] { return stop_; })) break;
+            pause = std::clamp(pause * 2, options_.retry_first, options_.retry_most);
+            lock.unlock();
+            auto outcome = attempt();
+            lock.lock();
+            if (outcome) {
+                current_ = std::move(*outcome);
+                if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
+                    current_.reset();
+                    reason_ = "the module was initialised anew";
+                    continue;
+                }
+                phase_ = Phase::working;
+                reason_.clear();
+                ++recoveries_;
+            } else {
+                reason_ = outcome.error().error.text;
+                if (outcome.error().refused) phase_ = Phase::refused;
+            }
+        }
+        if (stop_) break;
+        const bool back = phase_ == Phase::working;
+        const std::string text = back ? name_ + ": works again after " +
+                                            std::to_string(std::chrono::duration_cast<milliseconds>(
+                                                               std::chrono::steady_clock::now() - since)
+                                                               .count()) +
+                                            " ms"
+                                      : name_ + ": " + reason_;
+        lock.unlock();
+        tell(back ? TokenEvent::Kind::back : TokenEvent::Kind::refused, text);
+        lock.lock();
+    }
+}
+
+Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::connect() {
+    auto made = Connection::open(module_, options_, locator_);
+    if (!made) return made;
+    if (auto prepared = prepare_(**made); !prepared)
+        return ConnectFailure{std::move(prepared).error(), false, (*made)->epoch()};
+    return made;
+}
+
+Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::attempt() {
+    auto made = connect();
+    if (made || made.error().refused) return made;
+    // New sessions are not enough. A module that has lost its device often finds it only when it starts anew.
+    const std::uint64_t failed = made.error().epoch;
+    if (auto started = ModuleInternals::reinitialise(*module_, failed, patience); !started) {
+        // Why the token can't be opened matters more than why the module can't be helped.
+        made.error().error.text += "; " + started.error().text;
+        return made;
+    }
+    return connect();
+}
+
+void Recovery::probe(const std::shared_ptr<Connection>& connection) {
+    const std::string tried = name_ + ": looking after it";
+    // A session that is in use shows a loss by itself.
+    const auto lease = connection->borrow(milliseconds{0});
+    if (!lease) return;
+    const auto call = connection->enter();
+    if (!call) return lost(connection, tried + ": the module was initialised anew");
+    CK_SESSION_INFO info{};
+    const CK_RV rv = (*call)->C_GetSessionInfo(lease->session(), &info);
+    if (rv != CKR_OK) {
+        if (is_loss(rv)) lost(connection, failure(rv, tried).text);
+        return;
+    }
+    if (info.state != CKS_RO_USER_FUNCTIONS && info.state != CKS_RW_USER_FUNCTIONS)
+        lost(connection, tried + ": the user has been logged out");
+}
+
+}  // namespace kokuin::hsm
