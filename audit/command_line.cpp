@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include "audit/present.h"
@@ -18,7 +19,7 @@ namespace {
 /// What the command line says, as text.
 struct Options {
     std::string archive;
-    std::string serial, imprint, from, to, policy, kind, subject;
+    std::optional<std::string> serial, imprint, from, to, policy, kind, subject;
     std::string shown_serial, token_file, tac_out, certificate_out, tac_file;
     bool json = false;
 };
@@ -54,29 +55,29 @@ Done unless_empty(const Done& searched, std::size_t count, const std::string& ar
 
 Done find(const Options& options, std::ostream& out) {
     store::Query query;
-    if (!options.serial.empty()) {
-        auto serial = read_hex("--serial", options.serial, true);
+    if (options.serial) {
+        auto serial = read_hex("--serial", *options.serial, true);
         if (!serial) return serial.error();
         query.serial = std::move(*serial);
     }
-    if (!options.imprint.empty()) {
-        auto imprint = read_hex("--imprint", options.imprint, false);
+    if (options.imprint) {
+        auto imprint = read_hex("--imprint", *options.imprint, false);
         if (!imprint) return imprint.error();
         query.imprint = std::move(*imprint);
     }
-    if (!options.from.empty()) {
-        const auto time = read_time("--from", options.from);
+    if (options.from) {
+        const auto time = read_time("--from", *options.from);
         if (!time) return time.error();
         query.from = *time;
     }
-    if (!options.to.empty()) {
-        const auto time = read_time("--to", options.to);
+    if (options.to) {
+        const auto time = read_time("--to", *options.to);
         if (!time) return time.error();
         query.to = *time;
     }
-    if (!options.policy.empty()) {
-        if (!der::is_oid(options.policy))
-            return Error::usage("--policy: \"" + options.policy +
+    if (options.policy) {
+        if (!der::is_oid(*options.policy))
+            return Error::usage("--policy: \"" + *options.policy +
                                 "\" is no OID: give one like 1.3.6.1.4.1.1291.1.1.1.1");
         query.policy = options.policy;
     }
@@ -120,15 +121,15 @@ Done show(const Options& options, std::ostream& out) {
 
 Done events(const Options& options, std::ostream& out) {
     store::EventQuery query;
-    if (!options.kind.empty()) query.kind = options.kind;
-    if (!options.subject.empty()) query.subject = options.subject;
-    if (!options.from.empty()) {
-        const auto time = read_time("--from", options.from);
+    query.kind = options.kind;
+    query.subject = options.subject;
+    if (options.from) {
+        const auto time = read_time("--from", *options.from);
         if (!time) return time.error();
         query.from = *time;
     }
-    if (!options.to.empty()) {
-        const auto time = read_time("--to", options.to);
+    if (options.to) {
+        const auto time = read_time("--to", *options.to);
         if (!time) return time.error();
         query.to = *time;
     }
@@ -155,8 +156,8 @@ Done show_tac(const Options& options, std::ostream& out) {
     if (!decoded) {
         const auto token = tsp::parse_token_or_response(*octets);
         if (!token)
-            return Error::no(options.tac_file + ": neither a TAC (" + decoded.error().text +
-                             ") nor a token (" + token.error().text + ")");
+            return Error::usage(options.tac_file + ": neither a TAC (" + decoded.error().text +
+                                ") nor a token (" + token.error().text + ")");
         const auto* embedded = token->tac();
         if (!embedded) return Error::no(options.tac_file + ": a token that carries no TAC");
         placement = embedded->placement;
