@@ -103,7 +103,8 @@ Result<Settings> read(config::Document& document) {
 
 Result<Settings> load_settings(const std::string& path) {
     auto document = config::Document::load(path);
-    if (!document) return std::move(document).error();
+    // A file that isn't there is a wrong --config, not a broken disk.
+    if (!document) return Error::usage(document.error().text);
     return read(*document);
 }
 

@@ -61,29 +61,27 @@ Result<std::vector<AuditedTsu>> load_tsus(const Settings& settings) {
     for (const auto& tsu : settings.tsus) {
         const auto where = "[tsu." + tsu.name + "]";
         auto certificates = pki::load_certificates(tsu.certificate);
-        if (!certificates) return std::move(certificates).error().in(where + " certificate");
+        if (!certificates) return Error::usage(where + " certificate: " + certificates.error().text);
         if (!certificates->front().is_time_stamping_only())
             return Error::usage(
                 where + " certificate: " + tsu.certificate +
                 ": not a TSU's (no critical extended key usage timeStamping alone, RFC 3161 2.3); name "
                 "the certificate it signs tokens with");
         auto client = net::Client::make(client_options(settings, tsu));
-        if (!client) return std::move(client).error().in(where);
+        if (!client) return Error::usage(where + ": " + client.error().text);
         tsus.push_back({tsu, certificates->front(), std::move(*client)});
     }
     return tsus;
 }
 
-Result<Issuer> load_issuer(const Settings& settings, WallTime now, Sign sign) {
+Result<std::vector<pki::Certificate>> load_chain(const Settings& settings, WallTime now) {
     auto chain = pki::load_certificates(settings.certificate);
-    if (!chain) return std::move(chain).error().in("[taa] certificate");
-    auto issuer = Issuer::make(std::move(*chain), settings.signature, std::move(sign));
-    if (!issuer) return std::move(issuer).error().in(settings.certificate);
-    const auto& own = issuer->certificate();
+    if (!chain) return Error::usage("[taa] certificate: " + chain.error().text);
+    const auto& own = chain->front();
     if (own.not_after() < now + month)
         spdlog::warn("taa certificate=\"{}\" not_after={} text=\"ends within a month: renew it\"",
                      own.subject_text(), to_rfc3339(own.not_after(), 0));
-    return issuer;
+    return chain;
 }
 
 void log(const Report& report) {

@@ -18,8 +18,9 @@ namespace kokuin::taa {
 /// wrong.
 Result<std::vector<AuditedTsu>> load_tsus(const Settings& settings);
 
-/// The issuer of the configuration. Warns in the log when the TAA's certificate ends within a month (TAA-5).
-Result<Issuer> load_issuer(const Settings& settings, WallTime now, Sign sign);
+/// The TAA's certificate and what is between it and the root. Warns in the log when it ends within a month
+/// (TAA-5).
+Result<std::vector<pki::Certificate>> load_chain(const Settings& settings, WallTime now);
 
 /// Audits by schedule and on request, and logs what comes of it. Created, started and stopped by one thread.
 class Service {

@@ -10,7 +10,7 @@
 #include <iostream>
 
 #include "base/secret.h"
-#include "hsm/keytool.h"
+#include "hsm/commands.h"
 #include "store/archive.h"
 #include "taa/config.h"
 #include "taa/service.h"
@@ -38,12 +38,13 @@ struct House {
 };
 
 Done furnish(House& house, const taa::Settings& settings) {
-    hsm::apply_environment(settings.hsm);
-    house.signer = std::make_unique<taa::Signer>(settings.hsm, settings.key);
-    auto issuer = taa::load_issuer(
-        settings, house.wall.now(),
+    auto chain = taa::load_chain(settings, house.wall.now());
+    if (!chain) return std::move(chain).error();
+    house.signer = std::make_unique<taa::Signer>(settings.hsm, settings.key, chain->front());
+    auto issuer = taa::Issuer::make(
+        std::move(*chain), settings.signature,
         [&signer = *house.signer](pki::Hash hash, View message) { return signer.sign(hash, message); });
-    if (!issuer) return std::move(issuer).error();
+    if (!issuer) return std::move(issuer).error().in(settings.certificate);
     house.issuer.emplace(std::move(*issuer));
     auto tsus = taa::load_tsus(settings);
     if (!tsus) return std::move(tsus).error();
@@ -93,6 +94,7 @@ Result<int> serve(const taa::Settings& settings) {
 }
 
 Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
+    hsm::apply_environment(settings.hsm);
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
     for (const auto& tsu : house.tsus) {
@@ -112,6 +114,23 @@ Result<int> archive_init(const taa::Settings& settings) {
     if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
         return std::move(done).error();
     std::cout << "made an empty archive in " << settings.archive << '\n';
+    return 0;
+}
+
+Result<int> key_list(const taa::Settings& settings) {
+    hsm::apply_environment(settings.hsm);
+    auto token = hsm::open_token(settings.hsm);
+    if (!token) return std::move(token).error();
+    const auto keys = hsm::keys_json(**token);
+    if (!keys) return keys.error();
+    std::cout << hsm::keys_text(*keys);
+    return 0;
+}
+
+Result<int> token_init(const taa::Settings& settings, const std::string& so_pin_file) {
+    hsm::apply_environment(settings.hsm);
+    if (auto done = hsm::initialise_token(settings.hsm, so_pin_file); !done) return std::move(done).error();
+    std::cout << "made the token " << settings.hsm.token << '\n';
     return 0;
 }
 
@@ -136,23 +155,19 @@ Result<int> run(int argc, char** argv) {
     on(archive->add_subcommand("init", "make an empty archive"), archive_init);
 
     auto* key = noun("key", "keys in the HSM");
-    hsm::add_key_commands(*key, arguments.key, hsm::Purpose::general, [&chosen](hsm::KeyAction action) {
+    on(key->add_subcommand("list", "the keys and their certificates"), key_list);
+    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::plain, [&chosen](hsm::KeyAction action) {
         chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
             return action(settings.hsm, std::cout);
         };
     });
 
     auto* token = noun("token", "the HSM's token");
-    auto* token_init =
+    auto* init =
         token->add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
-    token_init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
+    init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
         ->required();
-    on(token_init, [&](const taa::Settings& settings) -> Result<int> {
-        hsm::apply_environment(settings.hsm);
-        if (auto done = hsm::initialise_token(settings.hsm, arguments.so_pin_file); !done)
-            return std::move(done).error();
-        return 0;
-    });
+    on(init, [&](const taa::Settings& settings) { return token_init(settings, arguments.so_pin_file); });
 
     auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
     auto* now = audit->add_subcommand(

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -74,6 +75,17 @@ class FakeTsu {
         const std::lock_guard lock(mutex_);
         return nonces_;
     }
+    /// False if fewer than `count` deliveries were answered within 30 s.
+    bool delivered(int count) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return answered_ >= count; });
+    }
+    /// The same of requests for the clock.
+    bool asked(int count) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(30),
+                                 [&] { return static_cast<int>(nonces_.size()) >= count; });
+    }
     kokuin::Bytes last_tac() {
         const std::lock_guard lock(mutex_);
         return last_tac_;
@@ -95,6 +107,7 @@ class FakeTsu {
         {
             const std::lock_guard lock(mutex_);
             nonces_.insert(asked->nonce);
+            changed_.notify_all();
         }
         const auto& digest = certificates_.at(certificate).sha256();
         kokuin::tac::ClockAnswer answer{asked->nonce, exchange.received.wall, exchange.sent.wall,
@@ -128,6 +141,8 @@ class FakeTsu {
         }
         const std::lock_guard lock(mutex_);
         last_tac_ = delivery->tac;
+        ++answered_;
+        changed_.notify_all();
         return Response::json(200, out.to_json());
     }
 
@@ -138,6 +153,8 @@ class FakeTsu {
     kokuin::tac::Rules rules_;
     std::map<std::string, kokuin::pki::Certificate> certificates_;
     std::mutex mutex_;
+    std::condition_variable changed_;
+    int answered_ = 0;
     std::set<kokuin::Bytes> nonces_;
     kokuin::Bytes last_tac_;
     std::unique_ptr<kokuin::net::Server> server_;

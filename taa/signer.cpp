@@ -1,0 +1,65 @@
+#include "taa/signer.h"
+
+#include <utility>
+
+#include "hsm/commands.h"
+#include "pki/public_key.h"
+
+namespace kokuin::taa {
+namespace {
+
+bool same_key(View spki, const pki::Certificate& certificate) {
+    const auto a = pki::PublicKey::from_spki(spki);
+    const auto b = pki::PublicKey::from_certificate(certificate);
+    return a && b && a->modulus() == b->modulus() && a->exponent() == b->exponent();
+}
+
+}  // namespace
+
+Signer::Signer(hsm::Settings settings, std::string key, pki::Certificate certificate)
+    : settings_(std::move(settings)), label_(std::move(key)), certificate_(std::move(certificate)) {}
+
+Done Signer::open() {
+    const std::lock_guard lock(mutex_);
+    return open_locked();
+}
+
+Done Signer::open_locked() {
+    if (token_) return {};
+    if (refused_) return *refused_;
+    const auto refuse = [this](Error error) -> Done {
+        refused_ = std::move(error);
+        return *refused_;
+    };
+    auto token = hsm::open_token(settings_);
+    if (!token) {
+        if (token.error().kind == Error::Kind::environment) return std::move(token).error();
+        return refuse(std::move(token).error());
+    }
+    auto key = (*token)->find_key(label_);
+    if (!key) {
+        if (key.error().kind != Error::Kind::no) return std::move(key).error();
+        return refuse(Error::usage(key.error().text + "; make it with: taad key generate " + label_));
+    }
+    if (!same_key(key->spki(), certificate_))
+        return refuse(Error::usage("the key '" + label_ + "' in the HSM isn't the one of " +
+                                   certificate_.subject_text() + "; see [taa] key and certificate"));
+    found_ = std::move(*key);
+    token_ = std::move(*token);
+    return {};
+}
+
+Result<Bytes> Signer::sign(pki::Hash hash, View message) {
+    hsm::Token* token = nullptr;
+    std::optional<hsm::Key> key;
+    {
+        const std::lock_guard lock(mutex_);
+        if (auto done = open_locked(); !done) return std::move(done).error();
+        token = token_.get();
+        key = found_;
+    }
+    // It stays: once opened, the token is never let go before this object.
+    return token->sign(*key, hash, message);
+}
+
+}  // namespace kokuin::taa
