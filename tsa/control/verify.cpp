@@ -27,6 +27,10 @@ Result<std::vector<pki::Certificate>> load_optional(const std::string& path) {
     return pki::load_certificates(path);
 }
 
+void append_all(std::vector<pki::Certificate>& to, const std::vector<pki::Certificate>& some) {
+    to.insert(to.end(), some.begin(), some.end());
+}
+
 }  // namespace
 
 Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out) {
@@ -68,8 +72,8 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
         rules.anchors = *taa_anchors;
         if (!taa_certificates->empty()) rules.authorities = {taa_certificates->front().subject_der()};
         rules.intermediates = *taa_certificates;
-        for (const auto* some : {&*more, &token->certificates})
-            rules.intermediates.insert(rules.intermediates.end(), some->begin(), some->end());
+        append_all(rules.intermediates, *more);
+        append_all(rules.intermediates, token->certificates);
         rules.policies.clear();
         std::string problem = "the TSU's certificate is missing";
         if (verification.signer) {
