@@ -11,6 +11,19 @@ namespace kokuin::tsa {
 using tsp::FailInfo;
 using tsp::Rejection;
 
+namespace {
+
+/// genTime as the token says it: the rest is cut off, never rounded up (the gate's bound counts it).
+WallTime floor_to(WallTime time, int digits) {
+    nanoseconds unit = seconds(1);
+    for (int i = 0; i < digits; ++i) unit /= 10;
+    auto rest = time.time_since_epoch() % unit;
+    if (rest < nanoseconds::zero()) rest += unit;
+    return time - rest;
+}
+
+}  // namespace
+
 Bytes Stamper::respond(View request, const tsp::PolicyRules& rules) {
     auto token = stamp(request, rules);
     if (token) {
@@ -68,7 +81,7 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
     info.hash_oid = request.hash_oid;
     info.imprint = request.imprint;
     info.serial = new_serial(reading.wall);
-    info.gen_time = reading.wall;
+    info.gen_time = floor_to(reading.wall, policy.gentime_digits);
     info.gentime_digits = policy.gentime_digits;
     info.accuracy = policy.accuracy;
     info.nonce = request.nonce;
@@ -91,7 +104,7 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
     // 8. Durable before the answer.
     store::Issuance issuance;
     issuance.serial = info.serial;
-    issuance.gen_time_us = to_unix_us(reading.wall);
+    issuance.gen_time_us = to_unix_us(info.gen_time);
     issuance.policy = policy.oid;
     issuance.imprint_algorithm = request.hash_oid;
     issuance.imprint = request.imprint;
