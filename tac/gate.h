@@ -71,8 +71,9 @@ struct GateStatus {
 };
 
 /// Thread-safe. decide() takes a shared lock for a few instructions and doesn't allocate when the gate is
-/// open. Whoever tells the gate something writes it to the archive FIRST, durably: what the gate acts on must
-/// survive a crash.
+/// open. A TAC is written to the archive, durably, BEFORE accept(): what the gate opens on must survive a
+/// crash. An order to stop is in force first and written before it is acknowledged: closing never waits for a
+/// disk.
 class Gate {
   public:
     explicit Gate(KeyPeriod key, clock::RateRules rules = {});
