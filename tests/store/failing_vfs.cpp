@@ -4,7 +4,6 @@
 
 #include <cstring>
 #include <mutex>
-#include <optional>
 
 namespace kokuin::store::test {
 namespace {
@@ -14,15 +13,15 @@ bool planned = false;
 FailPlan plan;
 int failed = 0;
 
-/// What this operation is to do: nothing, or fail like this.
-std::optional<FailPlan::How> order() {
+/// How this operation is to fail.
+FailPlan::How order() {
     const std::lock_guard lock(plan_mutex);
-    if (!planned) return std::nullopt;
+    if (!planned) return FailPlan::How::none;
     if (plan.skip > 0) {
         --plan.skip;
-        return std::nullopt;
+        return FailPlan::How::none;
     }
-    if (failed > 0 && !plan.lasting) return std::nullopt;
+    if (failed > 0 && !plan.lasting) return FailPlan::How::none;
     ++failed;
     return plan.how;
 }
@@ -50,29 +49,29 @@ int fail(sqlite3_file* file, FailPlan::How how, int code) {
 }
 
 int x_write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
-    const auto how = of(file)->counts ? order() : std::nullopt;
+    const auto how = of(file)->counts ? order() : FailPlan::How::none;
     if (how == FailPlan::How::full) real(file)->pMethods->xWrite(real(file), data, size / 2, offset);
-    if (!how || how == FailPlan::How::after) {
+    if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xWrite(real(file), data, size, offset);
-        if (!how || code != SQLITE_OK) return code;
+        if (how == FailPlan::How::none || code != SQLITE_OK) return code;
     }
-    return fail(file, *how, SQLITE_IOERR_WRITE);
+    return fail(file, how, SQLITE_IOERR_WRITE);
 }
 int x_truncate(sqlite3_file* file, sqlite3_int64 size) {
-    const auto how = of(file)->counts ? order() : std::nullopt;
-    if (!how || how == FailPlan::How::after) {
+    const auto how = of(file)->counts ? order() : FailPlan::How::none;
+    if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xTruncate(real(file), size);
-        if (!how || code != SQLITE_OK) return code;
+        if (how == FailPlan::How::none || code != SQLITE_OK) return code;
     }
-    return fail(file, *how, SQLITE_IOERR_TRUNCATE);
+    return fail(file, how, SQLITE_IOERR_TRUNCATE);
 }
 int x_sync(sqlite3_file* file, int flags) {
-    const auto how = of(file)->counts ? order() : std::nullopt;
-    if (!how || how == FailPlan::How::after) {
+    const auto how = of(file)->counts ? order() : FailPlan::How::none;
+    if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xSync(real(file), flags);
-        if (!how || code != SQLITE_OK) return code;
+        if (how == FailPlan::How::none || code != SQLITE_OK) return code;
     }
-    return fail(file, *how, SQLITE_IOERR_FSYNC);
+    return fail(file, how, SQLITE_IOERR_FSYNC);
 }
 
 int x_close(sqlite3_file* file) {

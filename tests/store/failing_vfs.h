@@ -10,6 +10,7 @@ namespace kokuin::store::test {
 /// What the next writing operations (write, sync, truncate of databases, logs and journals) do.
 struct FailPlan {
     enum class How {
+        none,      ///< succeeds
         before,    ///< an error, and nothing is done
         after,     ///< done, and then an error: failed but persisted
         full,      ///< SQLITE_FULL, and half of a write is done
