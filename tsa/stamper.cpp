@@ -15,8 +15,7 @@ namespace {
 
 /// genTime as the token says it: the rest is cut off, never rounded up (the gate's bound counts it).
 WallTime floor_to(WallTime time, int digits) {
-    nanoseconds unit = seconds(1);
-    for (int i = 0; i < digits; ++i) unit /= 10;
+    const nanoseconds unit = tac::clock::truncation(digits);
     auto rest = time.time_since_epoch() % unit;
     if (rest < nanoseconds::zero()) rest += unit;
     return time - rest;
