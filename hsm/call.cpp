@@ -6,10 +6,13 @@ namespace kokuin::hsm {
 
 std::optional<ModuleCall> ModuleCall::enter(Module& module, std::uint64_t epoch) {
     Module::State& state = ModuleInternals::of(module);
+    std::unique_lock turn(state.turn, std::defer_lock);
+    if (state.one_at_a_time) turn.lock();
+    // Judged after the turn has come: what happened meanwhile counts.
     const std::lock_guard lock(state.mutex);
     if (state.shut || state.epoch != epoch) return std::nullopt;
     ++state.in_progress;
-    return ModuleCall(&module);
+    return ModuleCall(std::move(turn), &module);
 }
 
 ModuleCall::~ModuleCall() {

@@ -20,9 +20,15 @@ struct Module::State {
     CK_FUNCTION_LIST* functions = nullptr;
     std::mutex mutex;
     std::condition_variable left;  // a call has returned
-    unsigned in_progress = 0;      // calls inside the module
-    bool shut = false;             // it is being initialised anew: nobody enters
-    std::uint64_t epoch = 1;       // handles of another epoch mean nothing, or something else
+    // p11-kit's client sends the calls of all threads through one socket. When its other end dies, the thread
+    // that reads is told, and those that wait behind it wait for ever (seen with 0.24.1). So there one thread
+    // calls at a time, which costs nothing: the other end works off one call after the other. Recursive: a
+    // call may open a session.
+    bool one_at_a_time = false;
+    std::recursive_mutex turn;
+    unsigned in_progress = 0;  // calls inside the module
+    bool shut = false;         // it is being initialised anew: nobody enters
+    std::uint64_t epoch = 1;   // handles of another epoch mean nothing, or something else
     bool initialised = false;
     unsigned working = 0;                  // Tokens that work at this moment
     std::set<std::string> refused_tokens;  // serial numbers of tokens that have called a PIN wrong
@@ -46,20 +52,24 @@ struct ModuleInternals {
 };
 
 /// The right to call into the module for a moment: while one exists the module isn't initialised anew.
-/// Entering never blocks. Not copyable: it is counted once.
+/// Entering never waits for that, and for other threads only where the module takes one call at a time.
+/// Belongs to one thread. Not copyable: it is counted once.
 class ModuleCall {
   public:
     /// Nothing if the module has been initialised anew since `epoch`, or is at this moment: then the handles
     /// of that epoch are gone.
     static std::optional<ModuleCall> enter(Module& module, std::uint64_t epoch);
-    ModuleCall(ModuleCall&& other) noexcept : module_(std::exchange(other.module_, nullptr)) {}
+    ModuleCall(ModuleCall&& other) noexcept
+        : turn_(std::move(other.turn_)), module_(std::exchange(other.module_, nullptr)) {}
     ModuleCall& operator=(ModuleCall&&) = delete;
     ~ModuleCall();
 
     CK_FUNCTION_LIST* operator->() const { return ModuleInternals::of(*module_).functions; }
 
   private:
-    explicit ModuleCall(Module* module) : module_(module) {}
+    ModuleCall(std::unique_lock<std::recursive_mutex> turn, Module* module)
+        : turn_(std::move(turn)), module_(module) {}
+    std::unique_lock<std::recursive_mutex> turn_;
     Module* module_;
 };
 

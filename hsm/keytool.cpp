@@ -38,9 +38,10 @@ Result<Botan::X509_DN> parse_subject(std::string_view text) {
                                                           {"organizationIdentifier", "2.5.4.97"}};
     std::vector<std::string> parts(1);
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && i + 1 < text.size())
-            parts.back() += text[++i];
-        else if (text[i] == ',')
+        if (text[i] == '\\') {
+            if (++i == text.size()) return bad("it ends in the middle of a quoted character");
+            parts.back() += text[i];
+        } else if (text[i] == ',')
             parts.emplace_back();
         else
             parts.back() += text[i];

@@ -19,6 +19,12 @@ CK_RV initialise(CK_FUNCTION_LIST* functions) {
     return functions->C_Initialize(&arguments);
 }
 
+bool is_p11_kit_client(const std::string& path) {
+    std::error_code failed;
+    const auto real = std::filesystem::canonical(path, failed);
+    return (failed ? std::filesystem::path(path) : real).filename().string().rfind("p11-kit-client.", 0) == 0;
+}
+
 }  // namespace
 
 Module::Module(std::string path, std::unique_ptr<State> state)
@@ -42,6 +48,7 @@ Result<std::shared_ptr<Module>> Module::load(const std::string& path) {
     }
     auto state = std::make_unique<State>();
     state->functions = functions;
+    state->one_at_a_time = is_p11_kit_client(path);
     // From here the destructor releases the library.
     std::shared_ptr<Module> module(new Module(path, std::move(state)));
     const CK_RV rv = initialise(functions);

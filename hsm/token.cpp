@@ -425,9 +425,11 @@ Result<Bytes> Token::sign(const Key& key, pki::Hash hash, View message) {
     if (rv != CKR_OK) return impl_->failed(use->connection, rv, tried());
     Bytes signature((content.bits + 7) / 8);
     CK_ULONG length = signature.size();
+    // Modules refuse a null pointer even where there is nothing to read.
+    static constexpr CK_BYTE nothing = 0;
     // PKCS#11 takes the message as non-const, and doesn't change it.
-    rv = use->call->C_Sign(use->session(), const_cast<CK_BYTE*>(message.data()), message.size(),
-                           signature.data(), &length);
+    auto* octets = const_cast<CK_BYTE*>(message.empty() ? &nothing : message.data());
+    rv = use->call->C_Sign(use->session(), octets, message.size(), signature.data(), &length);
     if (rv != CKR_OK) return impl_->failed(use->connection, rv, tried());
     signature.resize(std::min<std::size_t>(length, signature.size()));
     use->connection->has_signed.store(true, std::memory_order_relaxed);

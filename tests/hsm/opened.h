@@ -1,0 +1,43 @@
+// Tokens opened the way the tests need them.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include <memory>
+#include <string>
+
+#include "hsm/token.h"
+#include "tests/support/softhsm.h"
+
+namespace kokuin::hsm {
+
+inline TokenOptions options_for(const std::string& module, const std::string& token,
+                                const std::string& pin = testing::SoftHsm::pin) {
+    TokenOptions options;
+    options.module_path = module;
+    options.token = token;
+    options.pin = Secret(as_view(pin));
+    options.sessions = 4;
+    options.probe_interval = milliseconds(50);
+    options.retry_first = milliseconds(20);
+    options.retry_most = milliseconds(200);
+    return options;
+}
+
+template <typename T>
+T must(Result<T> result) {
+    INFO((result.ok() ? std::string() : result.error().text));
+    REQUIRE(result.ok());
+    return std::move(result).value();
+}
+inline void must(Done done) {
+    INFO((done.ok() ? std::string() : done.error().text));
+    REQUIRE(done.ok());
+}
+
+/// A Token in SoftHSM inside this process.
+inline std::unique_ptr<Token> opened(const testing::SoftHsm& softhsm) {
+    return must(Token::open(options_for(testing::SoftHsm::module(), softhsm.label())));
+}
+
+}  // namespace kokuin::hsm

@@ -1,0 +1,290 @@
+// Keys, signatures, certificates and refusals on a real SoftHSM token.
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/pkcs11.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "pki/public_key.h"
+#include "tests/hsm/opened.h"
+
+using namespace kokuin;
+using namespace kokuin::hsm;
+using Catch::Matchers::Contains;
+using kokuin::testing::SoftHsm;
+
+TEST_CASE("a key made in the token signs, and its public half verifies") {
+    const SoftHsm softhsm;
+    const auto token = opened(softhsm);
+    CHECK(token->available());
+    CHECK(token->state() == "ready");
+    CHECK_THAT(token->description(), Contains("kokuin-test"));
+    const auto key = must(token->generate_rsa("tsu-1"));
+    CHECK(key.label() == "tsu-1");
+    CHECK(key.bits() == 2048);
+    CHECK(key.id().size() == 16);
+    const auto open_half = must(pki::PublicKey::from_spki(key.spki()));
+    const Bytes message = random_octets(500);
+    for (const auto hash : {pki::Hash::sha256, pki::Hash::sha384, pki::Hash::sha512}) {
+        const auto signature = must(token->sign(key, hash, message));
+        CHECK(signature.size() == 256);
+        CHECK(open_half.verify(hash, message, signature));
+        Bytes other = message;
+        other[0] ^= 1U;
+        CHECK_FALSE(open_half.verify(hash, other, signature));
+    }
+    // An empty message is a message.
+    CHECK(open_half.verify(pki::Hash::sha512, {}, must(token->sign(key, pki::Hash::sha512, {}))));
+    const auto sha1 = token->sign(key, pki::Hash::sha1, message);
+    REQUIRE_FALSE(sha1);
+    CHECK(sha1.error().kind == Error::Kind::usage);
+}
+
+TEST_CASE("keys are found by label and by id, also by another process's eyes") {
+    const SoftHsm softhsm;
+    Bytes id;
+    Bytes spki;
+    {
+        const auto token = opened(softhsm);
+        const auto key = must(token->generate_rsa("刻印 1", 3072));
+        id = key.id();
+        spki = key.spki();
+        must(token->generate_rsa("other"));
+    }
+    const auto token = opened(softhsm);  // loaded and initialised anew
+    const auto by_label = must(token->find_key("刻印 1"));
+    CHECK(by_label.id() == id);
+    CHECK(by_label.spki() == spki);
+    CHECK(by_label.bits() == 3072);
+    CHECK(must(token->find_key(to_hex(id))).label() == "刻印 1");
+    const auto none = token->find_key("nobody");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().kind == Error::Kind::no);
+    CHECK_THAT(none.error().text, Contains("nobody"));
+    CHECK_FALSE(token->find_key(""));
+    // The label is taken: nothing is overwritten, nothing doubled.
+    const auto twice = token->generate_rsa("other");
+    REQUIRE_FALSE(twice);
+    CHECK(twice.error().kind == Error::Kind::usage);
+    CHECK_FALSE(token->generate_rsa("weak", 1024));
+    CHECK_FALSE(token->generate_rsa(""));
+    CHECK_FALSE(token->generate_rsa("line\nend"));
+    CHECK(must(token->keys()).size() == 2);
+}
+
+TEST_CASE("a private key can't be read nor wrapped out of the token") {
+    const SoftHsm softhsm;
+    {
+        const auto token = opened(softhsm);
+        must(token->generate_rsa("tsu-1"));
+        const auto keys = must(token->keys());
+        REQUIRE(keys.size() == 1);
+        CHECK(keys[0].type == "RSA");
+        CHECK(keys[0].bits == 2048);
+        CHECK(keys[0].sensitive);
+        CHECK_FALSE(keys[0].extractable);
+        CHECK(keys[0].local);
+        CHECK(keys[0].signs);
+    }
+    // Not by our own code: straight against the module.
+    CK_FUNCTION_LIST* p11 = p11_kit_module_load(SoftHsm::module().c_str(), P11_KIT_MODULE_UNMANAGED);
+    REQUIRE(p11);
+    CK_C_INITIALIZE_ARGS arguments{};
+    arguments.flags = CKF_OS_LOCKING_OK;
+    REQUIRE(p11->C_Initialize(&arguments) == CKR_OK);
+    std::array<CK_SLOT_ID, 16> slots{};
+    CK_ULONG count = slots.size();
+    REQUIRE(p11->C_GetSlotList(CK_TRUE, slots.data(), &count) == CKR_OK);
+    CK_SESSION_HANDLE session = 0;
+    REQUIRE(p11->C_OpenSession(slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session) ==
+            CKR_OK);
+    std::string pin = SoftHsm::pin;
+    REQUIRE(p11->C_Login(session, CKU_USER, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size()) ==
+            CKR_OK);
+    CK_OBJECT_CLASS wanted = CKO_PRIVATE_KEY;
+    CK_ATTRIBUTE search{CKA_CLASS, &wanted, sizeof wanted};
+    REQUIRE(p11->C_FindObjectsInit(session, &search, 1) == CKR_OK);
+    CK_OBJECT_HANDLE key = 0;
+    REQUIRE(p11->C_FindObjects(session, &key, 1, &count) == CKR_OK);
+    REQUIRE(count == 1);
+    p11->C_FindObjectsFinal(session);
+    for (const CK_ATTRIBUTE_TYPE part :
+         {CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT}) {
+        Bytes room(512);
+        CK_ATTRIBUTE attribute{part, room.data(), room.size()};
+        CHECK(p11->C_GetAttributeValue(session, key, &attribute, 1) == CKR_ATTRIBUTE_SENSITIVE);
+    }
+    const auto flag = [&](CK_ATTRIBUTE_TYPE type) {
+        CK_BBOOL value = 0x55;
+        CK_ATTRIBUTE attribute{type, &value, sizeof value};
+        REQUIRE(p11->C_GetAttributeValue(session, key, &attribute, 1) == CKR_OK);
+        return value;
+    };
+    for (const CK_ATTRIBUTE_TYPE yes : {CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_ALWAYS_SENSITIVE,
+                                        CKA_NEVER_EXTRACTABLE, CKA_LOCAL, CKA_SIGN})
+        CHECK(flag(yes) == CK_TRUE);
+    for (const CK_ATTRIBUTE_TYPE no :
+         {CKA_EXTRACTABLE, CKA_DECRYPT, CKA_UNWRAP, CKA_SIGN_RECOVER, CKA_ALWAYS_AUTHENTICATE})
+        CHECK(flag(no) == CK_FALSE);
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE loosen{CKA_EXTRACTABLE, &yes, sizeof yes};
+    CHECK(p11->C_SetAttributeValue(session, key, &loosen, 1) != CKR_OK);
+    CK_OBJECT_CLASS secret = CKO_SECRET_KEY;
+    CK_KEY_TYPE aes = CKK_AES;
+    CK_ULONG length = 32;
+    std::array<CK_ATTRIBUTE, 4> wrapping{{{CKA_CLASS, &secret, sizeof secret},
+                                          {CKA_KEY_TYPE, &aes, sizeof aes},
+                                          {CKA_VALUE_LEN, &length, sizeof length},
+                                          {CKA_WRAP, &yes, sizeof yes}}};
+    CK_MECHANISM make{CKM_AES_KEY_GEN, nullptr, 0};
+    CK_OBJECT_HANDLE wrapper = 0;
+    REQUIRE(p11->C_GenerateKey(session, &make, wrapping.data(), wrapping.size(), &wrapper) == CKR_OK);
+    CK_MECHANISM wrap{CKM_AES_KEY_WRAP_PAD, nullptr, 0};
+    Bytes out(8192);
+    CK_ULONG size = out.size();
+    CHECK(p11->C_WrapKey(session, &wrap, wrapper, key, out.data(), &size) == CKR_KEY_UNEXTRACTABLE);
+    p11->C_Finalize(nullptr);
+    p11_kit_module_release(p11);
+}
+
+TEST_CASE("eight threads sign at once through four sessions") {
+    const SoftHsm softhsm;
+    const auto token = opened(softhsm);
+    const std::array keys{must(token->generate_rsa("one")), must(token->generate_rsa("two"))};
+    const std::array halves{must(pki::PublicKey::from_spki(keys[0].spki())),
+                            must(pki::PublicKey::from_spki(keys[1].spki()))};
+    std::atomic<int> good{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 8; ++t)
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 50; ++i) {
+                const std::string message = std::to_string(t) + "/" + std::to_string(i);
+                const std::size_t which = static_cast<std::size_t>(t + i) % 2;
+                const auto signature = token->sign(keys[which], pki::Hash::sha512, as_view(message));
+                if (signature && halves[which].verify(pki::Hash::sha512, as_view(message), *signature))
+                    ++good;
+                if (i % 10 == 0 && !token->keys()) good -= 1000;
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    CHECK(good == 400);
+    CHECK(token->recoveries() == 0);
+}
+
+TEST_CASE("all sessions busy: the caller is told after its time, not kept") {
+    const SoftHsm softhsm;
+    auto options = options_for(SoftHsm::module(), softhsm.label());
+    options.sessions = 1;
+    options.wait_for_session = milliseconds(1);
+    const auto token = must(Token::open(std::move(options)));
+    const auto key = must(token->generate_rsa("tsu-1"));
+    std::thread busy([&] { CHECK(token->generate_rsa("slow", 4096).ok()); });  // holds the one session
+    bool told = false;
+    while (!told) {
+        const auto signature = token->sign(key, pki::Hash::sha512, {});
+        if (signature) {
+            if (token->find_key("slow")) break;  // it was quicker than we
+            continue;
+        }
+        CHECK(signature.error().kind == Error::Kind::environment);
+        CHECK_THAT(signature.error().text, Contains("busy"));
+        told = true;
+    }
+    busy.join();
+    CHECK(token->available());
+}
+
+TEST_CASE("a wrong PIN is given to the token once") {
+    const SoftHsm softhsm;
+    Modules modules;
+    const auto module = must(modules.get(SoftHsm::module()));
+    const auto refused = Token::open(options_for("", softhsm.label(), "wrong"), module);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::usage);
+    CHECK_THAT(refused.error().text, Contains("CKR_PIN_INCORRECT") && Contains("not tried a second time"));
+    CHECK_THAT(refused.error().text, !Contains("wrong\"") && !Contains("'wrong'"));
+    // Not even the right one: whether a PIN is right is for a person to find out now.
+    const auto again = Token::open(options_for("", softhsm.label()), module);
+    REQUIRE_FALSE(again);
+    CHECK_THAT(again.error().text, Contains("not tried") && Contains("has refused the PIN before"));
+    const auto none = Token::open(options_for("", softhsm.label(), ""), module);
+    CHECK_FALSE(none);
+}
+
+TEST_CASE("a right PIN after a wrong one, in a new module, works") {
+    const SoftHsm softhsm;
+    REQUIRE_FALSE(Token::open(options_for(SoftHsm::module(), softhsm.label(), "wrong")));
+    CHECK(opened(softhsm)->available());
+    auto none = options_for(SoftHsm::module(), softhsm.label(), "");
+    const auto without = Token::open(std::move(none));
+    REQUIRE_FALSE(without);
+    CHECK_THAT(without.error().text, Contains("no PIN is given"));
+}
+
+TEST_CASE("what can't be opened is told with its name and what to do") {
+    const SoftHsm softhsm;
+    const auto error_of = [](TokenOptions options) {
+        const auto token = Token::open(std::move(options));
+        REQUIRE_FALSE(token);
+        CHECK(token.error().text.find('\n') == std::string::npos);
+        return token.error();
+    };
+    SECTION("no such module") {
+        const auto error = error_of(options_for("/nowhere/libhsm.so", softhsm.label()));
+        CHECK(error.kind == Error::Kind::usage);
+        CHECK_THAT(error.text, Contains("/nowhere/libhsm.so"));
+    }
+    SECTION("a library that is no module") {
+        CHECK(error_of(options_for("/usr/lib/x86_64-linux-gnu/libz.so.1", softhsm.label())).kind ==
+              Error::Kind::usage);
+    }
+    SECTION("no such token: those that are there are named") {
+        const auto error = error_of(options_for(SoftHsm::module(), "elsewhere"));
+        CHECK(error.kind == Error::Kind::environment);
+        CHECK_THAT(error.text, Contains("'elsewhere'") && Contains("'kokuin-test'"));
+    }
+    SECTION("malformed names and options") {
+        CHECK(error_of(options_for(SoftHsm::module(), "")).kind == Error::Kind::usage);
+        CHECK(error_of(options_for(SoftHsm::module(), "pkcs11:token=%zz")).kind == Error::Kind::usage);
+        CHECK(error_of(options_for(SoftHsm::module(), std::string(33, 'a'))).kind == Error::Kind::usage);
+        const auto pin = error_of(options_for(SoftHsm::module(), "pkcs11:token=kokuin-test?pin-value=12345"));
+        CHECK_THAT(pin.text, Contains("PIN") && !Contains("12345"));
+        auto options = options_for(SoftHsm::module(), softhsm.label());
+        options.sessions = 0;
+        CHECK(error_of(std::move(options)).kind == Error::Kind::usage);
+    }
+}
+
+TEST_CASE("a token is named by URI; a module is loaded once in a process") {
+    const SoftHsm softhsm;
+    const auto token = must(Token::open(options_for(SoftHsm::module(), "pkcs11:token=kokuin-test")));
+    must(token->generate_rsa("mine"));
+    // The first one's module is in use in this process: its users must share it.
+    const auto second = Token::open(options_for(SoftHsm::module(), softhsm.label()));
+    REQUIRE_FALSE(second);
+    CHECK_THAT(second.error().text, Contains("must share one Module"));
+}
+
+TEST_CASE("two tokens of one label: only the serial number tells") {
+    SoftHsm softhsm;
+    softhsm.add_token(softhsm.label());
+    Modules modules;
+    const auto module = must(modules.get(SoftHsm::module()));
+    CHECK(must(modules.get("/usr/lib/softhsm/../softhsm/libsofthsm2.so")) == module);
+    const auto ambiguous = Token::open(options_for("", softhsm.label()), module);
+    REQUIRE_FALSE(ambiguous);
+    CHECK(ambiguous.error().kind == Error::Kind::usage);
+    const auto at = ambiguous.error().text.find("serial numbers ") + 15;
+    const auto serial = ambiguous.error().text.substr(at, 16);
+    const auto one = must(Token::open(options_for("", "pkcs11:serial=" + serial), module));
+    CHECK_THAT(one->description(), Contains(serial));
+    // A second Token on the same token, in the same module.
+    const auto two = must(Token::open(options_for("", "pkcs11:serial=" + serial), module));
+    const auto key = must(one->generate_rsa("shared"));
+    // Keys are names: the other Token signs with it too.
+    const auto half = must(pki::PublicKey::from_spki(key.spki()));
+    CHECK(half.verify(pki::Hash::sha256, {}, must(two->sign(key, pki::Hash::sha256, {}))));
+}
