@@ -111,10 +111,6 @@ Decision Gate::judge(const State& state, const clock::Reading& reading, const De
     const nanoseconds unit = clock::truncation(demand.gentime_digits);
     const WallTime gen_time =
         WallTime(reading.wall.time_since_epoch() - ((reading.wall.time_since_epoch() % unit) + unit) % unit);
-    if (gen_time < state.key.from)
-        return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
-    if (gen_time + demand.accuracy > state.key.until)
-        return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
     if (state.stop) return closed(Cause::stopped, state.stop->text);
 
     const clock::Bound bound = state.error.at(reading);
@@ -144,6 +140,11 @@ Decision Gate::judge(const State& state, const clock::Reading& reading, const De
     if (const auto* leap = state.error.near_leap(reading, bound))
         return closed(Cause::leap_second,
                       "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
+    // The key's time is judged last: only a proved clock can tell it, and an unproved one is the cause to name.
+    if (gen_time < state.key.from)
+        return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
+    if (gen_time + demand.accuracy > state.key.until)
+        return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
     return Open{bound_us, tac_valid ? state.tac : nullptr};
 }
 

@@ -17,8 +17,6 @@ namespace kokuin::tac {
 /// Why the gate is closed, in the order in which it is looked for.
 enum class Cause {
     suspended,      ///< by the operators (TSA-16)
-    key_not_yet,    ///< before the key may be used
-    key_ended,      ///< genTime + accuracy would lie after the key's end
     stopped,        ///< order to stop, until a newer good TAC
     slept,          ///< the machine was suspended: all evidence is void
     contradiction,  ///< evidence excludes evidence
@@ -29,6 +27,8 @@ enum class Cause {
     no_bound,       ///< the error of the clock isn't known
     bound,          ///< the error may be larger than the accuracy
     leap_second,    ///< within a second of one
+    key_not_yet,    ///< before the key may be used
+    key_ended,      ///< genTime + accuracy would lie after the key's end
 };
 /// One word for logs, metrics and `reasons`: "order-to-stop", "tac-ended", …
 std::string_view name(Cause cause);
