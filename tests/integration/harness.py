@@ -108,10 +108,10 @@ class Program:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds=30):
-        """SIGTERM; the exit status."""
+    def stop(self, seconds=30, by=signal.SIGTERM):
+        """SIGTERM (or another signal); the exit status."""
         if self.alive():
-            self.process.terminate()
+            self.process.send_signal(by)
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -171,11 +171,11 @@ class Demo:
     def readiness(self):
         """(HTTP status, parsed JSON) of /readyz; (0, {}) when nobody answers."""
         try:
-            connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
-            connection.request('GET', '/readyz')
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        except OSError:
+            with contextlib.closing(http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)) as connection:
+                connection.request('GET', '/readyz')
+                answer = connection.getresponse()
+                return answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
             return 0, {}
 
     def wait_ready(self, seconds=60):
@@ -224,7 +224,7 @@ class Demo:
     def tsactl(self, *arguments, ok=(0,)):
         return run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', *arguments, ok=ok)
 
-    def compare(self, saved):
+    def compare(self, saved=os.devnull):
         """kokuin-compare: every token of a --save file against the archive, and all serials of the archive."""
         done = run(BIN / 'kokuin-compare', '--archive', self.dir / 'archive', '--saved', saved, ok=(0, 1), seconds=300)
         return json.loads(done.out)
@@ -247,7 +247,10 @@ class Load(Program):
         """Its JSON; with end=False it runs to its own end first."""
         if end:
             self.process.terminate()
-        self.process.wait(seconds)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'kokuin-load does not end; {self.tail()}')
         assert self.process.returncode in (0, 1), self.tail()
         return json.loads(self.written())
 
@@ -263,6 +266,8 @@ class Saved:
 
     def records(self, from_octet=0):
         """Yields (kind, sent ns, received ns, imprint, body); a record that is still being written is left out."""
+        if not self.path.exists():
+            return
         with open(self.path, 'rb') as file:
             file.seek(from_octet)
             data = file.read()
