@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "tac/clock/bound.h"
+
 namespace kokuin::tsa {
 namespace {
 
@@ -30,6 +32,13 @@ tsp::Policy read_policy(const std::string& name, config::Table& table) {
         "signing_certificate",
         {{"v1", tsp::EssForm::v1}, {"v2", tsp::EssForm::v2}, {"both", tsp::EssForm::both}}, policy.ess);
     policy.require_tac = table.boolean("require_tac", true);
+    if (tac::clock::truncation(policy.gentime_digits) >= policy.accuracy)
+        table.problem(
+            "gentime_digits",
+            "genTime cut off after " + std::to_string(policy.gentime_digits) +
+                " digits may be as far behind as the accuracy, so the gate could never open; allowed: more "
+                "digits, or an accuracy above " +
+                config::to_text(tac::clock::truncation(policy.gentime_digits)));
     // TSA-6 and design section 3: without a TAC something else must prove the clock, and that is the
     // reference.
     if (!policy.require_tac) table.problem("require_tac", "nothing else proves the clock yet; allowed: true");

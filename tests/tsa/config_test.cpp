@@ -66,14 +66,20 @@ TEST_CASE("the default policy comes first, whatever its place in the file") {
 }
 
 TEST_CASE("what contradicts itself or opens too much is refused with what is allowed") {
-    CHECK(refusal("listen = \"127.0.0.1:3161\"", "listen = \"0.0.0.0:3161\"").find("beyond_loopback = true") !=
-          std::string::npos);
+    CHECK(
+        refusal("listen = \"127.0.0.1:3161\"", "listen = \"0.0.0.0:3161\"").find("beyond_loopback = true") !=
+        std::string::npos);
     CHECK(sample_with("listen = \"127.0.0.1:3161\"", "listen = \"0.0.0.0:3161\"\nbeyond_loopback = true"));
-    CHECK(refusal("oid = \"1.3.6.1.4.1.1291.1.1.1.2\"", "oid = \"1.3.6.1.4.1.1291.1.1.1.1\"").find("'a2' has this OID") !=
+    CHECK(refusal("oid = \"1.3.6.1.4.1.1291.1.1.1.2\"", "oid = \"1.3.6.1.4.1.1291.1.1.1.1\"")
+              .find("'a2' has this OID") != std::string::npos);
+    CHECK(refusal("[policy.g]\n", "[policy.g]\nrequire_tac = false\n").find("require_tac") !=
           std::string::npos);
-    CHECK(refusal("[policy.g]\n", "[policy.g]\nrequire_tac = false\n").find("require_tac") != std::string::npos);
     CHECK(refusal("[policy.g]\n", "[policy.g]\nhashes = [\"sha1\"]\n").find("sha256") != std::string::npos);
-    CHECK(refusal("[policy.g]\n", "[policy.g]\ngentime_digits = 10\n").find("gentime_digits") != std::string::npos);
+    CHECK(refusal("[policy.g]\n", "[policy.g]\ngentime_digits = 10\n").find("gentime_digits") !=
+          std::string::npos);
+    CHECK(refusal("[policy.g]\n", "[policy.g]\ngentime_digits = 0\n").find("accuracy above 1s") !=
+          std::string::npos);
+    CHECK(sample_with("[policy.g]\n", "[policy.g]\ngentime_digits = 0\naccuracy = \"2s\"\n"));
     CHECK(refusal("[policy.g]\n", "[policy.g]\nacuracy = \"1s\"\n").find("accuracy") != std::string::npos);
     CHECK(refusal("[admin]", "[admin]\nunknown = 1").find("tsad.toml:") != std::string::npos);
 }

@@ -9,7 +9,8 @@ using namespace kokuin;
 
 TEST_CASE("serial numbers are positive, at most 159 bits, minimal, and ordered by time in front") {
     const auto early = *from_rfc3339("2026-11-23T12:00:00Z");
-    for (const auto time : {early, *from_rfc3339("1970-01-01"), *from_rfc3339("1900-01-01"), *from_rfc3339("2261-12-31")}) {
+    for (const auto time :
+         {early, *from_rfc3339("1970-01-01"), *from_rfc3339("1900-01-01"), *from_rfc3339("2261-12-31")}) {
         const auto serial = tsa::new_serial(time);
         CHECK(serial.size() * 8 <= 159);
         CHECK(serial[0] != 0);

@@ -18,7 +18,8 @@ namespace {
 pki::Certificate make_certificate() {
     std::string folder = "/tmp/kokuin-test-XXXXXX";
     REQUIRE(mkdtemp(folder.data()));
-    const auto command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout " + folder + "/k.pem -out " + folder +
+    const auto command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout " + folder + "/k.pem -out " +
+                         folder +
                          "/c.pem -days 30 -subj '/C=JP/O=Kokuin Test/CN=TSU of the test' "
                          "-addext extendedKeyUsage=critical,timeStamping 2>/dev/null";
     REQUIRE(std::system(command.c_str()) == 0);
@@ -33,7 +34,8 @@ pki::Certificate make_certificate() {
 TEST_CASE("constant stretches make records small, and the token is rebuilt byte for byte") {
     const auto certificate = make_certificate();
     for (const bool cert_req : {true, false}) {
-        const auto profile = tsp::TokenProfile::create({certificate, {}, tsp::EssForm::both, tsp::EmbedTac::none, {}}, cert_req);
+        const auto profile = tsp::TokenProfile::create(
+            {certificate, {}, tsp::EssForm::both, tsp::EmbedTac::none, {}}, cert_req);
         REQUIRE(profile);
         tsp::TstInfo info;
         info.policy = "1.3.6.1.4.1.1291.1.1.1.1";
@@ -45,7 +47,8 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
         const auto blobs = tsa::constant_stretches(*profile, info);
         REQUIRE_FALSE(blobs.empty());
 
-        for (const auto* time : {"2026-11-23T12:00:00Z", "2031-01-02T03:04:05.120Z", "2031-01-02T03:04:05.129Z"}) {
+        for (const auto* time :
+             {"2026-11-23T12:00:00Z", "2031-01-02T03:04:05.120Z", "2031-01-02T03:04:05.129Z"}) {
             info.gen_time = *from_rfc3339(time);
             info.nonce = random_octets(8);
             const auto der = tsp::encode(info);
@@ -53,7 +56,9 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
             const auto parts = store::split(token, blobs, info.imprint, info.serial);
             std::size_t own = 0;
             for (const auto& part : parts)
-                own += std::holds_alternative<store::Literal>(part) ? std::get<store::Literal>(part).octets.size() : 36;
+                own += std::holds_alternative<store::Literal>(part)
+                           ? std::get<store::Literal>(part).octets.size()
+                           : 36;
             CHECK(own < 650);
             const auto rebuilt = store::join(
                 parts,
