@@ -15,6 +15,9 @@ Bytes sample_token(const tsp::TokenProfile& profile, tsp::TstInfo info, int inde
     info.serial = random_octets(18);
     info.serial[0] = 0x01;
     info.imprint = random_octets(info.imprint.size());
+    // What follows a nonce must make a stretch of its own, so that it is found behind any nonce and behind
+    // none.
+    info.nonce = random_octets(8);
     // A day that differs in each digit that can, with all fractional digits written.
     info.gen_time =
         WallTime(seconds(1'000'000'000 + 97'654'321 * index) + nanoseconds(111'111'111 * (index + 1)));

@@ -48,9 +48,11 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
         REQUIRE_FALSE(blobs.empty());
 
         for (const auto* time :
-             {"2026-11-23T12:00:00Z", "2031-01-02T03:04:05.120Z", "2031-01-02T03:04:05.129Z"}) {
+             {"2026-11-23T12:00:00Z", "2031-01-02T03:04:05.12Z", "2031-01-02T03:04:05.129Z"}) {
             info.gen_time = *from_rfc3339(time);
             info.nonce = random_octets(8);
+            if (std::string(time).find(".12Z") != std::string::npos) info.nonce.reset();
+            if (std::string(time).find(".129Z") != std::string::npos) info.nonce = random_octets(20);
             const auto der = tsp::encode(info);
             const auto token = profile->assemble(der, profile->signed_attributes(der), random_octets(256));
             const auto parts = store::split(token, blobs, info.imprint, info.serial);
