@@ -204,7 +204,7 @@ class ServerExchange::Impl : private httplib::Server {
     }
 
     void failed(httplib::Response& response, const char* what) {
-        outcome_.threw = true;
+        if (limits_->threw) limits_->threw();
         spdlog::error("net: a handler failed: method={} path={} peer={} error={}", request_->method,
                       request_->path, request_->peer.text(), what);
         response.headers.clear();

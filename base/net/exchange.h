@@ -31,10 +31,11 @@ class ServerExchange {
         std::function<bool()> may_keep;
         /// Called when the request is complete, before the handler.
         std::function<void()> complete;
+        /// Called when the handler threw, before that is answered.
+        std::function<void()> threw;
     };
     struct Outcome {
         bool answered = false;   ///< the handler was called
-        bool threw = false;      ///< … and threw
         bool timed_out = false;  ///< the request was not complete at its deadline, or the answer not taken
         bool keep = false;       ///< the connection can go on
         bool unread = false;     ///< the request was not read to its end: drain before closing

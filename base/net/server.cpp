@@ -649,10 +649,10 @@ bool Server::Impl::answer_one(Open& connection, ServerExchange& exchange) {
         connection.receiving = false;
         ++counts_.requests;
     };
+    limits.threw = [&] { ++counts_.failed; };
     const auto outcome = exchange.run(channel, *head, request, *match.handler, limits);
     connection.receiving = false;
     if (!outcome.answered) ++counts_.rejected;
-    if (outcome.threw) ++counts_.failed;
     if (outcome.timed_out) ++counts_.timed_out;
     if (outcome.keep) return true;
     channel.finish();
