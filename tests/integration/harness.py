@@ -133,8 +133,10 @@ class Demo:
         self.dir = pathlib.Path(directory)
         self.port = free_ports()
         self.tsad = self.taad = None
-        self.script('--dir', self.dir, '--port', self.port, '--detach')
-        self.script('--stop', '--dir', self.dir)
+        try:
+            self.script('--dir', self.dir, '--port', self.port, '--detach')
+        finally:
+            self.script('--stop', '--dir', self.dir, ok=None)
 
     @staticmethod
     def script(*arguments, ok=(0,), build=False):
