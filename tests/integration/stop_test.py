@@ -1,5 +1,6 @@
 """An order to stop, end to end: the TAA finds the clock 700 ms ahead (inside the token's accuracy, beyond the audit limit)
 and orders to stop; stamping ends at once, stays stopped over a restart without a TAA, and resumes with a good TAC."""
+import json
 import os
 
 import harness
@@ -58,8 +59,10 @@ class StopTest(harness.TestCase):
         demo.start_taad()
         demo.wait_ready()
         self.assertEqual(demo.stamp().status, 0)
-        status = demo.tsactl('status', '--json')
-        self.assertIn('"ready"', status.out)
+        self.assertIs(json.loads(demo.tsactl('status', '--json').out)['ready'], True)
+        # Both are on record: the order, and that service was resumed after it.
+        self.assertIn('order to stop', demo.tsaudit('events', '--kind', 'tac.stop').out)
+        self.assertIn('resumes after an order to stop', demo.tsaudit('events', '--kind', 'tac.accepted').out)
 
 
 if __name__ == '__main__':
