@@ -310,6 +310,7 @@ TEST_CASE("server: when there are too many connections, the one idle for longest
         clients.push_back(std::make_unique<Raw>(server->port()));
         clients.back()->send(hello);
         REQUIRE(clients.back()->read_answer().ends_with("hello\n"));
+        wait_until([&] { return server->counters().active == 0; });  // it is idle now, after those before
     }
     Raw fourth(server->port());
     fourth.send(hello);
