@@ -343,7 +343,7 @@ Done Archive::create(const std::string& dir, WallTime at) {
 Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir) {
     const auto names = list_segments(dir);
     if (!names) return names.error();
-    if (names->empty()) return Error::usage(dir + ": no archive here; make one with: " + init_command(dir));
+    if (names->empty()) return Error::usage(dir + ": no archive here; make one with: " + init_command());
     auto lock = Lock::take(dir);
     if (!lock) return lock.error();
     const auto locked_names = list_segments(dir);

@@ -38,8 +38,8 @@ bool is_segment_name(std::string_view name) {
 
 }  // namespace
 
-std::string init_command(const std::string& dir) {
-    return "tsactl archive init " + dir;
+std::string init_command() {
+    return "tsactl --config tsad.toml archive init (of a TAA: taad --config taad.toml archive init)";
 }
 
 std::string month_of(std::int64_t at_us) {

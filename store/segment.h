@@ -12,8 +12,8 @@
 
 namespace kokuin::store {
 
-/// The command that makes an archive, for messages.
-std::string init_command(const std::string& dir);
+/// The commands that make an archive, for messages.
+std::string init_command();
 
 /// "2026-11": the month (UTC) of a moment. Sorted as text they are sorted in time.
 std::string month_of(std::int64_t at_us);

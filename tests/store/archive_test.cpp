@@ -53,7 +53,7 @@ TEST_CASE("an archive is made once and never invented") {
     const auto missing = Archive::open(dir);
     REQUIRE_FALSE(missing);
     CHECK(missing.error().kind == Error::Kind::usage);
-    CHECK_THAT(missing.error().text, Catch::Contains("tsactl archive init " + dir));
+    CHECK_THAT(missing.error().text, Catch::Contains(dir + ": ") && Catch::Contains("archive init"));
     CHECK_FALSE(fs::exists(dir));
     CHECK_FALSE(ArchiveReader::open(dir));
 
