@@ -237,7 +237,8 @@ std::string to_text(nanoseconds duration) {
 
 Result<Document> Document::load(const std::string& path) {
     auto content = read_file(path, 1U << 20U);
-    if (!content) return std::move(content).error();
+    // A file that isn't there is a wrong --config, not a broken disk.
+    if (!content) return Error::usage(content.error().text + "; is it the right --config?");
     return parse(as_text(*content), path);
 }
 

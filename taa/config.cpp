@@ -103,8 +103,7 @@ Result<Settings> read(config::Document& document) {
 
 Result<Settings> load_settings(const std::string& path) {
     auto document = config::Document::load(path);
-    // A file that isn't there is a wrong --config, not a broken disk.
-    if (!document) return Error::usage(document.error().text);
+    if (!document) return std::move(document).error();
     return read(*document);
 }
 
