@@ -55,7 +55,8 @@ void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vecto
 void add_health_routes(net::Router& router, const Status& status) {
     router.add("GET", "/healthz", [](const Request&) { return Response::text(200, "alive"); });
     router.add("GET", "/readyz", [&status](const Request&) {
-        return Response::json(status.ready() ? 200 : 503, status.readiness());
+        const auto [ready, text] = status.readiness();
+        return Response::json(ready ? 200 : 503, text);
     });
     router.add("GET", "/metrics", [&status](const Request&) {
         return Response::octets(200, "text/plain; version=0.0.4; charset=utf-8", [&] {

@@ -56,9 +56,9 @@ void add(prometheus::MetricFamily& to, double value,
 
 }  // namespace
 
-std::string Status::readiness() const {
+std::pair<bool, std::string> Status::readiness() const {
     const auto why = reasons();
-    return json{{"ready", why.empty()}, {"reasons", why}}.dump();
+    return {why.empty(), json{{"ready", why.empty()}, {"reasons", why}}.dump()};
 }
 
 std::string Status::status() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/net/server.h"
@@ -37,8 +38,8 @@ class Status {
 
     /// True if the default policy would get a token now.
     [[nodiscard]] bool ready() const { return reasons().empty(); }
-    /// {"ready": bool, "reasons": [text…]}
-    [[nodiscard]] std::string readiness() const;
+    /// Whether it is ready, and the same as {"ready": bool, "reasons": [text…]}: of one look.
+    [[nodiscard]] std::pair<bool, std::string> readiness() const;
     /// The keys of design section 7, and more.
     [[nodiscard]] std::string status() const;
     [[nodiscard]] std::string metrics() const;
