@@ -121,8 +121,11 @@ void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
 void Housekeeper::flush_refusals(WallTime now) {
     const auto event = parts_.refusals.take();
     if (!event) return;
-    if (const auto kept = parts_.archive.append(now, *event); !kept)
-        spdlog::error("archive: {} not recorded: {}", event->text, kept.error().text);
+    if (const auto kept = parts_.archive.append(now, *event); !kept) {
+        parts_.refusals.put_back(*event);
+        spdlog::error("archive: {} not recorded, tried again in a minute: {}", event->text,
+                      kept.error().text);
+    }
 }
 
 void Housekeeper::record(const tac::clock::Reading& now, const store::Event& event) {

@@ -29,6 +29,12 @@ std::optional<store::Event> Refusals::take() {
     return event;
 }
 
+void Refusals::put_back(const store::Event& taken) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, value] : taken.fields)
+        if (const auto* count = std::get_if<std::int64_t>(&value)) recent_[key] += *count;
+}
+
 std::map<std::string, std::int64_t> Refusals::totals() const {
     const std::lock_guard lock(mutex_);
     return total_;

@@ -21,6 +21,8 @@ class Refusals {
     /// What was refused since the last call, as an event of kind "refusals" with one field "failInfo/cause"
     /// each and the number of them; nothing if nothing was.
     std::optional<store::Event> take();
+    /// What take() gave, because it couldn't be archived: it counts for the next one.
+    void put_back(const store::Event& taken);
     /// Total since start, by "failInfo/cause". For metrics.
     [[nodiscard]] std::map<std::string, std::int64_t> totals() const;
 
