@@ -63,7 +63,8 @@ void Secret::release() noexcept {
 }
 
 Result<Secret> read_secret_file(const std::string& path) {
-    const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // O_NONBLOCK: a pipe is refused below, not waited for.
+    const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file)
         return Error::usage(path + ": the file with the secret can't be read: " + std::strerror(errno));
     struct stat status {};
