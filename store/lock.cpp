@@ -13,7 +13,8 @@ namespace kokuin::store {
 
 Result<Lock> Lock::take(const std::string& dir) {
     const std::string path = dir + "/lock";
-    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    // O_NOFOLLOW: it is truncated below; through a link that would be some other file.
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (file < 0)
         return Error::environment(path + ": " + std::strerror(errno) +
                                   "; the archive's writer must be able to write there");
