@@ -181,7 +181,8 @@ TEST_CASE("all sessions busy: the caller is told after its time, not kept") {
     options.wait_for_session = milliseconds(1);
     const auto token = must(Token::open(std::move(options)));
     const auto key = must(token->generate_rsa("tsu-1"));
-    std::thread busy([&] { CHECK(token->generate_rsa("slow", 4096).ok()); });  // holds the one session
+    std::atomic<bool> made{false};
+    std::thread busy([&] { made = token->generate_rsa("slow", 4096).ok(); });  // holds the one session
     bool told = false;
     while (!told) {
         const auto signature = token->sign(key, pki::Hash::sha512, {});
@@ -194,6 +195,7 @@ TEST_CASE("all sessions busy: the caller is told after its time, not kept") {
         told = true;
     }
     busy.join();
+    CHECK(made);
     CHECK(token->available());
 }
 
