@@ -56,7 +56,8 @@ Result<int> import_certificate(const KeyArguments& arguments, const Settings& se
 
 }  // namespace
 
-Result<std::unique_ptr<Token>> open_token(const Settings& settings) {
+Result<std::unique_ptr<Token>> open_token(const Settings& settings,
+                                          std::function<void(const TokenEvent&)> on_event) {
     auto pin = read_secret_file(settings.pin_file);
     if (!pin) return std::move(pin).error();
     TokenOptions options;
@@ -64,6 +65,7 @@ Result<std::unique_ptr<Token>> open_token(const Settings& settings) {
     options.token = settings.token;
     options.pin = std::move(*pin);
     options.sessions = settings.sessions;
+    options.on_event = std::move(on_event);
     return Token::open(std::move(options));
 }
 

@@ -19,7 +19,9 @@ namespace kokuin::hsm {
 
 /// Opens the token that the configuration names, with the PIN of its pin_file. The environment must have been
 /// applied.
-Result<std::unique_ptr<Token>> open_token(const Settings& settings);
+/// `on_event` as in TokenOptions.
+Result<std::unique_ptr<Token>> open_token(const Settings& settings,
+                                          std::function<void(const TokenEvent&)> on_event = {});
 
 /// Initialises a free slot of the module as the token that the configuration names, with the PINs of pin_file
 /// and `so_pin_file`. Error::usage if there is a token of this label already. No Token may be open.

@@ -32,7 +32,7 @@ class Pending {
   public:
     Bytes body;
     std::int64_t at_us = 0;
-    std::string month;
+    std::string month;  // empty: no new segment for this one
     std::optional<Salt> salt;
     std::optional<IssuanceKeys> issuance;
     EventKeys event;
@@ -369,13 +369,14 @@ Result<RecordNumber> Archive::append(WallTime at, const Issuance& issuance, cons
     return writer_->append(pending);
 }
 
-Result<RecordNumber> Archive::append(WallTime at, const Event& event, const std::vector<Blob>& blobs) {
+Result<RecordNumber> Archive::append(WallTime at, const Event& event, const std::vector<Blob>& blobs,
+                                     Month month) {
     auto body = encode_body(event);
     if (!body) return body.error();
     Pending pending;
     pending.body = std::move(*body);
     pending.at_us = to_unix_us(at);
-    pending.month = month_of(pending.at_us);
+    if (month == Month::may_begin) pending.month = month_of(pending.at_us);
     const Bytes random = random_octets(16);
     pending.salt.emplace();
     std::copy(random.begin(), random.end(), pending.salt->begin());

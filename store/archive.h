@@ -64,8 +64,14 @@ class Archive {
     /// a new segment begins; an earlier one doesn't go back. `blobs` must contain every blob that the record
     /// names (more do no harm, none is stored twice in a segment): Error (usage) otherwise.
     Result<RecordNumber> append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs);
-    /// As above; the salt is made here.
-    Result<RecordNumber> append(WallTime at, const Event& event, const std::vector<Blob>& blobs = {});
+    /// As above; the salt is made here. `month`: an event whose time nobody has proved must not begin a new
+    /// segment, or a clock that is years ahead for a moment would name all later ones.
+    enum class Month {
+        may_begin,  ///< as for issuances
+        stays,      ///< goes into the segment that is being written, whatever its time
+    };
+    Result<RecordNumber> append(WallTime at, const Event& event, const std::vector<Blob>& blobs = {},
+                                Month month = Month::may_begin);
 
     /// The last event of this kind about this subject in any segment, or nothing. Reads the files: for
     /// start-up, not for the stamping path.

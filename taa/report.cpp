@@ -63,7 +63,8 @@ Ending Report::ending() const {
         case tac::DeliveryVerdict::Kind::stop_accepted:
             return Ending::open;
         case tac::DeliveryVerdict::Kind::refused:
-            return Ending::refused;
+            // An order that isn't taken must be given again soon, not in an hour.
+            return outcome == Outcome::stop ? Ending::open : Ending::refused;
     }
     return Ending::refused;
 }

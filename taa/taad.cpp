@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "base/secret.h"
+#include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "store/archive.h"
 #include "taa/config.h"
@@ -62,13 +63,7 @@ Done furnish(House& house, const taa::Settings& settings) {
 
 Result<int> serve(const taa::Settings& settings) {
     spdlog::set_level(spdlog::level::from_str(settings.log_level == "warn" ? "warning" : settings.log_level));
-    // Environment first, then threads; all threads inherit that the two signals wait for main.
-    hsm::apply_environment(settings.hsm);
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+    hsm::apply_environment(settings.hsm);  // before there are threads
 
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
@@ -76,15 +71,15 @@ Result<int> serve(const taa::Settings& settings) {
     taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus), *house.archive,
                          {house.wall, house.mono}, [&doubt] {
                              doubt = true;
-                             kill(getpid(), SIGTERM);
+                             StopSignal::stop();
                          });
+    // From here on there is something to stop in good order.
+    StopSignal ends;
     if (auto done = service.start(); !done) return std::move(done).error();
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
-    int signal = 0;
-    sigwait(&ends, &signal);
-    spdlog::info("taad stops text=\"{}\"", strsignal(signal));
+    spdlog::info("taad stops text=\"{}\"", ends.wait());
     service.stop();
     if (doubt)
         return Error::environment(
@@ -156,11 +151,12 @@ Result<int> run(int argc, char** argv) {
 
     auto* key = noun("key", "keys in the HSM");
     on(key->add_subcommand("list", "the keys and their certificates"), key_list);
-    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::plain, [&chosen](hsm::KeyAction action) {
-        chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
-            return action(settings.hsm, std::cout);
-        };
-    });
+    hsm::add_key_commands(
+        *key, arguments.key, hsm::keytool::Purpose::plain, [&chosen](hsm::KeyAction action) {
+            chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
+                return action(settings.hsm, std::cout);
+            };
+        });
 
     auto* token = noun("token", "the HSM's token");
     auto* init =

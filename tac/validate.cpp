@@ -57,6 +57,9 @@ class Judge {
         if (auto no = profile()) return no;
         if (!rules_.policies.empty())
             if (auto no = policy()) return no;
+        if (tac().delay.count() < 0 || (tac().max_delay && tac().delay > *tac().max_delay))
+            return refuse(Reason::delay,
+                          "delay " + us_text(tac().delay) + " is beyond what the TAC itself allows");
         const auto from =
             std::max(tac().not_before, tac().ntp_time) - tac().max_offset.value_or(limits_.max_offset);
         const auto until = std::min(tac().not_after + seconds(1), tac().expiration);

@@ -66,11 +66,8 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const
     event.blobs.push_back(blob.id());
     const bool stopped = tsu.gate().status(parts_.clock.read(), {}).stop.has_value();
     if (stopped) event.text += "; resumes after an order to stop";
-    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, {blob}); !kept) {
-        // Not in the archive, so not in force; the TAA tries again.
-        spdlog::error("audit tsu={} not archived: {}", tsu.name(), kept.error().text);
-        return kept.error();
-    }
+    // Not in the archive, so not in force; the TAA tries again.
+    if (auto done = parts_.journal.write(event, {blob}); !done) return std::move(done).error();
     tsu.gate().accept(tac);
     spdlog::info("audit tsu={} accepted: {}", tsu.name(), event.text);
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::accepted, "", event.text};
@@ -84,10 +81,8 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::StopOrder& order
     // In force first: whatever becomes of the archive, no token goes out after this (TAC-4).
     tsu.gate().stop(order);
     spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
-    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, {blob}); !kept) {
-        spdlog::error("audit tsu={} order to stop not archived: {}", tsu.name(), kept.error().text);
-        return kept.error();
-    }
+    // Not acknowledged before it is archived; until then it waits in the journal, which goes on trying.
+    if (auto done = parts_.journal.keep(event, {blob}); !done) return std::move(done).error();
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::stop_accepted, "", event.text};
 }
 
@@ -101,8 +96,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal
         event.blobs.push_back(blobs.back().id());
     }
     spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
-    if (const auto kept = parts_.archive.append(parts_.clock.read().wall, event, blobs); !kept)
-        spdlog::error("audit tsu={} refusal not archived: {}", tsu.name(), kept.error().text);
+    (void)parts_.journal.write(event, blobs);  // the verdict stands without it; the journal logs what failed
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::refused, std::string(name(refusal.reason)),
                                 refusal.text};
 }

@@ -10,6 +10,7 @@
 #include "tac/clock/reading.h"
 #include "tac/exchange.h"
 #include "tac/validate.h"
+#include "tsa/journal.h"
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
@@ -17,7 +18,8 @@ namespace kokuin::tsa {
 /// What the audited side works with; all of it must outlive it.
 struct AuditedParts {
     const tac::clock::StampingClock& clock;
-    store::Archive& archive;
+    store::Archive& archive;  ///< read at start
+    Journal& journal;
     std::vector<Tsu*> tsus;
     const tac::Rules& rules;
 };

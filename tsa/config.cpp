@@ -1,5 +1,7 @@
 #include "tsa/config.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -95,8 +97,15 @@ TaaSettings read_taa(config::Table& table) {
 
 }  // namespace
 
+namespace {
+bool is_127(const std::string& host) {
+    in_addr address{};
+    return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == 127;
+}
+}  // namespace
+
 bool is_loopback(const std::string& host) {
-    return host == "::1" || host == "localhost" || host.rfind("127.", 0) == 0;
+    return host == "::1" || host == "localhost" || is_127(host);
 }
 
 Result<Settings> load_settings(const std::string& path) {
@@ -107,9 +116,14 @@ Result<Settings> load_settings(const std::string& path) {
     settings.file = std::filesystem::absolute(path).lexically_normal().string();
     settings.archive = root.table("archive").path("dir");
     settings.hsm = hsm::read_settings(root.table("hsm"));
-    for (auto& [name, table] : root.named_tables("tsu", 1))
+    for (auto& [name, table] : root.named_tables("tsu", 1)) {
         settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
                                  table.boolean("include_chain", false)});
+        for (std::size_t i = 0; i + 1 < settings.tsus.size(); ++i)
+            if (settings.tsus[i].key == settings.tsus.back().key)
+                table.problem("key", "[tsu." + settings.tsus[i].name +
+                                         "] has this key already; each TSU has its own (TSA-2)");
+    }
     settings.policies = read_policies(root);
 
     auto http = root.table("http");
@@ -125,7 +139,11 @@ Result<Settings> load_settings(const std::string& path) {
     if (settings.audit.has_value() != settings.taa.has_value())
         root.problem(settings.taa ? "audit" : "taa",
                      "[audit] and [taa] go together: one listens, one says whom to believe");
-    if (auto table = root.maybe_table("admin")) settings.admin = table->endpoint("listen");
+    if (auto table = root.maybe_table("admin")) {
+        settings.admin = table->endpoint("listen");
+        if (!table->boolean("beyond_loopback", false) && !is_loopback(settings.admin->host))
+            table->problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
+    }
     settings.control = root.table("control").path("socket", "run/tsad.sock");
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");

@@ -60,11 +60,13 @@ void Housekeeper::stop() {
     }
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
-    flush_refusals(parts_.clock.read().wall);
+    (void)parts_.journal.flush();
+    flush_refusals();
 }
 
 void Housekeeper::tick() {
     const auto now = parts_.clock.read();
+    (void)parts_.journal.flush();
     for (auto* tsu : parts_.tsus) {
         watch_gate(*tsu, now);
         if (parts_.requester) ask_for_audit(*tsu, now);
@@ -72,7 +74,7 @@ void Housekeeper::tick() {
     if (!flushed_) flushed_ = now.after;
     if (now.after - *flushed_ >= refusals_every) {
         flushed_ = now.after;
-        flush_refusals(now.wall);
+        flush_refusals();
     }
 }
 
@@ -97,7 +99,7 @@ void Housekeeper::watch_gate(Tsu& tsu, const tac::clock::Reading& now) {
         event.text = "the clock is right within " + std::to_string(open.bound_us) + " us";
         spdlog::info("gate tsu={} open: {}", tsu.name(), event.text);
     }
-    record(now, event);
+    (void)parts_.journal.keep(std::move(event));
 }
 
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
@@ -118,19 +120,12 @@ void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
     spdlog::info("audit tsu={} asked for: {}", tsu.name(), answer->accepted ? "the TAA comes" : "not now");
 }
 
-void Housekeeper::flush_refusals(WallTime now) {
+void Housekeeper::flush_refusals() {
     const auto event = parts_.refusals.take();
     if (!event) return;
-    if (const auto kept = parts_.archive.append(now, *event); !kept) {
-        parts_.refusals.put_back(*event);
-        spdlog::error("archive: {} not recorded, tried again in a minute: {}", event->text,
-                      kept.error().text);
-    }
-}
-
-void Housekeeper::record(const tac::clock::Reading& now, const store::Event& event) {
-    if (const auto kept = parts_.archive.append(now.wall, event); !kept)
-        spdlog::error("archive: event {} not recorded: {}", event.kind, kept.error().text);
+    // Not through the journal's queue: while the archive fails, one event grows instead of one more each
+    // minute.
+    if (!parts_.journal.write(*event)) parts_.refusals.put_back(*event);
 }
 
 }  // namespace kokuin::tsa

@@ -1,5 +1,5 @@
-// What tsad does beside answering: archives refusals per minute, records each opening and closing of a gate,
-// and asks the TAA for an audit before a gate closes (TAC-9).
+// What tsad does beside answering: archives refusals per minute, records the openings and closings of gates
+// that it sees once a second, and asks the TAA for an audit before a gate closes (TAC-9).
 #pragma once
 
 #include <condition_variable>
@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "base/net/client.h"
-#include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tac/exchange.h"
 #include "tsa/config.h"
+#include "tsa/journal.h"
 #include "tsa/refusals.h"
 #include "tsa/tsu.h"
 
@@ -39,7 +39,7 @@ class AuditRequester {
 /// What the housekeeper works with; all of it must outlive it.
 struct HousekeeperParts {
     const tac::clock::StampingClock& clock;
-    store::Archive& archive;
+    Journal& journal;
     std::vector<Tsu*> tsus;
     const tsp::Policy& policy;  ///< the default one: its demand decides what counts as open
     Refusals& refusals;
@@ -64,8 +64,7 @@ class Housekeeper {
   private:
     void watch_gate(Tsu& tsu, const tac::clock::Reading& now);
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
-    void flush_refusals(WallTime now);
-    void record(const tac::clock::Reading& now, const store::Event& event);
+    void flush_refusals();
 
     HousekeeperParts parts_;
     std::map<std::string, std::string> gates_;        // TSU → cause of the closed gate, empty while open

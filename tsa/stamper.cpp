@@ -127,6 +127,10 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
             tsp::reject(closed->time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
                         closed->text),
             tac::name(closed->cause).data()};
+    // What came to be known meanwhile may have made the bound larger than the record says.
+    if (std::get<tac::Open>(again).bound_us > open.bound_us)
+        return Refused{
+            tsp::reject(FailInfo::time_not_available, "the proof changed while the token was made"), "bound"};
     return token;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/net/server.h"
 #include "base/secret.h"
+#include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "pki/certificate.h"
 #include "store/archive.h"
@@ -16,6 +17,7 @@
 #include "tsa/audit.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
+#include "tsa/journal.h"
 #include "tsa/routes.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
@@ -55,12 +57,11 @@ Result<tac::Rules> rules_of(const tsa::TaaSettings& taa) {
     return rules;
 }
 
-void note(store::Archive& archive, WallTime now, const char* kind, const std::string& text) {
+void note(tsa::Journal& journal, const char* kind, const std::string& text) {
     store::Event event;
     event.kind = kind;
     event.text = text;
-    if (const auto kept = archive.append(now, event); !kept)
-        spdlog::error("archive: event {} not recorded: {}", kind, kept.error().text);
+    (void)journal.keep(std::move(event));
 }
 
 Done serve(const std::string& config_file) {
@@ -69,12 +70,6 @@ Done serve(const std::string& config_file) {
     spdlog::set_level(
         spdlog::level::from_str(settings->log_level == "warn" ? "warning" : settings->log_level));
     hsm::apply_environment(settings->hsm);
-    // From here on threads start; all of them inherit that the two signals wait for main.
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
     net::raise_file_limit();
 
     const SystemWallClock wall;
@@ -90,7 +85,13 @@ Done serve(const std::string& config_file) {
     }
     auto archive = store::Archive::open(settings->archive);
     if (!archive) return std::move(archive).error();
-    auto token = hsm::open_token(settings->hsm);
+    tsa::Journal journal(**archive, clock);
+    auto token = hsm::open_token(settings->hsm, [&journal](const hsm::TokenEvent& event) {
+        store::Event record;
+        record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
+        record.text = event.text;
+        journal.later(std::move(record));
+    });
     if (!token) return std::move(token).error();
     std::vector<std::unique_ptr<tsa::Tsu>> owned;
     std::vector<tsa::Tsu*> tsus;
@@ -103,7 +104,7 @@ Done serve(const std::string& config_file) {
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
-    tsa::Audited audited({clock, **archive, tsus, rules});
+    tsa::Audited audited({clock, **archive, journal, tsus, rules});
     if (auto done = audited.restore(); !done) return done;
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals});
 
@@ -153,21 +154,21 @@ Done serve(const std::string& config_file) {
         if (!made) return std::move(made).error();
         requester = std::move(*made);
     }
-    tsa::Housekeeper housekeeper({clock, **archive, tsus, settings->policies.front(), refusals,
+    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals,
                                   requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
+    // From here on there is something to stop in good order.
+    StopSignal ends;
     for (auto& server : servers)
         if (auto done = server->start(); !done) return done;
-    note(**archive, clock.read().wall, "server.started", "tsad started, configuration " + settings->file);
+    note(journal, "server.started", "tsad started, configuration " + settings->file);
     housekeeper.start();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
-    int signal = 0;
-    sigwait(&ends, &signal);
-    spdlog::info("tsad stops: {}", strsignal(signal));
+    spdlog::info("tsad stops: {}", ends.wait());
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     housekeeper.stop();
-    note(**archive, clock.read().wall, "server.stopped", "tsad stopped in good order");
+    note(journal, "server.stopped", "tsad stopped in good order");
     return {};
 }
 

@@ -52,8 +52,8 @@ class Tsu {
                                              const std::shared_ptr<const tac::AcceptedTac>& tac);
 
   private:
-    Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
-        std::vector<pki::Certificate> chain, pki::PublicKey public_key);
+    Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate, std::vector<pki::Certificate> chain,
+        pki::PublicKey public_key);
 
     TsuSettings settings_;
     hsm::Key key_;

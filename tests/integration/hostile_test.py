@@ -21,6 +21,7 @@ class HostileTest(harness.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        assert SANITIZED.exists() or 'KOKUIN_ASAN_BIN' not in os.environ, f'{SANITIZED} is missing; build the asan preset'
         cls.binary = SANITIZED if SANITIZED.exists() else harness.BIN / 'tsad'
         print(f'against {cls.binary}')
         # Short deadlines: half-sent requests are part of this.

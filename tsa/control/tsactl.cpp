@@ -130,13 +130,14 @@ Result<int> run(int argc, char** argv) {
                   [&](const tsa::Settings& settings) {
                       return control::key_list(settings, arguments.json, std::cout);
                   });
-    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping, [&](hsm::KeyAction action) {
-        chosen = [&, action = std::move(action)]() -> Result<int> {
-            auto settings = tsa::load_settings(arguments.config);
-            if (!settings) return std::move(settings).error();
-            return action(settings->hsm, std::cout);
-        };
-    });
+    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping,
+                          [&](hsm::KeyAction action) {
+                              chosen = [&, action = std::move(action)]() -> Result<int> {
+                                  auto settings = tsa::load_settings(arguments.config);
+                                  if (!settings) return std::move(settings).error();
+                                  return action(settings->hsm, std::cout);
+                              };
+                          });
 
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
@@ -174,6 +175,10 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     try {
         const auto result = run(argc, argv);
+        if (!std::cout.flush()) {
+            std::cerr << "tsactl: the answer can't be written; is the disk full?\n";
+            return 3;
+        }
         if (result) return *result;
         std::cerr << "tsactl: " << result.error().text << '\n';
         return exit_code(result.error().kind);

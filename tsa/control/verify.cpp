@@ -50,9 +50,15 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
 
     const auto token = tsp::parse_token_or_response(*encoded);
     if (!token) return Error::no(options.token + ": " + token.error().text);
+    // Anchors are roots; what else stands in their file only helps to build the path.
+    std::vector<pki::Certificate> roots;
+    for (const auto& one : *anchors) (one.is_self_issued() ? roots : *more).push_back(one);
+    if (roots.empty())
+        return Error::usage(options.anchors +
+                            ": holds no root (self-signed certificate); give the roots you trust");
     tsp::Expectations expected;
     expected.imprint = tsp::imprint_of(*token, *data);
-    expected.anchors = std::move(*anchors);
+    expected.anchors = roots;
     expected.more_certificates = *more;
     expected.now = SystemWallClock().now();
     const auto verification = tsp::verify(*token, expected);
@@ -67,7 +73,7 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
         lines.front() = {"imprint", "failed",
                          "hash algorithm " + token->tst_info.hash_oid + " is not known here"};
     }
-    if (const auto* embedded = token->tac()) {
+    for (const auto& embedded : token->tacs) {
         tac::Rules rules;
         rules.anchors = *taa_anchors;
         if (!taa_certificates->empty()) rules.authorities = {taa_certificates->front().subject_der()};
@@ -78,13 +84,14 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
         std::string problem = "the TSU's certificate is missing";
         if (verification.signer) {
             const auto refusal =
-                tac::judge_embedded(embedded->der, rules, *verification.signer, token->tst_info.gen_time);
+                tac::judge_embedded(embedded.der, rules, *verification.signer, token->tst_info.gen_time);
             problem = refusal ? std::string(name(refusal->reason)) + ": " + refusal->text : "";
         }
         if (!problem.empty()) ok = false;
         lines.push_back({"tac", problem.empty() ? "passed" : "failed",
-                         problem.empty() ? "the TAC covers this token (" + std::string(embedded->placement) + ")"
-                                         : problem});
+                         problem.empty()
+                             ? "the TAC covers this token (" + std::string(embedded.placement) + ")"
+                             : problem});
     }
 
     const auto time = to_rfc3339(token->tst_info.gen_time);

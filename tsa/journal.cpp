@@ -1,0 +1,64 @@
+#include "tsa/journal.h"
+
+#include <spdlog/spdlog.h>
+
+namespace kokuin::tsa {
+namespace {
+
+// What the archive takes as one text (store/record.h), with room for UTF-8 that is cut.
+constexpr std::size_t longest_text = 4000;
+
+std::string clipped(std::string text) {
+    if (text.size() <= longest_text) return text;
+    text.resize(longest_text);
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0U) == 0x80) text.pop_back();
+    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.pop_back();
+    return text;
+}
+
+}  // namespace
+
+Done Journal::append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs) {
+    store::Event fitting = event;
+    fitting.text = clipped(std::move(fitting.text));
+    auto kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
+    if (kept) return {};
+    spdlog::error("archive: event {} of {} not recorded: {}", event.kind, event.subject, kept.error().text);
+    return Error::environment(kept.error().text);
+}
+
+Done Journal::write(const store::Event& event, const std::vector<store::Blob>& blobs) {
+    if (auto done = flush(); !done) return done;
+    const std::lock_guard order(order_);
+    return append(clock_.read().wall, event, blobs);
+}
+
+Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
+    {
+        const std::lock_guard lock(queue_mutex_);
+        queue_.push_back({clock_.read().wall, std::move(event), std::move(blobs)});
+    }
+    return flush();
+}
+
+void Journal::later(store::Event event) {
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back({clock_.read().wall, std::move(event), {}});
+}
+
+Done Journal::flush() {
+    const std::lock_guard order(order_);
+    while (true) {
+        Waiting next;
+        {
+            const std::lock_guard lock(queue_mutex_);
+            if (queue_.empty()) return {};
+            next = queue_.front();
+        }
+        if (auto done = append(next.at, next.event, next.blobs); !done) return done;
+        const std::lock_guard lock(queue_mutex_);
+        queue_.pop_front();
+    }
+}
+
+}  // namespace kokuin::tsa
