@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace kokuin::hsm {
 namespace {
 
@@ -112,29 +114,42 @@ Connection::Lease::~Lease() {
 
 std::optional<Connection::Lease> Connection::borrow(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
-    if (idle_.empty()) returned_.wait_for(lock, wait, [this] { return abandoned_ || !idle_.empty(); });
-    if (abandoned_ || idle_.empty()) return std::nullopt;
-    // The one used last: its state is still in the caches.
-    Session session = std::move(idle_.back());
-    idle_.pop_back();
+    if (abandoned_) return std::nullopt;
+    if (!idle_.empty()) {
+        // The one used last: its state is still in the caches.
+        Session session = std::move(idle_.back());
+        idle_.pop_back();
+        lock.unlock();
+        return Lease(shared_from_this(), std::move(session));
+    }
+    if (wait <= std::chrono::milliseconds{0}) return std::nullopt;
+    Waiting turn;
+    waiting_.push_back(&turn);
+    turn.ready.wait_for(lock, wait, [&] { return abandoned_ || turn.session; });
+    if (!turn.session) {
+        waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &turn));
+        return std::nullopt;
+    }
     lock.unlock();
-    return Lease(shared_from_this(), std::move(session));
+    return Lease(shared_from_this(), std::move(*turn.session));
 }
 
 void Connection::give_back(Session session) {
-    {
-        const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(mutex_);
+    if (waiting_.empty()) {
         idle_.push_back(std::move(session));
+        return;
     }
-    returned_.notify_one();
+    Waiting* first = waiting_.front();
+    waiting_.pop_front();
+    first->session.emplace(std::move(session));
+    first->ready.notify_one();  // under the lock: it is gone as soon as its caller wakes
 }
 
 void Connection::abandon() {
-    {
-        const std::lock_guard lock(mutex_);
-        abandoned_ = true;
-    }
-    returned_.notify_all();
+    const std::lock_guard lock(mutex_);
+    abandoned_ = true;
+    for (Waiting* one : waiting_) one->ready.notify_one();
 }
 
 bool Connection::abandoned() const {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -55,7 +56,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         std::shared_ptr<Connection> owner_;
         std::optional<Session> session_;
     };
-    /// Waits for its turn; nothing if the time runs out or the connection is lost meanwhile.
+    /// Waits for its turn, first come, first served; nothing if the time runs out or the connection is lost
+    /// meanwhile.
     std::optional<Lease> borrow(std::chrono::milliseconds wait);
 
     /// The right to call the module in this connection's epoch.
@@ -92,7 +94,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::array<SigningMode, 4> modes_{};
 
     mutable std::mutex mutex_;
-    std::condition_variable returned_;
+    // A session that comes back goes to the caller that has waited longest, never past it: otherwise new
+    // callers would overtake the waiting ones under load, some of them for ever.
+    struct Waiting {
+        std::condition_variable ready;
+        std::optional<Session> session;
+    };
+    std::deque<Waiting*> waiting_;  // on their callers' stacks; not empty only while idle_ is
     std::vector<Session> idle_;
     bool abandoned_ = false;
     std::map<std::string, CK_OBJECT_HANDLE> handles_;
