@@ -16,21 +16,38 @@ std::string clipped(std::string text) {
     return text;
 }
 
+/// Printable ASCII alone.
+std::string plain(std::string text) {
+    for (char& c : text)
+        if (c < ' ' || c > '~') c = '?';
+    return text;
+}
+
+Done as_environment(Done done) {
+    if (done) return done;
+    return Error::environment(done.error().text);
+}
+
 }  // namespace
 
 Done Journal::append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs) {
     store::Event fitting = event;
     fitting.text = clipped(std::move(fitting.text));
     auto kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
+    if (!kept && kept.error().kind == Error::Kind::usage) {
+        // Names from a foreign certificate may stand in the text; the event counts more than its spelling.
+        fitting.text = plain(std::move(fitting.text));
+        kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
+    }
     if (kept) return {};
     spdlog::error("archive: event {} of {} not recorded: {}", event.kind, event.subject, kept.error().text);
-    return Error::environment(kept.error().text);
+    return kept.error();
 }
 
 Done Journal::write(const store::Event& event, const std::vector<store::Blob>& blobs) {
     if (auto done = flush(); !done) return done;
     const std::lock_guard order(order_);
-    return append(clock_.read().wall, event, blobs);
+    return as_environment(append(clock_.read().wall, event, blobs));
 }
 
 Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
@@ -48,14 +65,18 @@ void Journal::later(store::Event event) {
 
 Done Journal::flush() {
     const std::lock_guard order(order_);
+    Done lost;
     while (true) {
         Waiting next;
         {
             const std::lock_guard lock(queue_mutex_);
-            if (queue_.empty()) return {};
+            if (queue_.empty()) return lost;
             next = queue_.front();
         }
-        if (auto done = append(next.at, next.event, next.blobs); !done) return done;
+        auto done = append(next.at, next.event, next.blobs);
+        // What the archive will never take must not stand in the way of the rest; the log has it.
+        if (!done && done.error().kind != Error::Kind::usage) return done;
+        if (!done) lost = as_environment(std::move(done));
         const std::lock_guard lock(queue_mutex_);
         queue_.pop_front();
     }

@@ -1,0 +1,89 @@
+#include "tsa/journal.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "store/reader.h"
+
+using namespace kokuin;
+
+namespace {
+
+struct SetWall final : WallClock {
+    WallTime time = *from_rfc3339("2026-11-23T12:00:00Z");
+    [[nodiscard]] WallTime now() const override { return time; }
+};
+
+struct Folder {
+    std::string path = "/tmp/kokuin-test-XXXXXX";
+    Folder() { REQUIRE(mkdtemp(path.data())); }
+    ~Folder() { std::filesystem::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+};
+
+store::Event event(const char* kind) {
+    store::Event made;
+    made.kind = kind;
+    return made;
+}
+
+}  // namespace
+
+TEST_CASE("events keep their order, and a clock that is years ahead begins no segment") {
+    const Folder folder;
+    const auto dir = folder.path + "/archive";
+    SetWall wall;
+    const SystemMonoClock mono;
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock(wall, mono, boot);
+    REQUIRE(store::Archive::create(dir, wall.time));
+    {
+        auto archive = store::Archive::open(dir);
+        REQUIRE(archive);
+        tsa::Journal journal(**archive, clock);
+        journal.later(event("hsm.lost"));
+        CHECK((*archive)->state().next == 0);
+        REQUIRE(journal.write(event("tac.accepted")));
+        wall.time = *from_rfc3339("2035-06-01");
+        REQUIRE(journal.keep(event("gate.closed")));
+        wall.time = *from_rfc3339("2026-11-23T12:00:01Z");
+        auto wordy = event("gate.opened");
+        for (int i = 0; i < 2000; ++i) wordy.text += "時刻";
+        REQUIRE(journal.keep(wordy));
+        CHECK((*archive)->state().segment == "2026-11.sqlite");
+    }
+    auto reader = store::ArchiveReader::open(dir);
+    REQUIRE(reader);
+    std::vector<std::string> kinds;
+    REQUIRE((*reader)->events({}, [&](const store::Found& found) {
+        kinds.push_back(found.event().kind);
+        return true;
+    }));
+    CHECK(kinds == std::vector<std::string>{"hsm.lost", "tac.accepted", "gate.closed", "gate.opened"});
+    CHECK(*(*reader)->segments() == std::vector<std::string>{"2026-11"});
+}
+
+TEST_CASE("what the archive refuses is the environment's error, whoever caused it") {
+    const Folder folder;
+    const auto dir = folder.path + "/archive";
+    SetWall wall;
+    const SystemMonoClock mono;
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock(wall, mono, boot);
+    REQUIRE(store::Archive::create(dir, wall.time));
+    auto archive = store::Archive::open(dir);
+    REQUIRE(archive);
+    tsa::Journal journal(**archive, clock);
+    const auto done = journal.write(event("No Such Kind"));
+    REQUIRE_FALSE(done);
+    CHECK(done.error().kind == Error::Kind::environment);
+    CHECK((*archive)->state().next == 0);
+    // It doesn't stand in the way of what comes after, and a text that isn't UTF-8 is kept as well as can be.
+    CHECK_FALSE(journal.keep(event("No Such Kind")));
+    auto foreign = event("tac.stop");
+    foreign.text = "order of \xff\xfe";
+    CHECK(journal.keep(foreign));
+    CHECK((*archive)->state().next == 1);
+}
