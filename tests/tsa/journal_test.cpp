@@ -23,6 +23,17 @@ struct Folder {
     Folder& operator=(const Folder&) = delete;
 };
 
+/// An empty archive, and a clock that the test sets.
+struct Place {
+    const Folder folder;
+    const std::string dir = folder.path + "/archive";
+    SetWall wall;
+    const SystemMonoClock mono;
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock{wall, mono, boot};
+    Place() { REQUIRE(store::Archive::create(dir, wall.time)); }
+};
+
 store::Event event(const char* kind) {
     store::Event made;
     made.kind = kind;
@@ -32,29 +43,23 @@ store::Event event(const char* kind) {
 }  // namespace
 
 TEST_CASE("events keep their order, and a clock that is years ahead begins no segment") {
-    const Folder folder;
-    const auto dir = folder.path + "/archive";
-    SetWall wall;
-    const SystemMonoClock mono;
-    const tac::clock::SystemBootClock boot;
-    const tac::clock::StampingClock clock(wall, mono, boot);
-    REQUIRE(store::Archive::create(dir, wall.time));
+    Place place;
     {
-        auto archive = store::Archive::open(dir);
+        auto archive = store::Archive::open(place.dir);
         REQUIRE(archive);
-        tsa::Journal journal(**archive, clock);
+        tsa::Journal journal(**archive, place.clock);
         journal.later(event("hsm.lost"));
         CHECK((*archive)->state().next == 0);
         REQUIRE(journal.write(event("tac.accepted")));
-        wall.time = *from_rfc3339("2035-06-01");
+        place.wall.time = *from_rfc3339("2035-06-01");
         REQUIRE(journal.keep(event("gate.closed")));
-        wall.time = *from_rfc3339("2026-11-23T12:00:01Z");
+        place.wall.time = *from_rfc3339("2026-11-23T12:00:01Z");
         auto wordy = event("gate.opened");
         for (int i = 0; i < 2000; ++i) wordy.text += "時刻";
         REQUIRE(journal.keep(wordy));
         CHECK((*archive)->state().segment == "2026-11.sqlite");
     }
-    auto reader = store::ArchiveReader::open(dir);
+    auto reader = store::ArchiveReader::open(place.dir);
     REQUIRE(reader);
     std::vector<std::string> kinds;
     REQUIRE((*reader)->events({}, [&](const store::Found& found) {
@@ -66,16 +71,10 @@ TEST_CASE("events keep their order, and a clock that is years ahead begins no se
 }
 
 TEST_CASE("what the archive refuses is the environment's error, whoever caused it") {
-    const Folder folder;
-    const auto dir = folder.path + "/archive";
-    SetWall wall;
-    const SystemMonoClock mono;
-    const tac::clock::SystemBootClock boot;
-    const tac::clock::StampingClock clock(wall, mono, boot);
-    REQUIRE(store::Archive::create(dir, wall.time));
-    auto archive = store::Archive::open(dir);
+    Place place;
+    auto archive = store::Archive::open(place.dir);
     REQUIRE(archive);
-    tsa::Journal journal(**archive, clock);
+    tsa::Journal journal(**archive, place.clock);
     const auto done = journal.write(event("No Such Kind"));
     REQUIRE_FALSE(done);
     CHECK(done.error().kind == Error::Kind::environment);
