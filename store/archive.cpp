@@ -10,6 +10,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <exception>
+#include <iterator>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -27,9 +29,8 @@ namespace {
 constexpr std::size_t largest_group = 1024;
 constexpr std::chrono::milliseconds recover_every{500};
 
-/// One append that waits. Lives on the stack of its caller.
-class Pending {
-  public:
+/// One append that waits.
+struct Pending {
     Bytes body;
     std::int64_t at_us = 0;
     std::string month;  // empty: no new segment for this one
@@ -38,12 +39,30 @@ class Pending {
     EventKeys event;
     const std::vector<Blob>* blobs = nullptr;
     std::vector<BlobId> needed;
+    Archive::Outcome outcome;
 
-    void finish(Result<RecordNumber> outcome) {
-        // Notified under the lock: once the caller can see the outcome it may destroy this.
-        const std::lock_guard lock(mutex_);
-        outcome_.emplace(std::move(outcome));
-        finished_.notify_one();
+    void finish(Result<RecordNumber> what) {
+        const Archive::Outcome told = std::exchange(outcome, nullptr);  // goes now, with all that it holds
+        try {
+            told(std::move(what));
+        } catch (const std::exception& fault) {
+            // The caller's defect must not end the writing for all others.
+            spdlog::critical("archive: who appended a record failed at its outcome: {}", fault.what());
+        }
+    }
+};
+using Pendings = std::vector<std::unique_ptr<Pending>>;
+
+/// Where a caller waits for its outcome.
+class Waiting {
+  public:
+    Archive::Outcome outcome() {
+        return [this](Result<RecordNumber> what) {
+            // Notified under the lock: once the caller can see the outcome it may destroy this.
+            const std::lock_guard lock(mutex_);
+            outcome_.emplace(std::move(what));
+            finished_.notify_one();
+        };
     }
     Result<RecordNumber> wait() {
         std::unique_lock lock(mutex_);
@@ -88,8 +107,9 @@ Done check_seam(const std::string& dir, const Meta& newest) {
 
 class Archive::Writer {
   public:
-    Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment)
-        : dir_(std::move(dir)),
+    Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment, ArchiveOptions options)
+        : options_(options),
+          dir_(std::move(dir)),
           lock_(std::move(lock)),
           id_(segment->meta().archive),
           acknowledged_(segment->next()),
@@ -113,17 +133,33 @@ class Archive::Writer {
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    Result<RecordNumber> append(Pending& pending) {
-        for (const BlobId& id : pending.needed)
-            if (std::none_of(pending.blobs->begin(), pending.blobs->end(),
+    void append(std::unique_ptr<Pending> pending) {
+        for (const BlobId& id : pending->needed)
+            if (std::none_of(pending->blobs->begin(), pending->blobs->end(),
                              [&](const Blob& blob) { return blob.id() == id; }))
-                return Error::usage("record: names the blob " + to_hex(id) + ", which did not come with it");
+                return pending->finish(
+                    Error::usage("record: names the blob " + to_hex(id) + ", which did not come with it"));
+        bool wake = false;
         {
             const std::lock_guard lock(mutex_);
-            queue_.push_back(&pending);
+            queue_.push_back(std::move(pending));
+            wake = !waits_for_company_ || has_company();
         }
-        work_.notify_one();
-        return pending.wait();
+        if (wake) work_.notify_one();
+    }
+
+    void announce() {
+        const std::lock_guard lock(mutex_);
+        ++announced_;
+    }
+    void announced_has_come() {
+        bool wake = false;
+        {
+            const std::lock_guard lock(mutex_);
+            --announced_;
+            wake = waits_for_company_ && has_company();
+        }
+        if (wake) work_.notify_one();
     }
 
     ArchiveState state() const {
@@ -139,8 +175,11 @@ class Archive::Writer {
     }
 
   private:
+    // Enough has come to be worth a commit: twice what is still on its way. mutex_ is held.
+    bool has_company() const { return queue_.size() >= std::min(2 * announced_, largest_group); }
+
     void run() {
-        std::vector<Pending*> group;
+        Pendings group;
         while (true) {
             {
                 std::unique_lock lock(mutex_);
@@ -151,11 +190,15 @@ class Archive::Writer {
                     work_.wait_for(lock, recover_every, has_work);
                 }
                 if (queue_.empty() && stop_) return;
-                // What is here goes now; who comes meanwhile shares the next fsync. Waiting for company would
-                // only add latency: under load the company is here already.
-                const std::size_t count = std::min(queue_.size(), largest_group);
-                group.assign(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
-                queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+                if (segment_) {
+                    waits_for_company_ = true;
+                    work_.wait_for(lock, options_.company, [&] { return stop_ || has_company(); });
+                    waits_for_company_ = false;
+                }
+                const auto end =
+                    queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), largest_group));
+                group.assign(std::move_iterator(queue_.begin()), std::move_iterator(end));
+                queue_.erase(queue_.begin(), end);
             }
             if (!segment_ && !in_doubt_) recover();
             write(group);
@@ -167,7 +210,7 @@ class Archive::Writer {
         }
     }
 
-    void write(const std::vector<Pending*>& group) {
+    void write(const Pendings& group) {
         std::size_t begin = 0;
         while (begin < group.size()) {
             std::size_t end = begin;
@@ -184,7 +227,7 @@ class Archive::Writer {
         }
     }
 
-    void commit(const std::vector<Pending*>& group, std::size_t begin, std::size_t end) {
+    void commit(const Pendings& group, std::size_t begin, std::size_t end) {
         const RecordNumber first = segment_->next();
         std::vector<Row> rows;
         rows.reserve(end - begin);
@@ -297,6 +340,7 @@ class Archive::Writer {
         state_.text = trouble_;
     }
 
+    const ArchiveOptions options_;
     const std::string dir_;
     Lock lock_;
     const std::string id_;
@@ -311,7 +355,9 @@ class Archive::Writer {
 
     std::mutex mutex_;
     std::condition_variable work_;
-    std::vector<Pending*> queue_;
+    Pendings queue_;
+    std::size_t announced_ = 0;  // records on their way
+    bool waits_for_company_ = false;
     bool stop_ = false;
 
     mutable std::mutex state_mutex_;
@@ -340,7 +386,7 @@ Done Archive::create(const std::string& dir, WallTime at) {
     return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
 }
 
-Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir) {
+Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOptions options) {
     const auto names = list_segments(dir);
     if (!names) return names.error();
     if (names->empty()) return Error::usage(dir + ": no archive here; make one with: " + init_command());
@@ -351,39 +397,58 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir) {
     auto segment = SegmentWriter::open(dir, locked_names->back());
     if (!segment) return segment.error();
     if (auto done = check_seam(dir, (*segment)->meta()); !done) return done.error();
-    auto writer = std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment));
+    auto writer = std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), options);
     writer->finish({locked_names->begin(), locked_names->end() - 1});
     return std::unique_ptr<Archive>(new Archive(std::move(writer)));
 }
 
 Result<RecordNumber> Archive::append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs) {
+    Waiting waiting;
+    append(at, issuance, blobs, waiting.outcome());
+    return waiting.wait();
+}
+
+void Archive::append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs, Outcome outcome) {
     auto body = encode_body(issuance);
-    if (!body) return body.error();
-    Pending pending;
-    pending.body = std::move(*body);
-    pending.at_us = to_unix_us(at);
-    pending.month = month_of(pending.at_us);
-    pending.issuance = keys_of(issuance);
-    pending.blobs = &blobs;
-    pending.needed = blobs_of(issuance);
-    return writer_->append(pending);
+    if (!body) return outcome(body.error());
+    auto pending = std::make_unique<Pending>();
+    pending->body = std::move(*body);
+    pending->at_us = to_unix_us(at);
+    pending->month = month_of(pending->at_us);
+    pending->issuance = keys_of(issuance);
+    pending->blobs = &blobs;
+    pending->needed = blobs_of(issuance);
+    pending->outcome = std::move(outcome);
+    writer_->append(std::move(pending));
 }
 
 Result<RecordNumber> Archive::append(WallTime at, const Event& event, const std::vector<Blob>& blobs,
                                      Month month) {
     auto body = encode_body(event);
     if (!body) return body.error();
-    Pending pending;
-    pending.body = std::move(*body);
-    pending.at_us = to_unix_us(at);
-    if (month == Month::may_begin) pending.month = month_of(pending.at_us);
+    Waiting waiting;
+    auto pending = std::make_unique<Pending>();
+    pending->body = std::move(*body);
+    pending->at_us = to_unix_us(at);
+    if (month == Month::may_begin) pending->month = month_of(pending->at_us);
     const Bytes random = random_octets(16);
-    pending.salt.emplace();
-    std::copy(random.begin(), random.end(), pending.salt->begin());
-    pending.event = {event.kind, event.subject};
-    pending.blobs = &blobs;
-    pending.needed = blobs_of(event);
-    return writer_->append(pending);
+    pending->salt.emplace();
+    std::copy(random.begin(), random.end(), pending->salt->begin());
+    pending->event = {event.kind, event.subject};
+    pending->blobs = &blobs;
+    pending->needed = blobs_of(event);
+    pending->outcome = waiting.outcome();
+    writer_->append(std::move(pending));
+    return waiting.wait();
+}
+
+Archive::Announcement Archive::announce() {
+    writer_->announce();
+    return Announcement(this);
+}
+
+Archive::Announcement::~Announcement() {
+    if (archive_) archive_->writer_->announced_has_come();
 }
 
 Result<std::optional<Record>> Archive::latest_event(const std::string& kind,

@@ -1,9 +1,11 @@
 // The archive's one writer. docs/archive.md describes what it leaves on disk.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -28,6 +30,12 @@ struct ArchiveState {
     std::uint64_t records = 0;  ///< records acknowledged since open
 };
 
+struct ArchiveOptions {
+    /// How long a record that could be committed waits for announced ones, at most. A commit costs CPU time
+    /// that signing could use; while others are being signed a record loses little by waiting for them.
+    milliseconds company{4};
+};
+
 /// The one writer of an archive: holds its lock (flock on DIR/lock) as long as it lives.
 ///
 /// Durability: append() returns a number only after the record, its index rows and its blobs are in the
@@ -35,8 +43,9 @@ struct ArchiveState {
 /// record of a token that never left does no harm); what was acknowledged is there.
 ///
 /// Threads: every function may be called from any thread. One thread inside writes: it takes all that waits,
-/// commits it with one fsync, wakes the callers, and takes what has come meanwhile. It never waits for
-/// company. A second one moves the write-ahead log into the segment, so that the commit path doesn't.
+/// commits it with one fsync, tells the callers, and takes what has come meanwhile. It waits for company only
+/// while company is announced, and not for long (see announce()). A second one moves the write-ahead log into
+/// the segment, so that the commit path doesn't.
 ///
 /// Failure: when a write fails, every append of that group returns an Error (environment). The next one, or
 /// half a second, makes the archive try to recover: reopen, move what the log holds into the segment with a
@@ -53,7 +62,7 @@ class Archive {
     /// Opens an archive to write, after a quick check of its end: numbers gap-free, index in step with the
     /// records. Never makes one: if there is none, the error (usage) names the command that does. If another
     /// process writes, the error (environment) names its process id.
-    static Result<std::unique_ptr<Archive>> open(const std::string& dir);
+    static Result<std::unique_ptr<Archive>> open(const std::string& dir, ArchiveOptions options = {});
 
     /// Commits what waits, moves the log into the segment, gives the lock back. No append may be running.
     ~Archive();
@@ -64,8 +73,33 @@ class Archive {
     /// a new segment begins; an earlier one doesn't go back. `blobs` must contain every blob that the record
     /// names (more do no harm, none is stored twice in a segment): Error (usage) otherwise.
     Result<RecordNumber> append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs);
-    /// As above; the salt is made here. `month`: an event whose time nobody has proved must not begin a new
-    /// segment, or a clock that is years ahead for a moment would name all later ones.
+
+    /// Told what became of a record: its number, durably, or why not.
+    using Outcome = std::function<void(Result<RecordNumber>)>;
+    /// The same without waiting. `outcome` is called exactly once: on the writing thread, in the order of the
+    /// numbers, or on this one if the record is refused at once. It must return soon, not throw, and not call
+    /// this archive back. `blobs` must stay until then.
+    void append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs, Outcome outcome);
+
+    /// Says, as long as it lives, that a record is on its way (its token is being signed): the writer, having
+    /// others to commit, waits for it so that they share an fsync: until twice as many have come as are still
+    /// announced, or for ArchiveOptions::company. An append while nothing is announced is committed at once.
+    /// Must not outlive the archive. Not copyable: each one is counted.
+    class Announcement {
+      public:
+        Announcement(Announcement&& other) noexcept : archive_(std::exchange(other.archive_, nullptr)) {}
+        Announcement& operator=(Announcement&&) = delete;
+        ~Announcement();
+
+      private:
+        friend class Archive;
+        explicit Announcement(Archive* archive) : archive_(archive) {}
+        Archive* archive_;
+    };
+    [[nodiscard]] Announcement announce();
+
+    /// As append() above, for an event; the salt is made here. `month`: an event whose time nobody has proved
+    /// must not begin a new segment, or a clock that is years ahead for a moment would name all later ones.
     enum class Month {
         may_begin,  ///< as for issuances
         stays,      ///< goes into the segment that is being written, whatever its time

@@ -5,7 +5,10 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <mutex>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "store/segment.h"
@@ -21,9 +24,10 @@ namespace {
 constexpr std::int64_t second = 1'000'000;
 constexpr std::int64_t december = 1796083200'000000;  // 2026-12-01T00:00:00Z
 
-RecordNumber must(const Result<RecordNumber>& appended) {
-    if (!appended) FAIL(appended.error().text);
-    return *appended;
+template <typename T>
+T must(Result<T> got) {
+    if (!got) FAIL(got.error().text);
+    return std::move(*got);
 }
 
 Event event(const std::string& kind, const std::string& subject, const std::string& text) {
@@ -251,6 +255,98 @@ TEST_CASE("finished segments lose their log also when a reader stood in the way"
     }
     auto database = sqlite::Database::open(segment_path(dir, "2026-11"), sqlite::Database::Mode::read);
     CHECK(*database->text("PRAGMA journal_mode") == "delete");
+}
+
+TEST_CASE("a record waits for those that are announced, so that they share a commit") {
+    const Folder folder;
+    const std::string dir = folder / "a";
+    REQUIRE(Archive::create(dir, at(noon)));
+    ArchiveOptions options;
+    options.company = std::chrono::hours(1);  // never by the time
+    const auto archive = must(Archive::open(dir, options));
+    std::vector<Sample> made;
+    for (std::uint64_t i = 0; i < 9; ++i) made.push_back(sample(i, noon));
+    std::mutex mutex;
+    std::vector<RecordNumber> told;
+    const auto append = [&](std::size_t index) {
+        archive->append(at(noon), made[index].issuance, made[index].blobs,
+                        [&](const Result<RecordNumber>& got) {
+                            const std::lock_guard lock(mutex);
+                            told.push_back(got ? *got : -1);
+                        });
+    };
+    const auto told_so_far = [&] {
+        const std::lock_guard lock(mutex);
+        return told.size();
+    };
+    const auto wait_for = [&](std::size_t count) {
+        while (told_so_far() < count) std::this_thread::yield();
+    };
+
+    // Nothing announced: at once.
+    append(0);
+    wait_for(1);
+    CHECK(archive->state().groups == 1);
+
+    // Two are on their way: three wait, the fourth is enough.
+    {
+        const auto one = archive->announce();
+        const auto two = archive->announce();
+        append(1);
+        append(2);
+        append(3);
+        CHECK(told_so_far() == 1);
+        append(4);
+        wait_for(5);
+        CHECK(archive->state().groups == 2);
+    }
+
+    // Those that were announced come to nothing.
+    {
+        auto one = std::make_optional(archive->announce());
+        auto two = std::make_optional(archive->announce());
+        auto three = std::make_optional(archive->announce());
+        append(5);
+        append(6);
+        one.reset();
+        CHECK(told_so_far() == 5);
+        two.reset();
+        wait_for(7);
+        CHECK(archive->state().groups == 3);
+    }
+    // The end of an archive waits for nobody.
+    {
+        const auto one = archive->announce();
+        append(7);
+        CHECK(told_so_far() == 7);
+    }
+    wait_for(8);
+    CHECK(told == std::vector<RecordNumber>{0, 1, 2, 3, 4, 5, 6, 7});
+
+    // Refused at once: on this thread.
+    const std::vector<Blob> none;
+    Result<RecordNumber> refused(0);
+    archive->append(at(noon), made[8].issuance, none,
+                    [&](const Result<RecordNumber>& got) { refused = got; });
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::usage);
+}
+
+TEST_CASE("no record waits for company for longer than it may") {
+    const Folder folder;
+    const auto archive = fresh_archive(folder / "a");
+    const auto never = archive->announce();
+    const Sample made = sample(1, noon);
+    CHECK(must(archive->append(at(noon), made.issuance, made.blobs)) == 0);
+}
+
+TEST_CASE("a caller that throws at its outcome doesn't end the archive") {
+    const Folder folder;
+    const auto archive = fresh_archive(folder / "a");
+    const Sample made = sample(1, noon);
+    archive->append(at(noon), made.issuance, made.blobs,
+                    [](const Result<RecordNumber>&) { throw std::runtime_error("a defect"); });
+    CHECK(must(archive->append(at(noon), made.issuance, made.blobs)) == 1);
 }
 
 TEST_CASE("many threads append, readers read meanwhile, and nobody sees half of anything") {
