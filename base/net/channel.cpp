@@ -12,6 +12,13 @@
 
 namespace kokuin::net {
 
+Waited Channel::wait(short events, Deadline deadline) const {
+    if (watcher_) watcher_->begins_to_wait();
+    const auto waited = wait_for(fd_.get(), events, deadline);
+    if (watcher_) watcher_->has_waited();
+    return waited;
+}
+
 // Repeats an operation of OpenSSL until it neither wants to read nor to write.
 template <typename Operation>
 Io Channel::tls_operation(Operation&& operation, Deadline deadline) {
@@ -22,10 +29,10 @@ Io Channel::tls_operation(Operation&& operation, Deadline deadline) {
         if (n > 0) return Io::ok;
         switch (SSL_get_error(tls_.get(), n)) {
             case SSL_ERROR_WANT_READ:
-                if (wait_for(fd_.get(), POLLIN, deadline) != Waited::ready) return Io::timeout;
+                if (wait(POLLIN, deadline) != Waited::ready) return Io::timeout;
                 break;
             case SSL_ERROR_WANT_WRITE:
-                if (wait_for(fd_.get(), POLLOUT, deadline) != Waited::ready) return Io::timeout;
+                if (wait(POLLOUT, deadline) != Waited::ready) return Io::timeout;
                 break;
             case SSL_ERROR_ZERO_RETURN:
                 return Io::closed;
@@ -61,7 +68,7 @@ Io Channel::read_socket(char* to, std::size_t size, std::size_t& got, Deadline d
         if (n == 0) return Io::closed;
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return Io::failed;
-        if (wait_for(fd_.get(), POLLIN, deadline) != Waited::ready) return Io::timeout;
+        if (wait(POLLIN, deadline) != Waited::ready) return Io::timeout;
     }
 }
 
@@ -120,7 +127,7 @@ Io Channel::write(std::string_view octets, Deadline deadline) {
             if (n < 0) {
                 if (errno == EINTR) continue;
                 if (errno != EAGAIN && errno != EWOULDBLOCK) return Io::failed;
-                if (wait_for(fd_.get(), POLLOUT, deadline) != Waited::ready) return Io::timeout;
+                if (wait(POLLOUT, deadline) != Waited::ready) return Io::timeout;
                 continue;
             }
             sent = static_cast<std::size_t>(n);
@@ -151,9 +158,7 @@ void Channel::drain(std::size_t limit, Deadline deadline) {
             continue;
         }
         if (errno == EINTR) continue;
-        if ((errno != EAGAIN && errno != EWOULDBLOCK) ||
-            wait_for(fd_.get(), POLLIN, deadline) != Waited::ready)
-            return;
+        if ((errno != EAGAIN && errno != EWOULDBLOCK) || wait(POLLIN, deadline) != Waited::ready) return;
     }
 }
 

@@ -16,10 +16,22 @@ enum class Io {
     failed,   ///< reset, TLS fault
 };
 
+/// Told when a thread is about to wait for the other end, and when it has waited. Not from two threads at
+/// once for one channel.
+class WaitWatcher {
+  public:
+    virtual void begins_to_wait() = 0;
+    virtual void has_waited() = 0;
+
+  protected:
+    ~WaitWatcher() = default;
+};
+
 /// For one thread at a time, but for cut().
 class Channel {
   public:
-    explicit Channel(Fd fd) : fd_(std::move(fd)) {}
+    /// `watcher`, if any, must outlive the channel.
+    explicit Channel(Fd fd, WaitWatcher* watcher = nullptr) : fd_(std::move(fd)), watcher_(watcher) {}
 
     /// From now on everything goes through this session.
     void use_tls(TlsSession session) { tls_ = std::move(session); }
@@ -51,11 +63,14 @@ class Channel {
     [[nodiscard]] const ssl_st* tls() const { return tls_.get(); }
 
   private:
+    // Waits for one of `events` (poll's), up to the deadline.
+    Waited wait(short events, Deadline deadline) const;
     Io read_socket(char* to, std::size_t size, std::size_t& got, Deadline deadline);
     template <typename Operation>
     Io tls_operation(Operation&& operation, Deadline deadline);
 
     Fd fd_;
+    WaitWatcher* watcher_;
     TlsSession tls_;  // after fd_: goes first
     std::string received_;
     std::size_t taken_ = 0;

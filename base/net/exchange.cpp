@@ -94,168 +94,101 @@ std::size_t octets_on_the_wire(std::size_t body) {
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------------ server
-// side
+// ------------------------------------------------------------------------------------------ server side
 
-class ServerExchange::Impl : private httplib::Server {
+namespace {
+
+BodyOutcome too_large() {
+    return {Response::text(413, "The body is too large."), false};
+}
+BodyOutcome too_slow() {
+    return {Response::text(408, "The request took too long."), true};
+}
+BodyOutcome malformed() {
+    return {Response::text(400, "The body is malformed."), false};
+}
+
+// httplib's server, of which one route reads a chunked body.
+class ChunkedReader : private httplib::Server {
   public:
-    Impl() {
-        const auto with_body = [this](const httplib::Request&, httplib::Response& response,
-                                      const httplib::ContentReader& reader) { read_body(response, reader); };
-        const auto without_body = [this](const httplib::Request&, httplib::Response& response) {
-            handle(response);
+    ChunkedReader(Request& request, std::size_t max_body) : request_(request), max_body_(max_body) {
+        const auto read = [this](const httplib::Request&, httplib::Response&,
+                                 const httplib::ContentReader& reader) {
+            whole_ = reader([&](const char* octets, size_t size) {
+                if (request_.body.size() + size > max_body_) {
+                    too_large_ = true;
+                    return false;
+                }
+                append(request_.body, as_view({octets, size}));
+                return true;
+            });
         };
-        Get("/", without_body);  // HEAD, too
-        Post("/", with_body);
-        Put("/", with_body);
-        Patch("/", with_body);
-        Delete("/", with_body);
-        set_post_routing_handler(
-            [this](const httplib::Request&, httplib::Response& response) { finish(response); });
-        // What is thrown here was thrown by httplib: handlers are caught in handle().
-        set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
-            response.status = 500;
-            response.headers.clear();
-            response.body.clear();
-        });
+        Post("/", read);
     }
 
-    Outcome run(Channel& channel, const RequestHead& head, net::Request& request, const net::Handler& handler,
-                const Limits& limits) {
-        outcome_ = {};
-        head_ = &head;
-        request_ = &request;
-        handler_ = &handler;
-        limits_ = &limits;
-        body_read_ = !head.framing.chunked && head.framing.length.value_or(0) == 0;
-        ChannelStream stream(channel, canonical(head), limits.request_deadline,
-                             octets_on_the_wire(limits.max_body));
-        stream_ = &stream;
+    BodyOutcome run(Channel& channel, const RequestHead& head, Deadline deadline) {
+        ChannelStream stream(channel, "POST / HTTP/1.1\r\n" + framing_fields(head.framing) + "\r\n", deadline,
+                             octets_on_the_wire(max_body_));
         bool closed = false;
-        // Its result only says whether its writes succeeded; ours are gathered and can't fail yet.
+        // The answer it writes stays in the stream and goes with it.
         static_cast<void>(process_request(stream, false, closed, nullptr));
-        if (!stream.flush(deadline_in(limits.response_deadline))) {
-            outcome_.keep = false;
-            outcome_.unread = false;  // nobody takes answers there
-            if (stream.io() == Io::timeout) outcome_.timed_out = true;
-        }
-        return outcome_;
+        if (too_large_ || stream.exhausted()) return too_large();
+        if (stream.io() == Io::timeout) return too_slow();
+        if (!whole_) return malformed();
+        return {};
     }
 
   private:
-    // All that httplib needs to know to frame the exchange.
-    static std::string canonical(const RequestHead& head) {
-        std::string out = head.method + " / HTTP/1.1\r\n";
-        if (head.expect_continue) out += "Expect: 100-continue\r\n";
-        return out + framing_fields(head.framing) + "\r\n";
-    }
-
-    void read_body(httplib::Response& response, const httplib::ContentReader& reader) {
-        if (!body_read_) {
-            bool too_large = false;
-            const bool whole = reader([&](const char* octets, size_t size) {
-                if (request_->body.size() + size > limits_->max_body) {
-                    too_large = true;
-                    return false;
-                }
-                append(request_->body, as_view({octets, size}));
-                return true;
-            });
-            body_read_ = whole && !stream_->exhausted();
-            outcome_.unread = !body_read_;
-            if (too_large || stream_->exhausted()) return refuse(response, 413, "The body is too large.");
-            if (stream_->io() == Io::timeout) {
-                outcome_.timed_out = true;
-                return refuse(response, 408, "The request took too long.");
-            }
-            if (!whole) return refuse(response, 400, "The body is malformed.");
-        }
-        handle(response);
-    }
-
-    static void refuse(httplib::Response& response, int status, const char* text) {
-        response.status = status;
-        response.set_content(std::string(text) + '\n', "text/plain; charset=utf-8");
-    }
-
-    void handle(httplib::Response& response) {
-        if (limits_->complete) limits_->complete();
-        outcome_.answered = true;
-        try {
-            const net::Response made = (*handler_)(*request_);
-            if (made.status < 200 || made.status > 599)
-                throw std::logic_error("a handler answered with status " + std::to_string(made.status));
-            response.status = made.status;
-            for (const auto& [name, value] : made.fields) {
-                if (is_token(name) && is_field_value(value) && !reserved(name))
-                    response.headers.emplace(name, value);
-            }
-            if (!made.body.empty())
-                response.set_content(
-                    reinterpret_cast<const char*>(made.body.data()), made.body.size(),
-                    made.content_type.empty() ? "application/octet-stream" : made.content_type);
-            else if (!made.content_type.empty())
-                response.set_header("Content-Type", made.content_type);
-        } catch (const std::exception& fault) {
-            failed(response, fault.what());
-        } catch (...) {
-            failed(response, "an exception of unknown kind");
-        }
-    }
-
-    void failed(httplib::Response& response, const char* what) {
-        if (limits_->threw) limits_->threw();
-        spdlog::error("net: a handler failed: method={} path={} peer={} error={}", request_->method,
-                      request_->path, request_->peer.text(), what);
-        response.headers.clear();
-        refuse(response, 500, "Internal error.");
-    }
-
-    // Just before the response is written: the connection's fate is ours to tell.
-    void finish(httplib::Response& response) {
-        for (const auto* name : {"Connection", "Keep-Alive", "Accept-Ranges"}) response.headers.erase(name);
-        // httplib is content with some malformed chunked bodies, after which nobody knows where the next
-        // request starts.
-        outcome_.keep = body_read_ && !head_->framing.chunked && head_->keep_alive && !outcome_.timed_out &&
-                        (!limits_->may_keep || limits_->may_keep());
-        if (!outcome_.keep)
-            response.headers.emplace("Connection", "close");
-        else if (head_->http10)
-            response.headers.emplace("Connection", "keep-alive");
-    }
-
-    // Of the exchange that runs; a ServerExchange belongs to one thread.
-    Outcome outcome_;
-    const RequestHead* head_ = nullptr;
-    net::Request* request_ = nullptr;
-    const net::Handler* handler_ = nullptr;
-    const Limits* limits_ = nullptr;
-    ChannelStream* stream_ = nullptr;
-    bool body_read_ = false;
+    Request& request_;
+    std::size_t max_body_;
+    bool whole_ = false;
+    bool too_large_ = false;
 };
 
-ServerExchange::ServerExchange() : impl_(std::make_unique<Impl>()) {}
-ServerExchange::~ServerExchange() = default;
-ServerExchange::Outcome ServerExchange::run(Channel& channel, const RequestHead& head, Request& request,
-                                            const Handler& handler, const Limits& limits) {
-    return impl_->run(channel, head, request, handler, limits);
+}  // namespace
+
+BodyOutcome read_body(Channel& channel, const RequestHead& head, Request& request, std::size_t max_body,
+                      Deadline deadline) {
+    const std::uint64_t length = head.framing.length.value_or(0);
+    if (!head.framing.chunked && length == 0) return {};
+    if (length > max_body) return too_large();
+    if (head.expect_continue && channel.write("HTTP/1.1 100 Continue\r\n\r\n", deadline) == Io::timeout)
+        return too_slow();
+    if (head.framing.chunked) return ChunkedReader(request, max_body).run(channel, head, deadline);
+    request.body.resize(length);
+    for (std::size_t have = 0; have < length;) {
+        std::size_t got = 0;
+        const auto io =
+            channel.read(reinterpret_cast<char*>(request.body.data()) + have, length - have, got, deadline);
+        if (io == Io::timeout) return too_slow();
+        if (io != Io::ok) return malformed();
+        have += got;
+    }
+    return {};
 }
 
-std::string plain_answer(const Response& response, bool keep, bool http10, bool without_body) {
+std::string text_of(const Response& response, const AnswerShape& shape) {
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
     out += reason_phrase(response.status);
-    out += "\r\nContent-Type: " + response.content_type +
-           "\r\nContent-Length: " + std::to_string(response.body.size()) + "\r\n";
-    for (const auto& [name, value] : response.fields) out += name + ": " + value + "\r\n";
-    if (!keep) out += "Connection: close\r\n";
-    if (keep && http10) out += "Connection: keep-alive\r\n";
     out += "\r\n";
-    if (!without_body) out += as_text(response.body);
+    // RFC 9110 8.6: a 204 has no length.
+    const bool no_content = response.status == 204 || response.status == 304;
+    if (!response.content_type.empty() && is_field_value(response.content_type))
+        out += "Content-Type: " + response.content_type + "\r\n";
+    else if (!response.body.empty())
+        out += "Content-Type: application/octet-stream\r\n";
+    if (!no_content) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    for (const auto& [name, value] : response.fields) {
+        if (is_token(name) && is_field_value(value) && !reserved(name)) out += name + ": " + value + "\r\n";
+    }
+    if (!shape.keep) out += "Connection: close\r\n";
+    if (shape.keep && shape.http10) out += "Connection: keep-alive\r\n";
+    out += "\r\n";
+    if (!shape.without_body && !no_content) out += as_text(response.body);
     return out;
 }
 
-// ------------------------------------------------------------------------------------------------ client
-// side
+// ------------------------------------------------------------------------------------------ client side
 
 namespace {
 

@@ -1,57 +1,37 @@
-// One request and its response on a Channel, spoken by cpp-httplib: it reads bodies, calls back, and writes
-// the response; its own sockets, TLS, clients and pools are not used. Heads are read by head.h before, and
+// Requests and responses on a Channel. Chunked bodies, and answers on the client's side, are read by
+// cpp-httplib; its own sockets, TLS, clients and pools are not used. Heads are read by head.h before, and
 // what httplib gets to see of them is made anew from the values found. Inside base/net only; httplib.h stays
 // in the .cpp.
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/net/channel.h"
 #include "base/net/client.h"
 #include "base/net/head.h"
-#include "base/net/router.h"
+#include "base/net/http.h"
 
 namespace kokuin::net {
 
-/// Server side. Made once a thread (handlers of httplib are std::regex patterns) and used for many exchanges.
-class ServerExchange {
-  public:
-    ServerExchange();
-    ~ServerExchange();
-    ServerExchange(const ServerExchange&) = delete;
-    ServerExchange& operator=(const ServerExchange&) = delete;
-
-    struct Limits {
-        std::size_t max_body = 0;
-        Deadline request_deadline;
-        nanoseconds response_deadline{};
-        /// Asked just before the response is written, once the body has been read: may the connection stay?
-        std::function<bool()> may_keep;
-        /// Called when the request is complete, before the handler.
-        std::function<void()> complete;
-        /// Called when the handler threw, before that is answered.
-        std::function<void()> threw;
-    };
-    struct Outcome {
-        bool answered = false;   ///< the handler was called
-        bool timed_out = false;  ///< the request was not complete at its deadline, or the answer not taken
-        bool keep = false;       ///< the connection can go on
-        bool unread = false;     ///< the request was not read to its end: drain before closing
-    };
-    /// Reads the body that `head` announces into `request`, calls the handler and writes what it returns.
-    /// Body too large: 413; malformed: 400; too slow: 408; handler throws: 500.
-    Outcome run(Channel& channel, const RequestHead& head, Request& request, const Handler& handler,
-                const Limits& limits);
-
-  private:
-    class Impl;
-    std::unique_ptr<Impl> impl_;
+/// Server side: reads the body that `head` announces into `request`; "100 Continue" is sent first where the
+/// client waits for it.
+struct BodyOutcome {
+    /// Why the body isn't whole, as an answer: too large 413, malformed or broken off 400, too slow 408.
+    std::optional<Response> refusal;
+    bool timed_out = false;
 };
+BodyOutcome read_body(Channel& channel, const RequestHead& head, Request& request, std::size_t max_body,
+                      Deadline deadline);
 
-/// The text of a response that is answered without a handler. `allow`-like fields are taken from `response`.
-std::string plain_answer(const Response& response, bool keep, bool http10, bool without_body);
+/// What of a request shapes the text of its answer.
+struct AnswerShape {
+    bool keep = false;          ///< the connection goes on
+    bool http10 = false;        ///< an HTTP/1.0 client is told so explicitly
+    bool without_body = false;  ///< HEAD
+};
+/// The text of a response. Fields that HTTP doesn't allow, and those that frame the message, are left out.
+std::string text_of(const Response& response, const AnswerShape& shape);
 
 /// Client side: one request on an open channel.
 struct ClientOutcome {

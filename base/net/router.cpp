@@ -1,6 +1,7 @@
 #include "base/net/router.h"
 
 #include <algorithm>
+#include <atomic>
 #include <stdexcept>
 
 namespace kokuin::net {
@@ -21,7 +22,38 @@ std::vector<std::string_view> split(std::string_view path) {
 
 }  // namespace
 
+struct Reply::Once {
+    explicit Once(Give to) : give(std::move(to)) {}
+    ~Once() {
+        try {
+            answer(Response::text(500, "Internal error."));
+        } catch (...) {  // no memory for an answer: the server closes the connection with `give`
+        }
+    }
+    Once(const Once&) = delete;
+    Once& operator=(const Once&) = delete;
+    void answer(Response response) {
+        if (!given.exchange(true)) give(std::move(response));
+    }
+    Give give;
+    std::atomic<bool> given{false};
+};
+
+Reply::Reply(Give give) : once_(std::make_shared<Once>(std::move(give))) {}
+void Reply::operator()(Response response) const {
+    once_->answer(std::move(response));
+}
+
 void Router::add(std::string method, const std::string& pattern, Handler handler, RouteLimits limits) {
+    put(std::move(method), pattern, std::move(handler), std::move(limits));
+}
+void Router::add_later(std::string method, const std::string& pattern, LaterHandler handler,
+                       RouteLimits limits) {
+    put(std::move(method), pattern, std::move(handler), std::move(limits));
+}
+
+void Router::put(std::string method, const std::string& pattern, std::variant<Handler, LaterHandler> handler,
+                 RouteLimits limits) {
     constexpr std::string_view methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
     if (std::find(std::begin(methods), std::end(methods), method) == std::end(methods))
         throw std::logic_error("a route can't have the method " + method);

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/net/http.h"
@@ -15,6 +17,26 @@ namespace kokuin::net {
 /// Answers one request. Called from many threads at once. What it throws becomes a generic 500 and a line in
 /// the log.
 using Handler = std::function<Response(const Request&)>;
+
+/// Answers one request, now or later. A value that may be copied, moved to another thread and kept; the
+/// request's connection is neither read nor closed meanwhile. The first call's response goes out, what comes
+/// after it is ignored; if the last copy goes without a call, the client gets a generic 500. Calling it never
+/// waits for the client: a thread of the server's writes. Server::stop() waits for every answer.
+class Reply {
+  public:
+    /// How the server is told; called once at most.
+    using Give = std::function<void(Response)>;
+    explicit Reply(Give give);
+    void operator()(Response response) const;
+
+  private:
+    struct Once;
+    std::shared_ptr<Once> once_;
+};
+
+/// A handler that needn't be done when it returns: what it waits for (a disk, say) costs no thread. Throwing
+/// is as with Handler, if it hasn't answered before.
+using LaterHandler = std::function<void(const Request&, Reply)>;
 
 /// What a route demands of a request beyond method and path.
 struct RouteLimits {
@@ -34,10 +56,12 @@ class Router {
     /// pattern wins, then the one added first. The same method and pattern twice, or a malformed pattern, is
     /// a defect of the program (std::logic_error).
     void add(std::string method, const std::string& pattern, Handler handler, RouteLimits limits = {});
+    void add_later(std::string method, const std::string& pattern, LaterHandler handler,
+                   RouteLimits limits = {});
 
     /// Where a request goes. Exactly one of `handler` and `refusal` is set.
     struct Match {
-        const Handler* handler = nullptr;
+        const std::variant<Handler, LaterHandler>* handler = nullptr;
         const RouteLimits* limits = nullptr;
         std::vector<std::pair<std::string, std::string>> parameters;
         /// 404, 405 with Allow, or 415.
@@ -48,6 +72,9 @@ class Router {
                               std::string_view content_type) const;
 
   private:
+    void put(std::string method, const std::string& pattern, std::variant<Handler, LaterHandler> handler,
+             RouteLimits limits);
+
     struct Segment {
         enum class Kind { literal, one, rest } kind;
         std::string text;
@@ -56,7 +83,7 @@ class Router {
     struct Route {
         std::string method;
         std::vector<Segment> segments;
-        Handler handler;
+        std::variant<Handler, LaterHandler> handler;
         RouteLimits limits;
     };
     std::vector<std::unique_ptr<Route>> routes_;

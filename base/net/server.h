@@ -1,9 +1,10 @@
-// The HTTP server: listening, connections, TLS, deadlines and limits are ours; HTTP is spoken by cpp-httplib.
+// The HTTP server: listening, connections, TLS, deadlines, limits and heads are ours; chunked bodies are read
+// by cpp-httplib.
 //
-// What a connection may cost is bounded everywhere: a connection that is idle holds no thread (it waits in
-// epoll); one that sends holds a thread, but only until the deadline of its request; heads, bodies,
-// connections and connections per address are capped. Whatever is refused gets a well-formed answer where
-// HTTP allows one.
+// What a connection may cost is bounded everywhere: a connection that is idle, or waits for a handler that
+// answers later (Reply), holds no thread; one that sends holds a thread, but only until the deadline of its
+// request; heads, bodies, connections and connections per address are capped. Whatever is refused gets a
+// well-formed answer where HTTP allows one.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,15 @@ struct ServerOptions {
     /// proxy stands. More are closed at once.
     unsigned max_connections_per_address = 256;
     /// Threads at most; they are made when needed. Each request holds one from its first octet until its
-    /// answer left.
+    /// handler has returned, and its answer holds one while it is written.
     unsigned max_threads = 1400;
+    /// Of them, those that run at once, neither without work nor waiting for a client; 0: no limit. For
+    /// listeners whose handlers all go through the same bottleneck (an HSM with so many sessions): more
+    /// threads in front of it only get in each other's way. Requests above it wait their turn.
+    unsigned workers_at_once = 0;
+    /// A request that has waited this long for its turn gets a thread in spite of workers_at_once: a
+    /// bottleneck that hangs must not hold up those who don't need it.
+    nanoseconds patience = seconds(1);
     /// stop(): requests still being sent after this are cut; those already with a handler are always
     /// finished.
     nanoseconds stop_grace = seconds(5);

@@ -164,7 +164,7 @@ TEST_CASE("router: the most literal pattern wins; 404, 405, 415") {
     const auto where = [&](const char* method, const char* path, const char* type = "") -> std::string {
         const auto match = router.match(method, path, type);
         if (match.refusal) return std::to_string(match.refusal->status);
-        auto text = as_text((*match.handler)({}).body);
+        auto text = as_text(std::get<Handler>(*match.handler)({}).body);
         text.pop_back();
         for (const auto& [key, value] : match.parameters) text += ' ' + key + '=' + value;
         return text;
