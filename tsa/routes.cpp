@@ -37,17 +37,22 @@ void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vecto
     const net::RouteLimits limits{{"application/timestamp-query"}, std::nullopt};
     auto all = std::make_shared<tsp::PolicyRules>();
     for (const auto& policy : policies) all->offered.push_back(&policy);
-    const auto stamp = [&stamper](const tsp::PolicyRules& rules, const Request& request) {
-        return Response::octets(200, "application/timestamp-reply", stamper.respond(request.body, rules));
+    const auto stamp = [&stamper](const tsp::PolicyRules& rules, const Request& request,
+                                  const net::Reply& reply) {
+        stamper.respond(request.body, rules, [reply](Bytes response) {
+            reply(Response::octets(200, "application/timestamp-reply", std::move(response)));
+        });
     };
-    const auto any = [stamp, all](const Request& request) { return stamp(*all, request); };
-    router.add("POST", "/", any, limits);
-    router.add("POST", "/tsa", any, limits);
+    const auto any = [stamp, all](const Request& request, const net::Reply& reply) {
+        stamp(*all, request, reply);
+    };
+    router.add_later("POST", "/", any, limits);
+    router.add_later("POST", "/tsa", any, limits);
     for (const auto& policy : policies)
-        router.add(
+        router.add_later(
             "POST", "/tsa/" + policy.name,
-            [stamp, rules = tsp::PolicyRules{{&policy}}](const Request& request) {
-                return stamp(rules, request);
+            [stamp, rules = tsp::PolicyRules{{&policy}}](const Request& request, const net::Reply& reply) {
+                stamp(rules, request, reply);
             },
             limits);
 }

@@ -23,20 +23,54 @@ WallTime floor_to(WallTime time, int digits) {
 
 }  // namespace
 
-Bytes Stamper::respond(View request, const tsp::PolicyRules& rules) {
-    auto token = stamp(request, rules);
-    if (token) {
+Stamper::Refused Stamper::failure(const char* cause, std::string detail) {
+    return {tsp::reject(FailInfo::system_failure, std::move(detail)), cause};
+}
+
+struct Stamper::Signed {
+    Tsu& tsu;
+    tac::Demand demand;
+    tac::clock::Reading reading;
+    tac::Open open;
+    std::shared_ptr<const Form> form;
+    Bytes token;
+    store::Issuance issuance;
+};
+
+void Stamper::respond(View request, const tsp::PolicyRules& rules, Answer answer) {
+    // The archive may wait for this token while it has others to commit.
+    const auto coming = parts_.archive.announce();
+    auto made = sign(request, rules);
+    if (!made) return answer(answer_of(std::move(made).error()));
+    // 8. Durable before the answer.
+    const auto& one = **made;
+    parts_.archive.append(
+        one.reading.wall, one.issuance, one.form->blobs,
+        [this, made = *made, answer = std::move(answer)](const Result<store::RecordNumber>& number) {
+            answer(answer_of(release(*made, number)));
+        });
+}
+
+Bytes Stamper::answer_of(const Result<Bytes, Refused>& outcome) {
+    if (outcome) {
         ++granted_;
-        return tsp::granted(*token);
+        return tsp::granted(*outcome);
     }
-    const auto& refused = token.error();
+    const auto& refused = outcome.error();
     parts_.refusals.count(refused.rejection.info, refused.cause);
     spdlog::debug("refused failInfo={} cause={} detail=\"{}\"", tsp::name(refused.rejection.info),
                   refused.cause, refused.rejection.detail);
     return tsp::rejection(refused.rejection);
 }
 
-Result<Bytes, Stamper::Refused> Stamper::stamp(View der, const tsp::PolicyRules& rules) {
+Stamper::Refused Stamper::refused_by(const tac::Closed& closed) {
+    return {tsp::reject(closed.time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
+                        closed.text),
+            tac::name(closed.cause).data()};
+}
+
+Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View der,
+                                                                         const tsp::PolicyRules& rules) {
     // 2. Strict DER; the first fault decides.
     auto request = tsp::parse_request(der);
     if (!request) return Refused{std::move(request).error(), "request"};
@@ -53,23 +87,19 @@ Result<Bytes, Stamper::Refused> Stamper::stamp(View der, const tsp::PolicyRules&
     for (std::size_t i = 0; i < parts_.tsus.size(); ++i) {
         auto& tsu = *parts_.tsus[(first + i) % parts_.tsus.size()];
         auto decision = tsu.gate().decide(reading, demand);
-        if (const auto* open = std::get_if<tac::Open>(&decision))
-            return issue(tsu, *request, **policy, reading, *open);
+        if (auto* open = std::get_if<tac::Open>(&decision))
+            return sign(tsu, *request, **policy, reading, std::move(*open));
         if (!closed) closed = std::move(std::get<tac::Closed>(decision));
     }
-    return Refused{
-        tsp::reject(closed->time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
-                    closed->text),
-        tac::name(closed->cause).data()};
+    return refused_by(*closed);
 }
 
-Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& request,
-                                               const tsp::Policy& policy, const tac::clock::Reading& reading,
-                                               const tac::Open& open) {
-    const auto failure = [](const char* cause, std::string detail) {
-        return Refused{tsp::reject(FailInfo::system_failure, std::move(detail)), cause};
-    };
-    const auto form = tsu.form(policy, request.cert_req, open.tac);
+Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu& tsu,
+                                                                         const tsp::Request& request,
+                                                                         const tsp::Policy& policy,
+                                                                         const tac::clock::Reading& reading,
+                                                                         tac::Open open) {
+    auto form = tsu.form(policy, request.cert_req, open.tac);
     if (!form) return failure("form", form.error().text);
     const auto& profile = (*form)->profile;
 
@@ -100,7 +130,6 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
     }
     auto token = profile.assemble(info_der, attributes, *signature);
 
-    // 8. Durable before the answer.
     store::Issuance issuance;
     issuance.serial = info.serial;
     issuance.gen_time_us = to_unix_us(info.gen_time);
@@ -116,22 +145,22 @@ Result<Bytes, Stamper::Refused> Stamper::issue(Tsu& tsu, const tsp::Request& req
     issuance.clock_bound_us = open.bound_us;
     issuance.certificate = tsu.certificate_blob().id();
     issuance.token = store::split(token, (*form)->blobs, info.imprint, info.serial);
-    const auto number = parts_.archive.append(reading.wall, issuance, (*form)->blobs);
-    if (!number) return failure("archive", number.error().text);
+    return std::make_shared<Signed>(Signed{tsu, demand_of(policy), reading, std::move(open), std::move(*form),
+                                           std::move(token), std::move(issuance)});
+}
 
+Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
+                                                 const Result<store::RecordNumber>& number) {
+    if (!number) return failure("archive", number.error().text);
     // 9. The gate once more: an order to stop that came meanwhile, or a clock that moved, keeps the token
     // here. Its record stays: it says what was signed, not what went out.
-    const auto again = tsu.gate().recheck(open, reading, parts_.clock.read(), demand_of(policy));
-    if (const auto* closed = std::get_if<tac::Closed>(&again))
-        return Refused{
-            tsp::reject(closed->time_not_available ? FailInfo::time_not_available : FailInfo::system_failure,
-                        closed->text),
-            tac::name(closed->cause).data()};
+    const auto again = made.tsu.gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
+    if (const auto* closed = std::get_if<tac::Closed>(&again)) return refused_by(*closed);
     // What came to be known meanwhile may have made the bound larger than the record says.
-    if (std::get<tac::Open>(again).bound_us > open.bound_us)
+    if (std::get<tac::Open>(again).bound_us > made.open.bound_us)
         return Refused{
             tsp::reject(FailInfo::time_not_available, "the proof changed while the token was made"), "bound"};
-    return token;
+    return made.token;
 }
 
 std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {

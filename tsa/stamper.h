@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,15 +28,21 @@ struct StamperParts {
     Refusals& refusals;
 };
 
-/// Turns requests into responses. Thread-safe: one call a connection thread.
+/// Turns requests into responses. Thread-safe.
 class Stamper {
   public:
     explicit Stamper(StamperParts parts) : parts_(std::move(parts)) {}
 
-    /// Steps 2 to 9: a TimeStampResp (DER) for a TimeStampReq of any content. A granted one carries a token
-    /// whose clock was proved, whose signature was checked, and that is durable in the archive; everything
-    /// else is a rejection with a generic text, counted in Refusals and told in the log.
-    Bytes respond(View request, const tsp::PolicyRules& rules);
+    /// Takes a TimeStampResp (DER); called exactly once, must return soon.
+    using Answer = std::function<void(Bytes)>;
+    /// Steps 2 to 9: a TimeStampResp for a TimeStampReq of any content. A granted one carries a token whose
+    /// clock was proved, whose signature was checked, and that is durable in the archive; everything else is
+    /// a rejection with a generic text, counted in Refusals and told in the log.
+    ///
+    /// Returns when the token is signed and on its way into the archive: `answer` is called on the archive's
+    /// thread once it is there, so that no thread of the caller's waits for the disk. Rejections that need no
+    /// record are answered before it returns. `rules` isn't kept.
+    void respond(View request, const tsp::PolicyRules& rules, Answer answer);
 
     /// Tokens that went out since start. For metrics.
     [[nodiscard]] std::uint64_t granted() const { return granted_; }
@@ -48,9 +55,16 @@ class Stamper {
         tsp::Rejection rejection;
         const char* cause;  // for Refusals: a fixed word
     };
-    Result<Bytes, Refused> stamp(View der, const tsp::PolicyRules& rules);
-    Result<Bytes, Refused> issue(Tsu& tsu, const tsp::Request& request, const tsp::Policy& policy,
-                                 const tac::clock::Reading& reading, const tac::Open& open);
+    static Refused failure(const char* cause, std::string detail);
+    static Refused refused_by(const tac::Closed& closed);
+
+    struct Signed;  // what step 9 needs of the steps before
+    Result<std::shared_ptr<Signed>, Refused> sign(View der, const tsp::PolicyRules& rules);
+    Result<std::shared_ptr<Signed>, Refused> sign(Tsu& tsu, const tsp::Request& request,
+                                                  const tsp::Policy& policy,
+                                                  const tac::clock::Reading& reading, tac::Open open);
+    Result<Bytes, Refused> release(const Signed& made, const Result<store::RecordNumber>& number);
+    Bytes answer_of(const Result<Bytes, Refused>& outcome);
 
     StamperParts parts_;
     std::atomic<std::size_t> turn_{0};

@@ -140,13 +140,17 @@ Done serve(const std::string& config_file) {
         if (with_health) tsa::add_health_routes(*router, status);
         return router;
     };
+    // More threads than sessions of the HSM would only wait for one.
     if (settings->https) {
         auto options = listener("https", settings->https->listen, settings->http);
         options.tls = net::ServerTls{settings->https->certificate, settings->https->key, ""};
+        options.workers_at_once = settings->hsm.sessions;
         add(std::move(options), stamping(false));
     }
     const auto& host = settings->http.listen.host;
-    add(listener("http", settings->http.listen, settings->http), stamping(tsa::is_loopback(host)));
+    auto plain = listener("http", settings->http.listen, settings->http);
+    plain.workers_at_once = settings->hsm.sessions;
+    add(std::move(plain), stamping(tsa::is_loopback(host)));
 
     std::unique_ptr<tsa::AuditRequester> requester;
     if (settings->taa && settings->taa->request) {
@@ -154,8 +158,7 @@ Done serve(const std::string& config_file) {
         if (!made) return std::move(made).error();
         requester = std::move(*made);
     }
-    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals,
-                                  requester.get(),
+    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // From here on there is something to stop in good order.
     StopSignal ends;
