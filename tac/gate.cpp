@@ -104,7 +104,8 @@ void Gate::resume() {
     state_.suspended.reset();
 }
 
-Decision Gate::judge(const State& state, const clock::Reading& reading, const Demand& demand) {
+Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
+                     const clock::Reading& reading, const Demand& demand) {
     if (state.suspended)
         return closed(Cause::suspended, "suspended by the operators: " + *state.suspended, false);
     // What is written as genTime is C truncated; its end is the last moment it claims to be possible.
@@ -119,14 +120,14 @@ Decision Gate::judge(const State& state, const clock::Reading& reading, const De
     if (bound.state == clock::Bound::State::contradiction)
         return closed(Cause::contradiction,
                       "what is known about the clock contradicts itself; a new audit is needed");
-    const bool tac_valid = state.tac && valid(*state.tac, reading);
+    const bool tac_valid = tac && valid(*tac, reading);
     if (demand.require_tac && !tac_valid) {
-        if (!state.tac) return closed(Cause::no_tac, "no TAC was accepted since the machine was booted");
-        if (reading.wall < state.tac->valid_from)
+        if (!tac) return closed(Cause::no_tac, "no TAC was accepted since the machine was booted");
+        if (reading.wall < tac->valid_from)
             return closed(Cause::tac_not_yet, "the clock shows " + to_rfc3339(reading.wall, 3) +
                                                   ", before the TAC of " +
-                                                  to_rfc3339(state.tac->value.tac.ntp_time, 3));
-        return closed(Cause::tac_ended, "the TAC ended at " + to_rfc3339(state.tac->valid_until, 3));
+                                                  to_rfc3339(tac->value.tac.ntp_time, 3));
+        return closed(Cause::tac_ended, "the TAC ended at " + to_rfc3339(tac->valid_until, 3));
     }
     if (!demand.require_tac && !bound.by_reference)
         return closed(Cause::no_reference, "the policy does without a TAC, but there is no reference");
@@ -140,25 +141,33 @@ Decision Gate::judge(const State& state, const clock::Reading& reading, const De
     if (const auto* leap = state.error.near_leap(reading, bound))
         return closed(Cause::leap_second,
                       "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
-    // The key's time is judged last: only a proved clock can tell it, and an unproved one is the cause to name.
+    // The key's time is judged last: only a proved clock can tell it, and an unproved one is the cause to
+    // name.
     if (gen_time < state.key.from)
         return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
     if (gen_time + demand.accuracy > state.key.until)
         return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
-    return Open{bound_us, tac_valid ? state.tac : nullptr};
+    return Open{bound_us, tac_valid ? tac : nullptr};
 }
 
 Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const {
     const std::shared_lock lock(mutex_);
-    return judge(state_, reading, demand);
+    return judge(state_, state_.tac, reading, demand);
 }
 
 Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const clock::Reading& now,
                        const Demand& demand) const {
     const std::shared_lock lock(mutex_);
-    Decision then = judge(state_, stamped, demand);
-    if (std::holds_alternative<Closed>(then)) return then;
-    Decision current = judge(state_, now, demand);
+    // A TAC that came meanwhile may not be valid yet at that reading; the token rests on the one it names.
+    Decision then = judge(state_, granted.tac, stamped, demand);
+    const auto* open = std::get_if<Open>(&then);
+    if (!open) return then;
+    if (open->bound_us > granted.bound_us)
+        return closed(Cause::bound,
+                      "the proof changed while the token was made: the clock may have been off by " +
+                          std::to_string(open->bound_us) + " us, the record says " +
+                          std::to_string(granted.bound_us) + " us");
+    Decision current = judge(state_, state_.tac, now, demand);
     if (std::holds_alternative<Closed>(current)) return current;
     if (granted.tac && !valid(*granted.tac, now))
         return closed(Cause::tac_ended, "the TAC ended while the token was made");
@@ -166,7 +175,7 @@ Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const
 }
 
 std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading& now, const Demand& demand) {
-    if (!std::holds_alternative<Open>(judge(state, now, demand))) return std::nullopt;
+    if (!std::holds_alternative<Open>(judge(state, state.tac, now, demand))) return std::nullopt;
     nanoseconds left = state.error.lasts(now, demand.accuracy - clock::truncation(demand.gentime_digits));
     if (demand.require_tac && state.tac) {
         left = std::min(left, nanoseconds(state.tac->valid_until - now.wall));
@@ -191,7 +200,7 @@ GateStatus Gate::status(const clock::Reading& now, const Demand& demand) const {
                       state_.suspended,
                       state_.error.rate(),
                       state_.error.at(now),
-                      judge(state_, now, demand),
+                      judge(state_, state_.tac, now, demand),
                       foretell(state_, now, demand)};
 }
 

@@ -97,7 +97,8 @@ class Gate {
     /// `reading` is the one that becomes genTime. All limits inclusive.
     [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
     /// Just before the token is released (step 9 of the stamping cycle): `stamped` must still be good by what
-    /// is known now, `now` must be open too, and the TAC that `granted` names must still be valid.
+    /// is known now, with no larger bound than `granted` (and the record) says, `now` must be open too, and
+    /// the TAC that `granted` names must still be valid.
     [[nodiscard]] Decision recheck(const Open& granted, const clock::Reading& stamped,
                                    const clock::Reading& now, const Demand& demand) const;
     /// When the gate will close if nothing new comes; nothing if it is closed now.
@@ -114,7 +115,9 @@ class Gate {
         std::optional<StopOrder> stop;
         std::optional<std::string> suspended;
     };
-    static Decision judge(const State& state, const clock::Reading& reading, const Demand& demand);
+    /// `tac`: the one that must be valid at the reading and that an open decision names.
+    static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
+                          const clock::Reading& reading, const Demand& demand);
     static std::optional<WallTime> foretell(const State& state, const clock::Reading& now,
                                             const Demand& demand);
     static std::optional<LastTac> last_of(const State& state);

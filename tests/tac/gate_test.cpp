@@ -358,6 +358,52 @@ TEST_CASE("what happens while a token is made is seen before it is released") {
     }
 }
 
+TEST_CASE("a bound that grew while a token was made keeps it: the record would say too little") {
+    Town town;
+    town.deliver();
+    town.world.advance(hours(10));
+    town.deliver();
+    REQUIRE(town.gate.status(town.world.read(), one_second).rate.learnt);
+    town.world.advance(hours(4));
+    const auto stamped = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(stamped, one_second));
+    CHECK(granted.bound_us < 120'000);
+    // The next audit finds what nobody foretold: the rate that was learnt doesn't hold, and what was said of
+    // the time since the last audit was too little, although it is still inside the accuracy.
+    Audit audit = town.audit();
+    audit.measured(microseconds(200'000));
+    REQUIRE(town.deliver(audit) == Gate::Taken::installed);
+    CHECK(town.state() == "open");
+    const auto judged_anew = std::get<Open>(town.gate.decide(stamped, one_second));
+    CHECK(judged_anew.bound_us > granted.bound_us);
+    const auto outcome = town.gate.recheck(granted, stamped, town.world.read(), one_second);
+    REQUIRE(std::holds_alternative<Closed>(outcome));
+    CHECK(std::get<Closed>(outcome).cause == Cause::bound);
+    CHECK(std::get<Closed>(outcome).time_not_available);
+    // A stamp made since then rests on what is known now.
+    const auto next = town.world.read();
+    const auto open = std::get<Open>(town.gate.decide(next, one_second));
+    CHECK(std::holds_alternative<Open>(town.gate.recheck(open, next, town.world.read(), one_second)));
+}
+
+TEST_CASE("an order to stop between signing and release keeps the token, until a newer good TAC lifts it") {
+    Town town;
+    town.deliver();
+    const auto stamped = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(stamped, one_second));
+    Audit stop = town.audit();
+    stop.measured(microseconds(0), nanoseconds(0));
+    REQUIRE(town.gate.stop(stop.stops()) == Gate::Taken::installed);
+    const auto outcome = [&] { return town.gate.recheck(granted, stamped, town.world.read(), one_second); };
+    REQUIRE(std::holds_alternative<Closed>(outcome()));
+    CHECK(std::get<Closed>(outcome()).cause == Cause::stopped);
+    CHECK(std::get<Closed>(outcome()).time_not_available);
+    // The clock wasn't stopped for nothing; but a newer good TAC proves this very reading too.
+    town.world.advance(seconds(1));
+    REQUIRE(town.deliver() == Gate::Taken::resumed);
+    CHECK(std::holds_alternative<Open>(outcome()));
+}
+
 TEST_CASE("when the gate will close is foretold, and comes true") {
     Town town;
     CHECK_FALSE(town.gate.closes_at(town.world.read(), one_second));
