@@ -42,8 +42,9 @@ class Judge {
         return accepted();
     }
 
-    /// For a TAC found in a token: what the TAC itself says, without our side of the story.
-    std::optional<Refusal> covers(WallTime gen_time) {
+    /// For a TAC found in a token: what the TAC itself says, without our side of the story. `any_policy`: one
+    /// whose limits aren't in the rules will do, if the TAC states them.
+    std::optional<Refusal> covers(WallTime gen_time, bool any_policy) {
         auto decoded = decode(delivered_.tac);
         if (!decoded) return Refusal{Reason::malformed, decoded.error().text};
         value_ = std::move(*decoded);
@@ -52,14 +53,17 @@ class Judge {
         if (auto no = authority()) return no;
         if (auto no = holder()) return no;
         if (auto order = stop())
-            return refuse(Reason::offset,
+            return refuse(has_no_life() ? Reason::window : Reason::offset,
                           std::get<StopOrder>(*order).text + ": nothing may be stamped under it");
         if (auto no = profile()) return no;
-        if (!rules_.policies.empty())
-            if (auto no = policy()) return no;
-        if (tac().delay.count() < 0 || (tac().max_delay && tac().delay > *tac().max_delay))
-            return refuse(Reason::delay,
-                          "delay " + us_text(tac().delay) + " is beyond what the TAC itself allows");
+        if (policy_.empty()) {
+            if (!any_policy) return policy();
+            if (!tac().max_offset)
+                return refuse(Reason::offset, "neither the TAC nor its policy, " + tac().policies.front() +
+                                                  ", says how far the clock may be off");
+            limits_.max_offset = *tac().max_offset;
+        }
+        if (auto no = limits()) return no;
         const auto from =
             std::max(tac().not_before, tac().ntp_time) - tac().max_offset.value_or(limits_.max_offset);
         const auto until = std::min(tac().not_after + seconds(1), tac().expiration);
@@ -199,6 +203,10 @@ class Judge {
         return {};
     }
 
+    [[nodiscard]] bool has_no_life() const {
+        return tac().not_before == tac().not_after || tac().expiration == tac().ntp_time;
+    }
+
     std::optional<Verdict> stop() {
         std::string why;
         find_policy();
@@ -206,7 +214,7 @@ class Judge {
         if (!most && !policy_.empty()) most = limits_.max_offset;
         // Either form of zero life is taken for the order: to doubt it means to go on with a clock that is
         // doubted.
-        if (tac().not_before == tac().not_after || tac().expiration == tac().ntp_time) {
+        if (has_no_life()) {
             why = "it has no life (offset " + us_text(offset_) + ")";
         } else if (most && std::chrono::abs(offset_) > *most) {
             why = "offset " + us_text(offset_) + ", allowed " + us_text(*most);
@@ -483,7 +491,10 @@ std::optional<Refusal> judge_embedded(View tac, const Rules& rules, const pki::C
                                       WallTime gen_time) {
     const Delivered delivered{Bytes(tac.begin(), tac.end()), {}, std::nullopt};
     const Situation situation{signer, std::nullopt, {}, {}};
-    return Judge(delivered, rules, situation).covers(gen_time);
+    if (!rules.policies.empty()) return Judge(delivered, rules, situation).covers(gen_time, false);
+    Rules known = rules;
+    known.policies = builtin_policies();
+    return Judge(delivered, known, situation).covers(gen_time, true);
 }
 
 }  // namespace kokuin::tac

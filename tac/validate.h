@@ -137,9 +137,11 @@ struct Situation {
 Verdict validate(const Delivered& delivered, const Rules& rules, const Situation& situation);
 
 /// Judges a TAC that stands in a token, as a verifier can who has nothing else: algorithms, signature, chain,
-/// holder (the token's signer), profile, policy (any, if `rules` names none), no order to stop, and genTime
-/// inside its validity (less the offset it allows: C may be behind). Nothing if all hold. Pure and
-/// thread-safe.
+/// holder (the token's signer), no order to stop, profile, policy, offset and delay within the policy's
+/// limits and those that the TAC states, and genTime inside its validity (less the offset it allows: C may be
+/// behind). If `rules` names no policies, those of builtin_policies() have their limits, and any other one
+/// will do if the TAC states how large the offset may be (Reason::offset if it doesn't). Nothing if all hold.
+/// Pure and thread-safe.
 std::optional<Refusal> judge_embedded(View tac, const Rules& rules, const pki::Certificate& signer,
                                       WallTime gen_time);
 

@@ -497,6 +497,97 @@ TEST_CASE("a TAC survives a restart of the server in the same boot, and only the
             .ok());
 }
 
+TEST_CASE("a TAC in a token: each way not to cover it has a name") {
+    Audit audit;
+    WallTime gen_time = audit.tac.ntp_time + hours(3);
+    audit.rules.policies.clear();  // as a verifier who isn't the TSA
+    const auto outcome = [&] {
+        const auto no = judge_embedded(audit.der(), audit.rules, audit.situation.tsu, gen_time);
+        if (no) CHECK(!no->text.empty());
+        return no ? std::string(name(no->reason)) : "covers";
+    };
+    CHECK(outcome() == "covers");
+    SECTION("offset beyond what the TAC states") {
+        audit.measured(microseconds(500'000));
+        CHECK(outcome() == "covers");
+        audit.measured(microseconds(500'001));
+        CHECK(outcome() == "offset");
+        audit.measured(-microseconds(500'001));
+        CHECK(outcome() == "offset");
+    }
+    SECTION("offset beyond its policy, whatever the TAC states") {
+        audit.tac.max_offset = seconds(2);
+        CHECK(outcome() == "covers");
+        audit.measured(microseconds(500'001));
+        CHECK(outcome() == "offset");
+        audit.tac.max_offset.reset();
+        CHECK(outcome() == "offset");
+    }
+    SECTION("an unknown policy: its own limits, which must be there") {
+        audit.tac.policies = {"1.2.3"};
+        audit.measured(microseconds(400'000));
+        CHECK(outcome() == "covers");
+        audit.tac.max_offset = milliseconds(399);
+        CHECK(outcome() == "offset");
+        audit.tac.max_offset.reset();
+        CHECK(outcome() == "offset");
+        audit.rules.policies = builtin_policies();  // as the TSA itself
+        CHECK(outcome() == "policy");
+    }
+    SECTION("delay") {
+        audit.tac.delay = milliseconds(100);
+        CHECK(outcome() == "covers");
+        audit.tac.delay = microseconds(100'001);
+        CHECK(outcome() == "delay");
+        audit.tac.max_delay = milliseconds(200);  // it may not allow itself more than its policy does
+        CHECK(outcome() == "delay");
+        audit.tac.max_delay.reset();  // not stated: 100 ms
+        CHECK(outcome() == "delay");
+        audit.tac.delay = milliseconds(51);
+        CHECK(outcome() == "covers");
+        audit.tac.max_delay = milliseconds(50);
+        CHECK(outcome() == "delay");
+    }
+    SECTION("genTime: from the audit (less what the clock may be behind) to the end, inclusive") {
+        gen_time = audit.tac.ntp_time - milliseconds(500);
+        CHECK(outcome() == "covers");
+        gen_time -= nanoseconds(1);
+        CHECK(outcome() == "window");
+        gen_time = audit.tac.expiration;
+        CHECK(outcome() == "covers");
+        gen_time += nanoseconds(1);
+        CHECK(outcome() == "window");
+    }
+    SECTION("an order to stop covers nothing") {
+        audit.measured(microseconds(12'345), nanoseconds(0));
+        gen_time = audit.tac.ntp_time;
+        CHECK(outcome() == "window");
+    }
+    SECTION("holder") {
+        audit.tac.holder_name = town::certificate("other-tsu").subject_der();
+        CHECK(outcome() == "holder-name");
+        audit.situation.tsu = town::certificate("other-tsu");
+        CHECK(outcome() == "holder-digest");
+    }
+    SECTION("profile") {
+        const auto from = to_generalized_time(audit.tac.not_after, 0);
+        const auto to = to_generalized_time(audit.tac.not_after + hours(9), 0);
+        audit.forge = [=](Bytes info) { return town::replaced(std::move(info), from, to); };
+        CHECK(outcome() == "profile");
+    }
+    SECTION("signature, chain, algorithm, rubbish") {
+        audit.signer = "foreign-taa";
+        CHECK(outcome() == "signature");
+        audit.signer = "taa";
+        audit.rules.intermediates.pop_back();
+        CHECK(outcome() == "chain");
+        audit.hash = pki::Hash::sha512;
+        CHECK(outcome() == "algorithm");
+        audit.forge_after = [](const Bytes&) { return Bytes{0x30, 0x00}; };
+        CHECK(outcome() == "malformed");
+    }
+}
+
 TEST_CASE("each reason has its own word") {
     std::map<std::string_view, int> words;
     for (int i = 0; i <= static_cast<int>(Reason::contradiction); ++i) ++words[name(static_cast<Reason>(i))];

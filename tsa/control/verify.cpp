@@ -75,9 +75,10 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
     }
     for (const auto& embedded : token->tacs) {
         tac::Rules rules;
-        rules.anchors = *taa_anchors;
+        for (const auto& one : *taa_anchors)
+            (one.is_self_issued() ? rules.anchors : rules.intermediates).push_back(one);
         if (!taa_certificates->empty()) rules.authorities = {taa_certificates->front().subject_der()};
-        rules.intermediates = *taa_certificates;
+        append_all(rules.intermediates, *taa_certificates);
         append_all(rules.intermediates, *more);
         append_all(rules.intermediates, token->certificates);
         rules.policies.clear();
