@@ -51,35 +51,46 @@ Done Journal::write(const store::Event& event, const std::vector<store::Blob>& b
 }
 
 Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
+    const auto mine = std::make_shared<Waiting>(
+        Waiting{clock_.read().wall, std::move(event), std::move(blobs), std::nullopt});
     {
         const std::lock_guard lock(queue_mutex_);
-        queue_.push_back({clock_.read().wall, std::move(event), std::move(blobs)});
+        queue_.push_back(mine);
     }
-    return flush();
+    auto done = flush();
+    // Somebody else may have taken it to the archive, or something else may be what still waits.
+    const std::lock_guard order(order_);
+    if (mine->outcome) return *mine->outcome;
+    return as_environment(std::move(done));
 }
 
 void Journal::later(store::Event event) {
+    auto made = std::make_shared<Waiting>(Waiting{clock_.read().wall, std::move(event), {}, std::nullopt});
     const std::lock_guard lock(queue_mutex_);
-    queue_.push_back({clock_.read().wall, std::move(event), {}});
+    queue_.push_back(std::move(made));
 }
 
 Done Journal::flush() {
     const std::lock_guard order(order_);
-    Done lost;
     while (true) {
-        Waiting next;
+        std::shared_ptr<Waiting> next;
         {
             const std::lock_guard lock(queue_mutex_);
-            if (queue_.empty()) return lost;
+            if (queue_.empty()) return {};
             next = queue_.front();
         }
-        auto done = append(next.at, next.event, next.blobs);
+        auto done = append(next->at, next->event, next->blobs);
         // What the archive will never take must not stand in the way of the rest; the log has it.
         if (!done && done.error().kind != Error::Kind::usage) return done;
-        if (!done) lost = as_environment(std::move(done));
+        next->outcome = as_environment(std::move(done));
         const std::lock_guard lock(queue_mutex_);
         queue_.pop_front();
     }
+}
+
+std::size_t Journal::waiting() const {
+    const std::lock_guard lock(queue_mutex_);
+    return queue_.size();
 }
 
 }  // namespace kokuin::tsa

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -23,26 +25,31 @@ class Journal {
     /// nobody tries again. Always Error::environment: whatever is wrong, the peer isn't to blame.
     Done write(const store::Event& event, const std::vector<store::Blob>& blobs = {});
     /// Tries at once; what fails waits, and is tried again with every other event and every flush() until it
-    /// is there. The error of the first try.
+    /// is there. Success means that this very event is durable, whoever wrote it; otherwise the error of the
+    /// first try. What waits is in memory only: it dies with the process, so nobody may be told that it is
+    /// recorded.
     Done keep(store::Event event, std::vector<store::Blob> blobs = {});
     /// Only puts it in the queue: for callers that must not wait.
     void later(store::Event event);
-    /// Tries to get rid of all that waits.
+    /// Tries to get rid of all that waits; the error is why something still does.
     Done flush();
+    /// How many events wait.
+    [[nodiscard]] std::size_t waiting() const;
 
   private:
     struct Waiting {
         WallTime at;
         store::Event event;
         std::vector<store::Blob> blobs;
+        std::optional<Done> outcome;  // guarded by order_; set when it has left the queue
     };
     Done append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs);
 
     store::Archive& archive_;
     const tac::clock::StampingClock& clock_;
     std::mutex order_;  // held while something is appended
-    std::mutex queue_mutex_;
-    std::deque<Waiting> queue_;
+    mutable std::mutex queue_mutex_;
+    std::deque<std::shared_ptr<Waiting>> queue_;
 };
 
 }  // namespace kokuin::tsa

@@ -172,6 +172,12 @@ Done serve(const std::string& config_file) {
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");
+    if (const auto lost = journal.waiting(); lost > 0)
+        return Error::environment(settings->archive + ": " + std::to_string(lost) +
+                                  (lost == 1 ? " event" : " events") +
+                                  " could not be archived and end with this process (the log above names "
+                                  "the cause); mend the archive's disk and look whether the TAA has "
+                                  "ordered to stop: such an order was not acknowledged");
     return {};
 }
 

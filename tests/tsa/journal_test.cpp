@@ -1,10 +1,13 @@
 #include "tsa/journal.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "store/reader.h"
+#include "tests/store/failing_vfs.h"
 
 using namespace kokuin;
 
@@ -85,4 +88,63 @@ TEST_CASE("what the archive refuses is the environment's error, whoever caused i
     foreign.text = "order of \xff\xfe";
     CHECK(journal.keep(foreign));
     CHECK((*archive)->state().next == 1);
+}
+
+TEST_CASE("keep() says what became of its own event, whoever took it to the archive") {
+    Place place;
+    auto archive = store::Archive::open(place.dir);
+    REQUIRE(archive);
+    tsa::Journal journal(**archive, place.clock);
+    journal.later(event("No Such Kind"));
+    CHECK(journal.keep(event("tac.stop")));
+    CHECK((*archive)->state().next == 1);
+    journal.later(event("No Such Kind"));
+    CHECK(journal.write(event("tac.accepted")));
+
+    // Each thread takes whatever waits to the archive; no one may be told of another's success.
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 50; ++i)
+                if (t % 2 == 0 ? journal.keep(event("No Such Kind")).ok()
+                               : !journal.keep(event("tac.stop")).ok())
+                    ++wrong;
+        });
+    for (auto& thread : threads) thread.join();
+    CHECK(wrong == 0);
+    CHECK((*archive)->state().next == 102);
+    CHECK(journal.waiting() == 0);
+}
+
+TEST_CASE("what a failing archive doesn't take waits, in order, and goes in when it can") {
+    using store::test::FailPlan;
+    store::test::install_failing_vfs();
+    Place place;
+    {
+        auto archive = store::Archive::open(place.dir);
+        REQUIRE(archive);
+        tsa::Journal journal(**archive, place.clock);
+        store::test::plan_failure({FailPlan::How::full, 0, true});
+        const auto kept = journal.keep(event("tac.stop"));
+        REQUIRE_FALSE(kept);
+        CHECK(kept.error().kind == Error::Kind::environment);
+        CHECK(kept.error().text.find("make room") != std::string::npos);
+        CHECK_FALSE(journal.keep(event("gate.closed")));
+        CHECK_FALSE(journal.write(event("tac.accepted")));  // not before what waits, and not later either
+        CHECK(journal.waiting() == 2);
+        CHECK(store::test::heal() > 0);
+        place.wall.time += std::chrono::minutes(5);
+        REQUIRE(journal.flush());
+        CHECK(journal.waiting() == 0);
+    }
+    auto reader = store::ArchiveReader::open(place.dir);
+    REQUIRE(reader);
+    std::vector<std::string> kinds;
+    REQUIRE((*reader)->events({}, [&](const store::Found& found) {
+        kinds.push_back(found.event().kind);
+        CHECK(to_rfc3339(from_unix_us(found.record.at_us), 0) == "2026-11-23T12:00:00Z");  // when it happened
+        return true;
+    }));
+    CHECK(kinds == std::vector<std::string>{"tac.stop", "gate.closed"});
 }
