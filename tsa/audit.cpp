@@ -9,7 +9,6 @@ namespace {
 
 constexpr auto accepted_kind = "tac.accepted";
 constexpr auto stop_kind = "tac.stop";
-constexpr auto refused_kind = "tac.refused";
 
 store::Event event_of(const char* kind, const Tsu& tsu, std::string text) {
     store::Event event;
@@ -87,16 +86,9 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::StopOrder& order
 }
 
 Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal, const Bytes& der) {
-    auto event = event_of(refused_kind, tsu,
-                          "TAC refused (" + std::string(name(refusal.reason)) + "): " + refusal.text);
-    event.fields.emplace("reason", std::string(name(refusal.reason)));
-    std::vector<store::Blob> blobs;
-    if (!der.empty()) {
-        blobs.emplace_back(der);
-        event.blobs.push_back(blobs.back().id());
-    }
-    spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
-    (void)parts_.journal.write(event, blobs);  // the verdict stands without it; the journal logs what failed
+    spdlog::warn("audit tsu={} TAC refused ({}): {}", tsu.name(), name(refusal.reason), refusal.text);
+    // The verdict stands without a record; what can't be archived now is tried again.
+    parts_.refused.refuse(tsu.name(), refusal, der, parts_.clock.read().after);
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::refused, std::string(name(refusal.reason)),
                                 refusal.text};
 }

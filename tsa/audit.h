@@ -11,6 +11,7 @@
 #include "tac/exchange.h"
 #include "tac/validate.h"
 #include "tsa/journal.h"
+#include "tsa/refused_tacs.h"
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
@@ -20,6 +21,7 @@ struct AuditedParts {
     const tac::clock::StampingClock& clock;
     store::Archive& archive;  ///< read at start
     Journal& journal;
+    RefusedTacs& refused;
     std::vector<Tsu*> tsus;
     const tac::Rules& rules;
 };
@@ -35,7 +37,7 @@ class Audited {
 
     /// PUT /audit/tac: judged (TAC-1), archived durably, and only then in force and answered. An order to
     /// stop holds from the next stamp on, even if it could not be archived: then the answer is an error, and
-    /// the TAA delivers again. A refused TAC is archived too (kind "tac.refused") and changes nothing.
+    /// the TAA delivers again. A refused TAC is archived too (RefusedTacs) and changes nothing.
     Result<tac::DeliveryVerdict> deliver(const tac::TacDelivery& delivery);
 
     /// At start: puts the last TAC or order to stop of each TSU back in force. A TAC is validated again, and

@@ -62,11 +62,13 @@ void Housekeeper::stop() {
     if (thread_.joinable()) thread_.join();
     (void)parts_.journal.flush();
     flush_refusals();
+    parts_.refused.flush(parts_.clock.read().after);
 }
 
 void Housekeeper::tick() {
     const auto now = parts_.clock.read();
     (void)parts_.journal.flush();
+    parts_.refused.tick(now.after);
     for (auto* tsu : parts_.tsus) {
         watch_gate(*tsu, now);
         if (parts_.requester) ask_for_audit(*tsu, now);

@@ -1,5 +1,6 @@
-// What tsad does beside answering: archives refusals per minute, records the openings and closings of gates
-// that it sees once a second, and asks the TAA for an audit before a gate closes (TAC-9).
+// What tsad does beside answering: archives refusals (of requests per minute, of TACs per hour), records the
+// openings and closings of gates that it sees once a second, and asks the TAA for an audit before a gate
+// closes (TAC-9).
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +18,7 @@
 #include "tsa/config.h"
 #include "tsa/journal.h"
 #include "tsa/refusals.h"
+#include "tsa/refused_tacs.h"
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
@@ -43,6 +45,7 @@ struct HousekeeperParts {
     std::vector<Tsu*> tsus;
     const tsp::Policy& policy;  ///< the default one: its demand decides what counts as open
     Refusals& refusals;
+    RefusedTacs& refused;
     AuditRequester* requester = nullptr;  ///< null: the TAA comes by its own schedule only
     nanoseconds request_before{};
 };

@@ -18,6 +18,7 @@
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
+#include "tsa/refused_tacs.h"
 #include "tsa/routes.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
@@ -104,7 +105,8 @@ Done serve(const std::string& config_file) {
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
-    tsa::Audited audited({clock, **archive, journal, tsus, rules});
+    tsa::RefusedTacs refused(journal);
+    tsa::Audited audited({clock, **archive, journal, refused, tsus, rules});
     if (auto done = audited.restore(); !done) return done;
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals});
 
@@ -158,7 +160,8 @@ Done serve(const std::string& config_file) {
         if (!made) return std::move(made).error();
         requester = std::move(*made);
     }
-    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, requester.get(),
+    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused,
+                                  requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // From here on there is something to stop in good order.
     StopSignal ends;
