@@ -1,6 +1,5 @@
 """The wall clock of a running tsad jumps (libfaketime) by +2 s, -2 s, +26 h and -26 h while a client hammers: not one token
 with a wrong genTime, refusals from the first request after the jump on, and tokens again once the clock is right."""
-import os
 import time
 
 import harness
@@ -11,19 +10,12 @@ ACCURACY = 10**9  # ns, as the demo's policies state it
 
 
 class ClockTest(harness.TestCase):
-    def set_clock(self, offset):
-        """From its return on every reading of tsad's wall clock is off by this much."""
-        new = self.folder / 'faketime.new'
-        new.write_text(offset + '\n')
-        os.rename(new, self.folder / 'faketime')
-
     def test_jumps(self):
         demo = self.demo
         self.set_clock('+0')
         # A clock that jumped is ordered to stop; audits at short intervals bring it back soon after.
-        demo.edit('taad', (r'^# request_spacing = .*$', 'request_spacing = "1s"'), (r'^# retry = .*$', 'retry = "1s"'))
-        demo.start(env={'LD_PRELOAD': harness.FAKETIME, 'FAKETIME_TIMESTAMP_FILE': str(self.folder / 'faketime'),
-                        'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'})
+        demo.audit_often()
+        demo.start(env=self.faked())
         saved = Saved(self.folder / 'answers')
         load = self.started(demo.load('--connections', 4, '--save', saved.path, '--save-refusals'))
 

@@ -4,6 +4,7 @@ Every process started here dies with the test (PR_SET_PDEATHSIG) and is ended by
 until() polls a condition with a deadline. Environment: KOKUIN_BIN, the programs to test (default build/bin);
 KOKUIN_KEEP=1 keeps the folders of a run.
 """
+import base64
 import contextlib
 import ctypes
 import http.client
@@ -15,6 +16,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -196,7 +198,36 @@ class Demo:
             assert count == 1, f'{pattern} matches {count} times in {path}'
         path.write_text(text + append)
 
+    def audit_often(self):
+        """Audits follow each other within a second, whatever came of the last one."""
+        self.edit('taad', (r'^# request_spacing = .*$', 'request_spacing = "1s"'), (r'^# retry = .*$', 'retry = "1s"'))
+
     # -- clients
+
+    def as_taa(self, method, path, body):
+        """(HTTP status, parsed JSON) of one request to the audit listener, made with the TAA's channel certificate."""
+        context = ssl.create_default_context(cafile=self.root())
+        context.load_cert_chain(self.dir / 'pki/audit-taa.pem', self.dir / 'pki/audit-taa.key')
+        raw = socket.create_connection(('127.0.0.1', self.port + 2), timeout=30)
+        connection = http.client.HTTPConnection('127.0.0.1')
+        connection.sock = context.wrap_socket(raw, server_hostname='tsu.audit.kokuin.example')
+        with contextlib.closing(connection):
+            connection.request(method, path, json.dumps(body), {'Content-Type': 'application/json'})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def deliver(self, tac, tsu='tsu-1'):
+        """Delivers a TAC (DER) with the nonce of a fresh exchange about `tsu`; (verdict, reason)."""
+        nonce = os.urandom(16).hex()
+        status, answer = self.as_taa('POST', '/audit/clock', {'nonce': nonce, 'tsu': tsu})
+        assert status == 200, answer
+        status, answer = self.as_taa('PUT', '/audit/tac', {'nonce': nonce, 'tac': base64.b64encode(tac).decode()})
+        assert status == 200, answer
+        return answer['verdict'], answer['reason']
+
+    def events(self, kind):
+        """The archive's events of a kind, parsed."""
+        return [json.loads(line) for line in self.tsaudit('events', '--kind', kind, '--json', ok=(0, 1)).out.splitlines()]
 
     def url(self, path='/'):
         return f'http://127.0.0.1:{self.port}{path}'
@@ -303,6 +334,17 @@ class TestCase(unittest.TestCase):
                     program.kill()
         if not os.environ.get('KOKUIN_KEEP'):
             shutil.rmtree(cls.folder, ignore_errors=True)
+
+    def set_clock(self, offset):
+        """From its return on every reading of the wall clock of a program started with faked() is off by this much."""
+        new = self.folder / 'faketime.new'
+        new.write_text(offset + '\n')
+        os.rename(new, self.folder / 'faketime')
+
+    def faked(self):
+        """The environment of a program whose wall clock set_clock() sets."""
+        return {'LD_PRELOAD': FAKETIME, 'FAKETIME_TIMESTAMP_FILE': str(self.folder / 'faketime'),
+                'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'}
 
     def started(self, program):
         """Registers a background program to be ended with the test."""

@@ -1,25 +1,18 @@
 """An order to stop, end to end: the TAA finds the clock 700 ms ahead (inside the token's accuracy, beyond the audit limit)
 and orders to stop; stamping ends at once, stays stopped over a restart without a TAA, and resumes with a good TAC."""
 import json
-import os
 
 import harness
 import rfc3161
-from harness import Saved, until
+from harness import Saved, run, until
 
 
 class StopTest(harness.TestCase):
-    def set_clock(self, offset):
-        new = self.folder / 'faketime.new'
-        new.write_text(offset + '\n')
-        os.rename(new, self.folder / 'faketime')
-
     def test_order_to_stop(self):
         demo = self.demo
         self.set_clock('+0')
-        faked = {'LD_PRELOAD': harness.FAKETIME, 'FAKETIME_TIMESTAMP_FILE': str(self.folder / 'faketime'),
-                 'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'}
-        demo.edit('taad', (r'^# request_spacing = .*$', 'request_spacing = "1s"'), (r'^# retry = .*$', 'retry = "1s"'))
+        faked = self.faked()
+        demo.audit_often()
         demo.start(env=faked)
         self.assertEqual(demo.stamp().status, 0)
         demo.taad.stop()
@@ -63,6 +56,77 @@ class StopTest(harness.TestCase):
         # Both are on record: the order, and that service was resumed after it.
         self.assertIn('order to stop', demo.tsaudit('events', '--kind', 'tac.stop').out)
         self.assertIn('resumes after an order to stop', demo.tsaudit('events', '--kind', 'tac.accepted').out)
+
+
+class LateTacTest(harness.TestCase):
+    """After an order to stop: a good TAC from before it, and the good TAC of another TSU."""
+
+    def add_tsu(self, name):
+        demo, pki = self.demo, self.demo.dir / 'pki'
+        demo.tsactl('key', 'generate', name)
+        demo.tsactl('key', 'csr', name, '--subject', f'C=JP,O=Kokuin Demo,CN=Kokuin Demo {name}', '-o', pki / f'{name}.csr')
+        (pki / f'{name}.ext').write_text('extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
+        run('openssl', 'x509', '-req', '-in', pki / f'{name}.csr', '-CA', pki / 'issuing.pem', '-CAkey', pki / 'issuing.key',
+            '-days', '365', '-extfile', pki / f'{name}.ext', '-out', pki / f'{name}.pem')
+        demo.tsactl('key', 'import', name, pki / f'{name}.pem')
+        demo.edit('tsad', append=f'\n[tsu.{name}]\nkey = "{name}"\ncertificate = "pki/{name}.pem"\n'
+                                 'chain = "pki/chain.pem"\n')
+        demo.edit('taad', append=f'\n[tsu.{name}]\naudit = "127.0.0.1:{demo.port + 2}"\npeer = "tsu.audit.kokuin.example"\n'
+                                 f'certificate = "pki/{name}.pem"\n')
+
+    def tac_of(self, tsu):
+        """The TAC under which that TSU stamps now, as its archive has it."""
+        demo = self.demo
+        demo.stamp(), demo.stamp()  # it is each one's turn once
+        serial = [row['serial'] for row in map(json.loads, demo.tsaudit('find', '--json').out.splitlines())
+                  if row['tsu'] == tsu][-1]
+        demo.tsaudit('show', serial, '--tac', self.folder / 'tac.der')
+        return (self.folder / 'tac.der').read_bytes()
+
+    def all_open(self):
+        status = json.loads(self.demo.tsactl('status', '--json', ok=(0, 1)).out)
+        return all(tsu.get('closes_at') for tsu in status['tsus'])
+
+    def all_closed(self):
+        status = json.loads(self.demo.tsactl('status', '--json', ok=(0, 1)).out)
+        return not status['ready'] and not any(tsu.get('closes_at') for tsu in status['tsus'])
+
+    def test_late_and_foreign(self):
+        demo = self.demo
+        self.add_tsu('tsu-2')
+        demo.audit_often()
+        self.set_clock('+0')
+        demo.start(env=self.faked())
+        until(self.all_open, lambda: f'both TSUs audited: {demo.taad.tail()}')
+        own, foreign = self.tac_of('tsu-1'), self.tac_of('tsu-2')
+        self.assertNotEqual(own, foreign)
+        demo.taad.stop()
+        self.set_clock('+0.7')
+        demo.start_taad()
+        until(self.all_closed, lambda: f'both TSUs stopped: {demo.readiness()}\n{demo.taad.tail()}')
+        demo.taad.stop()
+        self.set_clock('+0')  # only the order keeps the gate closed
+
+        def late_and_foreign():
+            self.assertEqual(demo.deliver(own), ('refused', 'replay'))
+            self.assertEqual(demo.deliver(foreign), ('refused', 'holder-name'))
+            self.assertEqual(demo.deliver(own, 'tsu-2'), ('refused', 'holder-name'))
+            self.assertTrue(self.all_closed(), demo.readiness())
+            self.assertEqual(demo.stamp().fail, 'timeNotAvailable')
+
+        late_and_foreign()
+        self.assertEqual(demo.tsad.stop(), 0)
+        demo.start_tsad(env=self.faked())
+        late_and_foreign()
+        demo.tsad.kill()
+        demo.start_tsad(env=self.faked())
+        late_and_foreign()
+        self.assertEqual({(e['subject'], e['fields']['reason']) for e in demo.events('tac.refused')},
+                         {('tsu-1', 'replay'), ('tsu-1', 'holder-name'), ('tsu-2', 'holder-name')})
+        # A newer one of their own is taken.
+        demo.start_taad()
+        until(self.all_open, lambda: f'both TSUs audited again: {demo.taad.tail()}')
+        self.assertEqual(demo.stamp().status, 0)
 
 
 if __name__ == '__main__':
