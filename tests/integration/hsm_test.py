@@ -1,11 +1,12 @@
 """The HSM dies under load: SoftHSM behind p11-kit's remoting, the remote killed. Requests fail with systemFailure, and
-signing comes back by itself once the remote is there again."""
+signing comes back by itself once the remote is there again. And the HSM hangs while a program starts: a signal ends it."""
 import os
 import pathlib
 import signal
+import time
 
 import harness
-from harness import Program, Saved, until
+from harness import BIN, Program, Saved, until
 
 CLIENT = '/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so'
 
@@ -38,11 +39,49 @@ class HsmTest(harness.TestCase):
         except OSError:
             return 0
 
+    def use_remote(self, name):
+        self.demo.edit(name, (r'^module = .*$', f'module = "{CLIENT}"'),
+                       (r'^environment = .*$', f'environment = ["P11_KIT_SERVER_ADDRESS=unix:path={self.folder}/p11.sock"]'))
+
+    def connections(self):
+        """How many connections the remote's socket has, taken by it or not yet."""
+        table = pathlib.Path('/proc/net/unix').read_text()
+        return sum(line.endswith(f' {self.folder}/p11.sock') for line in table.splitlines()) - 1  # itself
+
+    def test_hanging_start(self):
+        demo = self.demo
+        originals = {name: (demo.dir / f'{name}.toml').read_text() for name in ('tsad', 'taad')}
+        self.start_remote()
+        for name in originals:
+            self.use_remote(name)
+        # A remote that is stopped takes connections (the kernel does) and answers none: the module waits for ever.
+        os.kill(self.remote.pid, signal.SIGSTOP)
+        for name in originals:
+            for by in (signal.SIGTERM, signal.SIGINT):
+                with self.subTest(program=name, signal=by):
+                    before = self.connections()
+                    program = self.started(Program(BIN / name, '--config', demo.dir / f'{name}.toml',
+                                                   log=demo.dir / f'log/{name}.log'))
+                    until(lambda: program.must_live() or self.connections() > before, 'it talks to the HSM')
+                    begin = time.monotonic()
+                    # Nothing is under way that could be lost, so the signal's own effect is the good order.
+                    self.assertEqual(program.stop(seconds=10, by=by), -by)
+                    self.assertLess(time.monotonic() - begin, 5)
+                    self.assertFalse((demo.dir / 'run/tsad.sock').exists())
+        # Nothing of it stands in the way of the next start.
+        os.kill(self.remote.pid, signal.SIGCONT)
+        (demo.dir / 'taad.toml').write_text(originals['taad'])
+        demo.start()
+        self.assertEqual(demo.stamp().status, 0)
+        demo.stop()
+        self.assertEqual(demo.tsad.process.returncode, 0)
+        (demo.dir / 'tsad.toml').write_text(originals['tsad'])
+        self.kill_remote()
+
     def test_token_dies(self):
         demo = self.demo
         self.start_remote()
-        demo.edit('tsad', (r'^module = .*$', f'module = "{CLIENT}"'),
-                  (r'^environment = .*$', f'environment = ["P11_KIT_SERVER_ADDRESS=unix:path={self.folder}/p11.sock"]'))
+        self.use_remote('tsad')
         demo.start()
         pid = demo.tsad.pid
         saved = Saved(self.folder / 'answers')
