@@ -293,9 +293,19 @@ class Saved:
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
+        self.whole = 0  # octets of records that are there whole
 
     def size(self):
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Where the last whole record ends: what is written next begins there, whatever is in the file of it already."""
+        if self.path.exists():
+            with open(self.path, 'rb') as file:
+                file.seek(self.whole)
+                data = file.read()
+            at = 0
+            while at + 4 <= len(data) and at + 4 + (length := struct.unpack_from('>I', data, at)[0]) <= len(data):
+                at += 4 + length
+            self.whole += at
+        return self.whole
 
     def records(self, from_octet=0):
         """Yields (kind, sent ns, received ns, imprint, body); a record that is still being written is left out."""
