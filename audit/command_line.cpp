@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "audit/present.h"
+#include "audit/soundness.h"
 #include "base/der.h"
 #include "base/file.h"
 #include "store/reader.h"
@@ -103,6 +104,7 @@ Done show(const Options& options, std::ostream& out) {
     if (!reader) return reader.error();
     const auto shown = (*reader)->show(*serial);
     if (!shown) return shown.error();
+    if (auto done = check_token(*shown); !done) return std::move(done).error().in(options.archive);
     if (!options.token_file.empty())
         if (auto done = write_file(options.token_file, shown->token); !done) return done;
     if (!options.certificate_out.empty())

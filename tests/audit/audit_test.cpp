@@ -98,8 +98,9 @@ class Town {
             append(info.serial, Bytes(16, static_cast<std::uint8_t>(form)));
             info.gen_time = from_unix_us(time);
             const Bytes tst_info = tsp::encode(info);
+            const Bytes attributes = profile->signed_attributes(tst_info);
             const Bytes token =
-                profile->assemble(tst_info, profile->signed_attributes(tst_info), Bytes(256, 0x55));
+                profile->assemble(tst_info, attributes, folder.sign("tsu", pki::Hash::sha512, attributes));
             tokens.push_back(token);
             serials.push_back(to_hex(info.serial));
             by_placement[name] = token;
@@ -269,6 +270,31 @@ TEST_CASE("events are listed by kind, subject and time") {
           1);
     CHECK(tsaudit({"--archive", town.archive, "events", "--subject", "tsu9"}).code == 1);
     CHECK_THAT(tsaudit({"--archive", town.archive, "events"}).out, Catch::Contains("offset_us = -40"));
+}
+
+TEST_CASE("show gives no token that isn't the one that was issued") {
+    const Town& town = Town::instance();
+    const std::string copy = town.folder.at("altered");
+    std::filesystem::create_directory(copy);
+    for (const auto& entry : std::filesystem::directory_iterator(town.archive))
+        if (entry.path().extension() == ".sqlite")
+            std::filesystem::copy(entry.path(), copy + "/" + entry.path().filename().string());
+    std::string content = town.folder.read("altered/2026-11.sqlite");
+    // An octet of the signature, in the middle of the file: the record is still one, and so is the token.
+    const Bytes& token = town.tokens[0];
+    const std::string needle(token.end() - 100, token.end() - 60);
+    const auto at = content.find(needle);
+    REQUIRE(at != std::string::npos);
+    content[at] = static_cast<char>(content[at] ^ 1);
+    town.folder.write("altered/2026-11.sqlite", as_view(content));
+    const auto file = town.folder.at("altered.der");
+    const auto answer = tsaudit({"--archive", copy, "show", town.serials[0], "--token", file});
+    CHECK(answer.code == 3);
+    CHECK(answer.err.find("record 0") != std::string::npos);
+    CHECK(answer.err.find("the signature is wrong") != std::string::npos);
+    CHECK(answer.err.find("restore a copy") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(file));
+    CHECK(tsaudit({"--archive", copy, "show", town.serials[1]}).code == 0);
 }
 
 TEST_CASE("tac show reads a TAC, a token and a response") {

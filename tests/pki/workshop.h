@@ -1,6 +1,10 @@
 // Certificates made by the stock openssl command line, in a folder that goes away with the object.
 #pragma once
 
+#include <botan/auto_rng.h>
+#include <botan/data_src.h>
+#include <botan/pkcs8.h>
+#include <botan/pubkey.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -11,6 +15,7 @@
 #include <string>
 
 #include "pki/certificate.h"
+#include "pki/hash.h"
 
 namespace workshop {
 
@@ -84,6 +89,21 @@ class Folder {
              ".csr -subj '/C=JP/O=Kokuin Test/CN=" + name + "'");
         must("openssl x509 -req -in " + name + ".csr -CA " + issuer + ".pem -CAkey " + issuer +
              ".key -extfile " + name + ".ext -out " + name + ".pem " + more);
+    }
+
+    /// RSA PKCS#1 v1.5 by NAME.key.
+    [[nodiscard]] kokuin::Bytes sign(const std::string& name, kokuin::pki::Hash hash,
+                                     kokuin::View message) const {
+        using kokuin::pki::Hash;
+        static Botan::AutoSeeded_RNG rng;
+        Botan::DataSource_Stream source(at(name + ".key"));
+        const auto key = Botan::PKCS8::load_key(source);
+        const char* padding = hash == Hash::sha1     ? "EMSA3(SHA-1)"
+                              : hash == Hash::sha256 ? "EMSA3(SHA-256)"
+                                                     : "EMSA3(SHA-512)";
+        Botan::PK_Signer signer(*key, rng, padding);
+        const auto signature = signer.sign_message(message.data(), message.size(), rng);
+        return {signature.begin(), signature.end()};
     }
 
   private:

@@ -1,11 +1,6 @@
 // A TAA, a TSU and an audit between them, all good; each test spoils one thing.
 #pragma once
 
-#include <botan/auto_rng.h>
-#include <botan/data_src.h>
-#include <botan/pkcs8.h>
-#include <botan/pubkey.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,15 +43,7 @@ inline pki::Certificate certificate(const std::string& name) {
 }
 
 inline Bytes sign(const std::string& name, pki::Hash hash, View message) {
-    static Botan::AutoSeeded_RNG rng;
-    Botan::DataSource_Stream source(folder().at(name + ".key"));
-    const auto key = Botan::PKCS8::load_key(source);
-    const char* padding = hash == pki::Hash::sha1     ? "EMSA3(SHA-1)"
-                          : hash == pki::Hash::sha256 ? "EMSA3(SHA-256)"
-                                                      : "EMSA3(SHA-512)";
-    Botan::PK_Signer signer(*key, rng, padding);
-    const auto signature = signer.sign_message(message.data(), message.size(), rng);
-    return {signature.begin(), signature.end()};
+    return folder().sign(name, hash, message);
 }
 
 /// Replaces one occurrence of octets by others of the same length.
