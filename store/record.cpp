@@ -266,9 +266,10 @@ Result<Record> decode(View octets) {
         reader.finish("record");
     }
     outer.finish("record");
-    if (outer.failed()) return Error::environment("record: " + outer.fault().text());
+    static const std::string advice = ": the archive is damaged, restore a copy";
+    if (outer.failed()) return Error::environment("record: " + outer.fault().text() + advice);
     if (const auto wrong = std::visit([](const auto& kind) { return objection(kind); }, record.body))
-        return Error::environment("record: " + *wrong);
+        return Error::environment("record: " + *wrong + advice);
     return record;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -65,8 +66,9 @@ Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::str
     return *first_error;
 }
 
-Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first,
-                                    const std::function<void(sqlite::Statement&)>& bind, const Visit& visit) {
+Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Numbers numbers,
+                                    const Visit& agrees, const std::function<void(sqlite::Statement&)>& bind,
+                                    const Visit& visit) {
     auto select = database_.prepare(sql);
     if (!select) return select.error();
     std::vector<Record> records;
@@ -77,14 +79,29 @@ Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first,
         bind(*select);
         while (true) {
             const auto row = select->step();
-            if (!row) return row.error();
+            if (!row)
+                return Error::environment(
+                    row.error().text + " (met after record " +
+                    std::to_string(first - 1 + static_cast<std::int64_t>(records.size())) + ")");
             if (!*row) break;
+            const RecordNumber number = select->integer(0);
+            const RecordNumber least = records.empty() ? first : records.back().number + 1;
+            if (numbers == Numbers::gapless && number != least)
+                return Error::environment(path_ + ": record " + std::to_string(least) + " is missing, " +
+                                          std::to_string(number) +
+                                          " is in its place: the archive is damaged, restore a copy");
+            if (number < least)
+                return Error::environment(path_ + ": the index is out of order at record " +
+                                          std::to_string(number) +
+                                          ": the archive is damaged, restore a copy");
             if (select->is_null(1))
-                return Error::environment(path_ + ": the index names record " +
-                                          std::to_string(select->integer(0)) +
+                return Error::environment(path_ + ": the index names record " + std::to_string(number) +
                                           ", which isn't there: the archive is damaged, restore a copy");
-            auto record = read(path_, select->integer(0), select->octets(1));
+            auto record = read(path_, number, select->octets(1));
             if (!record) return record.error();
+            if (!agrees(*record))
+                return Error::environment(path_ + ": the index and record " + std::to_string(number) +
+                                          " disagree: the archive is damaged, restore a copy");
             records.push_back(std::move(*record));
         }
         select->reset();  // ends the transaction before anybody else's code runs
@@ -100,7 +117,12 @@ Result<bool> SegmentReader::by_serial(View serial, const Visit& visit) {
     return batches(
         "SELECT i.number, r.der FROM by_serial i LEFT JOIN record r ON r.number = i.number "
         "WHERE i.serial = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
-        0, [&](sqlite::Statement& select) { select.bind(3, View(key)); }, visit);
+        0, Numbers::rising,
+        [&](const Record& record) {
+            const auto* issuance = std::get_if<Issuance>(&record.body);
+            return issuance && without_zeros(issuance->serial) == key;
+        },
+        [&](sqlite::Statement& select) { select.bind(3, View(key)); }, visit);
 }
 
 Result<bool> SegmentReader::by_imprint(View imprint, const Visit& visit) {
@@ -108,25 +130,36 @@ Result<bool> SegmentReader::by_imprint(View imprint, const Visit& visit) {
     return batches(
         "SELECT i.number, r.der FROM by_imprint i LEFT JOIN record r ON r.number = i.number "
         "WHERE i.imprint = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
-        0, [&](sqlite::Statement& select) { select.bind(3, key); }, visit);
+        0, Numbers::rising,
+        [&](const Record& record) {
+            const auto* issuance = std::get_if<Issuance>(&record.body);
+            return issuance && imprint_key(issuance->imprint) == key;
+        },
+        [&](sqlite::Statement& select) { select.bind(3, key); }, visit);
 }
 
 Result<bool> SegmentReader::by_number(RecordNumber first, RecordNumber last, const Visit& visit) {
     return batches(
-        "SELECT number, der FROM record WHERE number >= ?1 AND number <= ?3 ORDER BY number LIMIT ?2", first,
+        "SELECT number, der FROM record WHERE number >= ?1 AND number <= ?3 ORDER BY number LIMIT ?2",
+        std::max(first, meta_.first), Numbers::gapless, [](const Record&) { return true; },
         [&](sqlite::Statement& select) { select.bind(3, last); }, visit);
 }
 
 Result<bool> SegmentReader::events(const std::optional<std::string>& kind, const Visit& visit) {
+    const Visit agrees = [&](const Record& record) {
+        const auto* event = std::get_if<Event>(&record.body);
+        return event && (!kind || event->kind == *kind);
+    };
     if (!kind)
         return batches(
             "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
             "WHERE i.number >= ?1 ORDER BY i.number LIMIT ?2",
-            0, [](sqlite::Statement&) {}, visit);
+            0, Numbers::rising, agrees, [](sqlite::Statement&) {}, visit);
     return batches(
         "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
         "WHERE i.kind = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
-        0, [&](sqlite::Statement& select) { select.bind(3, std::string_view(*kind)); }, visit);
+        0, Numbers::rising, agrees,
+        [&](sqlite::Statement& select) { select.bind(3, std::string_view(*kind)); }, visit);
 }
 
 Result<std::optional<SegmentReader::Range>> SegmentReader::range(std::int64_t from_us, std::int64_t to_us) {

@@ -24,11 +24,12 @@ class SegmentReader {
     [[nodiscard]] const Meta& meta() const { return meta_; }
 
     /// Visits what a condition selects, in the order of numbers. `visit` returns false to end; the result
-    /// says whether it did. It is called between transactions.
+    /// says whether it did. It is called between transactions. What the file's damage would hide is an error
+    /// where it shows: numbers that go back, records that an index names and the table hasn't got.
     using Visit = std::function<bool(const Record&)>;
     Result<bool> by_serial(View serial, const Visit& visit);
     Result<bool> by_imprint(View imprint, const Visit& visit);
-    /// All records whose numbers lie in [first, last].
+    /// All records whose numbers lie in [first, last]; a gap between them is an error.
     Result<bool> by_number(RecordNumber first, RecordNumber last, const Visit& visit);
     Result<bool> events(const std::optional<std::string>& kind, const Visit& visit);
 
@@ -46,8 +47,10 @@ class SegmentReader {
   private:
     SegmentReader(sqlite::Database database, std::string path);
     /// Runs a select of (number, der) in batches: ?1 is the number after the last one seen, ?2 the batch's
-    /// size; `bind` sets the others.
-    Result<bool> batches(std::string_view sql, RecordNumber first,
+    /// size; `bind` sets the others. `gapless`: numbers must follow each other, from `first` on.
+    enum class Numbers { rising, gapless };
+    /// `agrees`: what the index says of a record is true; otherwise one of the two is damaged.
+    Result<bool> batches(std::string_view sql, RecordNumber first, Numbers numbers, const Visit& agrees,
                          const std::function<void(sqlite::Statement&)>& bind, const Visit& visit);
 
     sqlite::Database database_;

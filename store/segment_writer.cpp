@@ -8,6 +8,10 @@ namespace {
 
 /// How many records the check at the start looks at: a group more than any commit can have been torn in.
 constexpr std::int64_t tail_length = 2048;
+/// And how many it looks at before these, evenly spread: a stretch of damage larger than one part in so many
+/// is met. Each costs a few page reads, so that a start takes milliseconds more, however large the segment
+/// is.
+constexpr std::int64_t samples = 64;
 
 Error damaged(const std::string& path, const std::string& what) {
     return Error::environment(path + ": " + what + ": the archive is damaged; keep the file, restore a copy");
@@ -85,6 +89,7 @@ Done SegmentWriter::prepare() {
     }
     ids->reset();
     if (auto done = check_tail(); !done) return done;
+    if (auto done = check_samples(); !done) return done;
     // A write that changes nothing but proves that there is a disk with room behind the file.
     return database_.execute("UPDATE meta SET value = value WHERE key = 'segment'");
 }
@@ -102,12 +107,9 @@ Done SegmentWriter::check_tail() {
         const auto row = tail->step();
         if (!row) return row.error();
         if (!*row) break;
-        const auto record = decode(tail->octets(1));
-        const std::string name = "record " + std::to_string(expected);
-        if (tail->integer(0) != expected) return damaged(path_, name + " is missing");
-        if (!record) return damaged(path_, name + ": " + record.error().text);
-        if (record->number != expected) return damaged(path_, name + " holds the number of another one");
-        if (auto done = check_index(*record); !done) return done;
+        if (tail->integer(0) != expected)
+            return damaged(path_, "record " + std::to_string(expected) + " is missing");
+        if (auto done = check(expected, tail->octets(1)); !done) return done;
         ++expected;
     }
     if (expected != next_) return damaged(path_, "record " + std::to_string(expected) + " is missing");
@@ -120,6 +122,30 @@ Done SegmentWriter::check_tail() {
         if (*stray >= next_) return damaged(path_, "its index names records that it doesn't hold");
     }
     return {};
+}
+
+Done SegmentWriter::check_samples() {
+    const RecordNumber end = next_ - tail_length;
+    const std::int64_t step = std::max<std::int64_t>(1, (end - meta_.first) / samples);
+    auto one = database_.prepare("SELECT der FROM record WHERE number = ?1");
+    if (!one) return one.error();
+    for (RecordNumber number = meta_.first; number < end; number += step) {
+        one->bind(1, number);
+        const auto row = one->step();
+        if (!row) return row.error();
+        if (!*row) return damaged(path_, "record " + std::to_string(number) + " is missing");
+        if (auto done = check(number, one->octets(0)); !done) return done;
+        one->reset();
+    }
+    return {};
+}
+
+Done SegmentWriter::check(RecordNumber number, View der) {
+    auto record = decode(der);
+    const std::string name = "record " + std::to_string(number);
+    if (!record) return std::move(record).error().in(path_ + ": " + name);
+    if (record->number != number) return damaged(path_, name + " holds the number of another one");
+    return check_index(*record);
 }
 
 Done SegmentWriter::check_index(const Record& record) {

@@ -33,8 +33,9 @@ struct Row {
 class SegmentWriter {
   public:
     /// Opens a segment, moves everything its log holds into the database file with a fresh fsync, checks the
-    /// tail (numbers without gaps, every record decodes, index in step) and proves with a write that writing
-    /// works.
+    /// tail (numbers without gaps, every record decodes, index in step), looks at a few records spread over
+    /// the rest, and proves with a write that writing works. A segment may hold millions of records: what is
+    /// damaged in between is found by whoever reads it.
     ///
     /// Why the log is emptied first: after a failed fsync the kernel may have marked pages clean that never
     /// reached the disk, so that a second fsync of the same file reports success for nothing. What we can
@@ -65,6 +66,8 @@ class SegmentWriter {
     SegmentWriter(sqlite::Database database, std::string path);
     Done prepare();
     Done check_tail();
+    Done check_samples();
+    Done check(RecordNumber number, View der);
     Done check_index(const Record& record);
     Done insert(const Row& row, RecordNumber number);
 

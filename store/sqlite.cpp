@@ -160,6 +160,9 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
     if (code != SQLITE_OK) return failure(path, raw);
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_busy_timeout(raw, patience_ms);
+    // Pages are looked over when they are read from the disk, so that damage is met sooner.
+    if (auto careful = database.execute("PRAGMA cell_size_check=ON"); !careful)
+        return std::move(careful).error();
     if (mode == Mode::alone) {
         // In exclusive mode the index of the log is in this process's memory instead of a shared file
         // (SQLite, "Use of WAL Without Shared-Memory").

@@ -236,6 +236,19 @@ class CliTest(harness.TestCase):
             with sqlite3.connect(f'file:{segment}?mode=ro&immutable=1', uri=True) as db:
                 self.assertEqual(db.execute('PRAGMA integrity_check').fetchone(), ('ok',))
         run('chmod', '-R', 'u+w', copy)
+        # Its middle is damaged: neither reads past it.
+        segment = max(copy.glob('*.sqlite'))
+        with open(segment, 'r+b') as file:
+            file.seek(4096)
+            file.write(os.urandom(segment.stat().st_size - 2 * 4096))
+        path = demo.dir / 'damaged.toml'
+        path.write_text((demo.dir / 'tsad.toml').read_text().replace('dir = "archive"', f'dir = "{copy}"'))
+        for done in (run(BIN / 'tsaudit', '--archive', copy, 'find', ok=None),
+                     run(BIN / 'tsad', '--config', path, ok=None)):
+            line = self.assert_fails(done, 3)
+            self.assertIn(str(segment), line)
+            self.assertIn('restore a copy', line)
+        path.unlink()
         demo.start_tsad()
         demo.wait_ready()
         self.assertEqual(json.loads(demo.tsactl('status', '--json').out)['tsus'][0]['tac'], before)
