@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <tuple>
 
 #include "audit/present.h"
 #include "audit/soundness.h"
@@ -41,18 +42,51 @@ Result<WallTime> read_time(const std::string& option, const std::string& text) {
     return *time;
 }
 
+/// [from, to) of a search for tokens or events.
+template <typename Query>
+Done read_period(const Options& options, Query& query) {
+    for (const auto& [option, text, end] :
+         {std::tuple("--from", &options.from, &query.from), std::tuple("--to", &options.to, &query.to)}) {
+        if (!*text) continue;
+        auto time = read_time(option, **text);
+        if (!time) return std::move(time).error();
+        *end = *time;
+    }
+    return {};
+}
+
 Result<std::unique_ptr<store::ArchiveReader>> open_archive(const Options& options) {
     if (options.archive.empty())
         return Error::usage("--archive is missing: give the folder that holds the archive");
     return store::ArchiveReader::open(options.archive);
 }
 
-/// A search that may find nothing.
-Done unless_empty(const Done& searched, std::size_t count, const std::string& archive) {
-    if (!searched) return searched.error();
-    if (count == 0) return Error::no("nothing found in " + archive);
-    return {};
-}
+/// Prints what a search visits.
+struct Listing {
+    const Options& options;
+    std::ostream& out;
+    std::string (*json)(const store::Found&);
+    std::string (*text)(const store::Found&);
+    std::size_t count = 0;
+
+    store::Visitor visitor() {
+        return [this](const store::Found& found) {
+            ++count;
+            if (options.json) {
+                out << json(found) << '\n';
+            } else {
+                out << text(found);
+            }
+            return out.good();
+        };
+    }
+    /// A search that found nothing is a "no".
+    [[nodiscard]] Done end(const Done& searched) const {
+        if (!searched) return searched.error();
+        if (count == 0) return Error::no("nothing found in " + options.archive);
+        return {};
+    }
+};
 
 Done find(const Options& options, std::ostream& out) {
     store::Query query;
@@ -66,16 +100,7 @@ Done find(const Options& options, std::ostream& out) {
         if (!imprint) return imprint.error();
         query.imprint = std::move(*imprint);
     }
-    if (options.from) {
-        const auto time = read_time("--from", *options.from);
-        if (!time) return time.error();
-        query.from = *time;
-    }
-    if (options.to) {
-        const auto time = read_time("--to", *options.to);
-        if (!time) return time.error();
-        query.to = *time;
-    }
+    if (auto done = read_period(options, query); !done) return done;
     if (options.policy) {
         if (!der::is_oid(*options.policy))
             return Error::usage("--policy: \"" + *options.policy +
@@ -84,17 +109,8 @@ Done find(const Options& options, std::ostream& out) {
     }
     auto reader = open_archive(options);
     if (!reader) return reader.error();
-    std::size_t count = 0;
-    const auto searched = (*reader)->find(query, [&](const store::Found& found) {
-        ++count;
-        if (options.json) {
-            out << find_json(found) << '\n';
-        } else {
-            out << find_text(found);
-        }
-        return out.good();
-    });
-    return unless_empty(searched, count, options.archive);
+    Listing listing{options, out, find_json, find_text};
+    return listing.end((*reader)->find(query, listing.visitor()));
 }
 
 Done show(const Options& options, std::ostream& out) {
@@ -125,29 +141,11 @@ Done events(const Options& options, std::ostream& out) {
     store::EventQuery query;
     query.kind = options.kind;
     query.subject = options.subject;
-    if (options.from) {
-        const auto time = read_time("--from", *options.from);
-        if (!time) return time.error();
-        query.from = *time;
-    }
-    if (options.to) {
-        const auto time = read_time("--to", *options.to);
-        if (!time) return time.error();
-        query.to = *time;
-    }
+    if (auto done = read_period(options, query); !done) return done;
     auto reader = open_archive(options);
     if (!reader) return reader.error();
-    std::size_t count = 0;
-    const auto searched = (*reader)->events(query, [&](const store::Found& found) {
-        ++count;
-        if (options.json) {
-            out << event_json(found) << '\n';
-        } else {
-            out << event_text(found);
-        }
-        return out.good();
-    });
-    return unless_empty(searched, count, options.archive);
+    Listing listing{options, out, event_json, event_text};
+    return listing.end((*reader)->events(query, listing.visitor()));
 }
 
 Done show_tac(const Options& options, std::ostream& out) {

@@ -54,6 +54,14 @@ Result<int> import_certificate(const KeyArguments& arguments, const Settings& se
     return 0;
 }
 
+/// `action` with the environment that the module wants.
+KeyAction in_environment(KeyAction action) {
+    return [action = std::move(action)](const Settings& settings, std::ostream& out) {
+        apply_environment(settings);
+        return action(settings, out);
+    };
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
@@ -114,12 +122,7 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose p
         auto* command = key.add_subcommand(name, help);
         command->add_option("LABEL", arguments.label, "label of the key in the token")->required();
         options(*command);
-        command->callback([choose, action = std::move(action)] {
-            choose([action](const Settings& settings, std::ostream& out) {
-                apply_environment(settings);
-                return action(settings, out);
-            });
-        });
+        command->callback([choose, action = in_environment(std::move(action))] { choose(action); });
     };
     add(
         "generate", "make an RSA key pair in the HSM; it never leaves it",
@@ -147,6 +150,21 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose p
         [&arguments](const Settings& settings, std::ostream& out) {
             return import_certificate(arguments, settings, out);
         });
+}
+
+void add_token_commands(CLI::App& token, KeyArguments& arguments,
+                        const std::function<void(KeyAction)>& choose) {
+    auto* init =
+        token.add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
+    init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
+        ->required();
+    const auto action = [&arguments](const Settings& settings, std::ostream& out) -> Result<int> {
+        if (auto done = initialise_token(settings, arguments.so_pin_file); !done)
+            return std::move(done).error();
+        out << "made the token " << settings.token << '\n';
+        return 0;
+    };
+    init->callback([choose, action = in_environment(action)] { choose(action); });
 }
 
 }  // namespace kokuin::hsm

@@ -40,12 +40,17 @@ struct KeyArguments {
     std::string output;
     std::string file;
     unsigned bits = 2048;
+    std::string so_pin_file;
 };
-/// A chosen command, to be run with the [hsm] table; prints to the stream, returns the exit code.
+/// A chosen command, to be run with the [hsm] table before anything else has touched the module; prints to
+/// the stream, returns the exit code.
 using KeyAction = std::function<Result<int>(const Settings&, std::ostream&)>;
 /// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
 /// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
 void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose purpose,
                       const std::function<void(KeyAction)>& choose);
+/// Adds `init --so-pin-file FILE` likewise: initialise_token().
+void add_token_commands(CLI::App& token, KeyArguments& arguments,
+                        const std::function<void(KeyAction)>& choose);
 
 }  // namespace kokuin::hsm

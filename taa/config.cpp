@@ -7,27 +7,16 @@ namespace {
 
 using std::chrono::hours;
 
-struct KnownPolicy {
-    std::string_view oid;
-    nanoseconds max_offset;
-};
-// TAC-3: the limits of the Seiko policy (1.2.2).
-constexpr KnownPolicy known_policies[] = {{"1.3.6.1.4.1.955.1.18.1.1", milliseconds(500)},
-                                          {"1.3.6.1.4.1.955.1.18.1.2", seconds(1)}};
-
 AuditRules read_rules(config::Table& table, const Pace& pace) {
     AuditRules rules;
     rules.policy = table.oid("policy", rules.policy);
-    bool known = false;
-    for (const auto& policy : known_policies) {
-        if (policy.oid != rules.policy) continue;
-        known = true;
-        rules.max_offset = policy.max_offset;
-    }
+    const auto policies = tac::builtin_policies();
+    const auto known = policies.find(rules.policy);
     constexpr nanoseconds least = milliseconds(1);
     // Of a policy nobody knows the limit must be said, not guessed.
-    rules.max_offset = known ? table.duration("max_offset", least, seconds(10), rules.max_offset)
-                             : table.duration("max_offset", least, seconds(10));
+    rules.max_offset = known == policies.end()
+                           ? table.duration("max_offset", least, seconds(10))
+                           : table.duration("max_offset", least, seconds(10), known->second.max_offset);
     rules.max_delay = table.duration("max_delay", least, seconds(1), rules.max_delay);
     rules.validity = table.duration("validity", seconds(1), hours(24 * 7), rules.validity);
     if (rules.max_offset % microseconds(1) != nanoseconds(0))

@@ -9,15 +9,16 @@
 #include "hsm/settings.h"
 #include "pki/hash.h"
 #include "taa/timetable.h"
+#include "tac/validate.h"
 
 namespace kokuin::taa {
 
 /// What is said about a TSU's clock, and within which limits (TAC-3).
 struct AuditRules {
-    std::string policy = "1.3.6.1.4.1.955.1.18.1.1";  ///< OID of the time audit policy
-    nanoseconds max_offset = milliseconds(500);       ///< |TSU − TAA| up to this, inclusive, is good
-    nanoseconds max_delay = milliseconds(100);        ///< a measurement that took longer, net, is none
-    nanoseconds validity = std::chrono::hours(25);    ///< of a good TAC (TAA-2)
+    std::string policy{tac::half_second_policy};    ///< OID of the time audit policy
+    nanoseconds max_offset = milliseconds(500);     ///< |TSU − TAA| up to this, inclusive, is good
+    nanoseconds max_delay = milliseconds(100);      ///< a measurement that took longer, net, is none
+    nanoseconds validity = std::chrono::hours(25);  ///< of a good TAC (TAA-2)
 };
 
 /// One audited TSU.

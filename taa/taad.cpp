@@ -1,15 +1,13 @@
 // taad: the time assessment authority. Measures the clocks of TSUs, issues TACs and orders to stop. This file
 // wires.
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <csignal>
 #include <functional>
 #include <iostream>
 
-#include "base/secret.h"
+#include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "store/archive.h"
@@ -24,7 +22,6 @@ using namespace kokuin;
 struct Arguments {
     std::string config = "taad.toml";
     hsm::KeyArguments key;
-    std::string so_pin_file;
     std::string tsu;
 };
 
@@ -62,7 +59,7 @@ Done furnish(House& house, const taa::Settings& settings) {
 }
 
 Result<int> serve(const taa::Settings& settings) {
-    spdlog::set_level(spdlog::level::from_str(settings.log_level == "warn" ? "warning" : settings.log_level));
+    set_log_level(settings.log_level);
     hsm::apply_environment(settings.hsm);  // before there are threads
 
     House house;
@@ -122,13 +119,6 @@ Result<int> key_list(const taa::Settings& settings) {
     return 0;
 }
 
-Result<int> token_init(const taa::Settings& settings, const std::string& so_pin_file) {
-    hsm::apply_environment(settings.hsm);
-    if (auto done = hsm::initialise_token(settings.hsm, so_pin_file); !done) return std::move(done).error();
-    std::cout << "made the token " << settings.hsm.token << '\n';
-    return 0;
-}
-
 Result<int> run(int argc, char** argv) {
     Arguments arguments;
     CLI::App app{"Kokuin's time assessment authority. Without a verb it serves until SIGTERM."};
@@ -151,19 +141,13 @@ Result<int> run(int argc, char** argv) {
 
     auto* key = noun("key", "keys in the HSM");
     on(key->add_subcommand("list", "the keys and their certificates"), key_list);
-    hsm::add_key_commands(
-        *key, arguments.key, hsm::keytool::Purpose::plain, [&chosen](hsm::KeyAction action) {
-            chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
-                return action(settings.hsm, std::cout);
-            };
-        });
-
-    auto* token = noun("token", "the HSM's token");
-    auto* init =
-        token->add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
-    init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
-        ->required();
-    on(init, [&](const taa::Settings& settings) { return token_init(settings, arguments.so_pin_file); });
+    const auto in_hsm = [&chosen](hsm::KeyAction action) {
+        chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
+            return action(settings.hsm, std::cout);
+        };
+    };
+    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::plain, in_hsm);
+    hsm::add_token_commands(*noun("token", "the HSM's token"), arguments.key, in_hsm);
 
     auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
     auto* now = audit->add_subcommand(
@@ -171,14 +155,9 @@ Result<int> run(int argc, char** argv) {
     now->add_option("TSU", arguments.tsu, "name of its [tsu.NAME]")->required();
     on(now, [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu); });
 
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& help) {
-        app.exit(help);
-        return 0;
-    } catch (const CLI::ParseError& error) {
-        return Error::usage(std::string(error.what()) + "; see taad --help");
-    }
+    const auto go_on = read_command_line("taad", app, argc, argv);
+    if (!go_on) return go_on.error();
+    if (!*go_on) return 0;
     auto settings = taa::load_settings(arguments.config);
     if (!settings) return std::move(settings).error();
     return chosen(*settings);
@@ -187,17 +166,8 @@ Result<int> run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    forbid_core_dumps();
-    std::signal(SIGPIPE, SIG_IGN);  // a TSU or a token behind a socket that dies must not end the TAA
-    spdlog::set_default_logger(spdlog::stderr_color_mt("taad"));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-    try {
-        const auto result = run(argc, argv);
-        if (result) return *result;
-        std::cerr << "taad: " << result.error().text << '\n';
-        return exit_code(result.error().kind);
-    } catch (const std::exception& fault) {
-        std::cerr << "taad: internal fault: " << fault.what() << '\n';
-        return 3;
-    }
+    return run_program("taad", [&] {
+        log_to_stderr("taad");
+        return run(argc, argv);
+    });
 }

@@ -425,7 +425,7 @@ std::map<std::string, Limits> builtin_policies() {
     half_second.max_offset = milliseconds(500);
     Limits one_second;
     one_second.max_offset = seconds(1);
-    return {{"1.3.6.1.4.1.955.1.18.1.1", half_second}, {"1.3.6.1.4.1.955.1.18.1.2", one_second}};
+    return {{std::string(half_second_policy), half_second}, {std::string(one_second_policy), one_second}};
 }
 
 Fields Delivered::to_fields() const {

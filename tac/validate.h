@@ -45,7 +45,10 @@ struct Limits {
     microseconds max_offset{0};
     microseconds max_delay = milliseconds(100);
 };
-/// TAC-3: 1.3.6.1.4.1.955.1.18.1.1 = ±500 ms, 1.3.6.1.4.1.955.1.18.1.2 = ±1 s; delay 100 ms.
+/// The time audit policies of the Seiko policy (1.2.2): ±500 ms and ±1 s.
+inline constexpr std::string_view half_second_policy = "1.3.6.1.4.1.955.1.18.1.1";
+inline constexpr std::string_view one_second_policy = "1.3.6.1.4.1.955.1.18.1.2";
+/// TAC-3: the limits of these two; delay 100 ms.
 std::map<std::string, Limits> builtin_policies();
 
 /// What is trusted and accepted, from the configuration. Immutable while in use.

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tac/clock/bound.h"
+#include "tac/validate.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -74,10 +75,6 @@ TlsSettings read_tls(config::Table& table) {
 }
 
 TaaSettings read_taa(config::Table& table) {
-    // TAC-3: the limits of the Seiko policy are known by their OID.
-    const auto known_offset = [](const std::string& oid) -> nanoseconds {
-        return oid == "1.3.6.1.4.1.955.1.18.1.2" ? nanoseconds(seconds(1)) : nanoseconds(milliseconds(500));
-    };
     TaaSettings taa;
     taa.anchors = table.path("anchors");
     taa.certificates = table.path("certificates");
@@ -88,9 +85,16 @@ TaaSettings read_taa(config::Table& table) {
     taa.request_before = table.duration("request_before", seconds(1), hours(24), minutes(20));
     for (auto& [name, limit] : table.named_tables("policy", 1)) {
         const auto oid = limit.oid("oid");
-        taa.limits.push_back({oid,
-                              limit.duration("max_offset", milliseconds(1), minutes(1), known_offset(oid)),
-                              limit.duration("max_delay", milliseconds(1), minutes(1), milliseconds(100))});
+        const auto policies = tac::builtin_policies();
+        const auto known = policies.find(oid);
+        // Of a policy nobody knows the limit must be said, not guessed.
+        const auto max_offset =
+            known == policies.end()
+                ? limit.duration("max_offset", milliseconds(1), minutes(1))
+                : limit.duration("max_offset", milliseconds(1), minutes(1), known->second.max_offset);
+        taa.limits.push_back(
+            {oid, max_offset,
+             limit.duration("max_delay", milliseconds(1), minutes(1), tac::Limits().max_delay)});
     }
     return taa;
 }

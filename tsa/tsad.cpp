@@ -1,14 +1,11 @@
 // tsad: answers RFC 3161 over HTTP, only while its clock is proved; archives before it answers. This file
 // wires.
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <iostream>
 
 #include "base/net/server.h"
-#include "base/secret.h"
+#include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "pki/certificate.h"
@@ -68,8 +65,7 @@ void note(tsa::Journal& journal, const char* kind, const std::string& text) {
 Done serve(const std::string& config_file) {
     auto settings = tsa::load_settings(config_file);
     if (!settings) return std::move(settings).error();
-    spdlog::set_level(
-        spdlog::level::from_str(settings->log_level == "warn" ? "warning" : settings->log_level));
+    set_log_level(settings->log_level);
     hsm::apply_environment(settings->hsm);
     net::raise_file_limit();
 
@@ -184,32 +180,22 @@ Done serve(const std::string& config_file) {
     return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    forbid_core_dumps();
-    std::signal(SIGPIPE, SIG_IGN);  // a token behind a socket that dies must not end the server
-    spdlog::set_default_logger(spdlog::stderr_color_mt("tsad"));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-
+Result<int> run(int argc, char** argv) {
     CLI::App app{"Kokuin's time-stamping server (RFC 3161). Runs in the foreground until SIGTERM."};
     std::string config_file = "tsad.toml";
     app.add_option("--config", config_file, "configuration (see conf/tsad.toml)")->capture_default_str();
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& help) {
-        return app.exit(help);
-    } catch (const CLI::ParseError& error) {
-        std::cerr << "tsad: " << error.what() << "; see tsad --help\n";
-        return 2;
-    }
-    try {
-        const auto done = serve(config_file);
-        if (done) return 0;
-        std::cerr << "tsad: " << done.error().text << '\n';
-        return exit_code(done.error().kind);
-    } catch (const std::exception& fault) {
-        std::cerr << "tsad: internal fault: " << fault.what() << '\n';
-        return 3;
-    }
+    const auto go_on = read_command_line("tsad", app, argc, argv);
+    if (!go_on) return go_on.error();
+    if (!*go_on) return 0;
+    if (auto done = serve(config_file); !done) return std::move(done).error();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return run_program("tsad", [&] {
+        log_to_stderr("tsad");
+        return run(argc, argv);
+    });
 }

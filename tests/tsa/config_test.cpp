@@ -65,6 +65,18 @@ TEST_CASE("the default policy comes first, whatever its place in the file") {
     CHECK(settings.error().text.find("is the default already") != std::string::npos);
 }
 
+TEST_CASE("the Seiko policies have their limits, another one must say its own") {
+    const std::string oid = "oid = \"1.3.6.1.4.1.955.1.18.1.1\"";
+    auto settings = sample_with(oid, "oid = \"1.3.6.1.4.1.955.1.18.1.2\"");
+    REQUIRE(settings);
+    CHECK(settings->taa->limits.at(0).max_offset == seconds(1));
+    CHECK(refusal(oid, "oid = \"1.2.3.4\"").find("max_offset") != std::string::npos);
+    settings = sample_with(oid, "oid = \"1.2.3.4\"\nmax_offset = \"20ms\"");
+    REQUIRE(settings);
+    CHECK(settings->taa->limits.at(0).max_offset == milliseconds(20));
+    CHECK(settings->taa->limits.at(0).max_delay == milliseconds(100));
+}
+
 TEST_CASE("what contradicts itself or opens too much is refused with what is allowed") {
     CHECK(
         refusal("listen = \"127.0.0.1:3161\"", "listen = \"0.0.0.0:3161\"").find("beyond_loopback = true") !=

@@ -1,11 +1,9 @@
 // tsactl: the operators' command line, and a small client. This file wires.
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <functional>
 #include <iostream>
 
-#include "base/file.h"
-#include "base/secret.h"
+#include "base/program.h"
 #include "hsm/commands.h"
 #include "store/archive.h"
 #include "tsa/config.h"
@@ -22,7 +20,6 @@ struct Arguments {
     control::StampOptions stamp;
     control::VerifyOptions verify;
     hsm::KeyArguments key;
-    std::string so_pin_file;
 };
 
 /// Fills what `stamp` leaves open from the configuration, if there is one.
@@ -130,60 +127,32 @@ Result<int> run(int argc, char** argv) {
                   [&](const tsa::Settings& settings) {
                       return control::key_list(settings, arguments.json, std::cout);
                   });
-    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping,
-                          [&](hsm::KeyAction action) {
-                              chosen = [&, action = std::move(action)]() -> Result<int> {
-                                  auto settings = tsa::load_settings(arguments.config);
-                                  if (!settings) return std::move(settings).error();
-                                  return action(settings->hsm, std::cout);
-                              };
-                          });
+    const auto in_hsm = [&](hsm::KeyAction action) {
+        chosen = [&, action = std::move(action)]() -> Result<int> {
+            auto settings = tsa::load_settings(arguments.config);
+            if (!settings) return std::move(settings).error();
+            return action(settings->hsm, std::cout);
+        };
+    };
+    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping, in_hsm);
 
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
-    auto* token_init =
-        token->add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
-    token_init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
-        ->required();
-    with_settings(token_init, [&](const tsa::Settings& settings) -> Result<int> {
-        hsm::apply_environment(settings.hsm);
-        if (auto done = hsm::initialise_token(settings.hsm, arguments.so_pin_file); !done)
-            return std::move(done).error();
-        return 0;
-    });
+    hsm::add_token_commands(*token, arguments.key, in_hsm);
 
     auto* archive = app.add_subcommand("archive", "the archive");
     archive->require_subcommand(1);
     with_settings(archive->add_subcommand("init", "make an empty archive"),
                   [&](const tsa::Settings& settings) { return archive_init(settings, arguments.json); });
 
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& help) {
-        app.exit(help);
-        return 0;
-    } catch (const CLI::ParseError& error) {
-        return Error::usage(std::string(error.what()) + "; see tsactl --help");
-    }
+    const auto go_on = read_command_line("tsactl", app, argc, argv);
+    if (!go_on) return go_on.error();
+    if (!*go_on) return 0;
     return chosen();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    forbid_core_dumps();
-    std::signal(SIGPIPE, SIG_IGN);
-    try {
-        const auto result = run(argc, argv);
-        if (!std::cout.flush()) {
-            std::cerr << "tsactl: the answer can't be written; is the disk full?\n";
-            return 3;
-        }
-        if (result) return *result;
-        std::cerr << "tsactl: " << result.error().text << '\n';
-        return exit_code(result.error().kind);
-    } catch (const std::exception& fault) {
-        std::cerr << "tsactl: internal fault: " << fault.what() << '\n';
-        return 3;
-    }
+    return run_program("tsactl", [&] { return run(argc, argv); });
 }

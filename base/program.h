@@ -1,0 +1,30 @@
+// What every program's main does around its work.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kokuin {
+
+/// Runs `work` as the program `name` and returns the exit code: what `work` gives, or that of its error,
+/// which becomes one line on stderr ("NAME: text"; design section 7). Before that: no core dumps, and SIGPIPE
+/// ignored, because a peer or a token behind a socket that dies must not end the process. An answer on stdout
+/// that can't be written is an error too.
+int run_program(const std::string& name, const std::function<Result<int>()>& work);
+
+/// Reads the command line of the program `name`. False: it asked for help and got it, there is nothing to do.
+/// Error: usage.
+Result<bool> read_command_line(const std::string& name, CLI::App& app, int argc, char** argv);
+
+/// Log lines of a server go to stderr, with UTC in front.
+void log_to_stderr(const std::string& name);
+/// "debug", "info", "warn" or "error", as configurations say it.
+void set_log_level(const std::string& level);
+
+}  // namespace kokuin
