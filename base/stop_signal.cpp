@@ -10,13 +10,17 @@
 namespace kokuin {
 namespace {
 
-// A signal handler reaches nothing but statics; these two are all it touches (signal-safety(7)).
+// A signal handler reaches nothing but statics; these are all it touches (signal-safety(7)).
+constexpr int signals[] = {SIGTERM, SIGINT, SIGHUP};
 sem_t came;
 std::atomic<int> which{0};
 
 void on_signal(int signal) {
     const int saved = errno;
     which = signal;
+    struct sigaction at_once {};
+    at_once.sa_handler = SIG_DFL;
+    for (const int next : signals) sigaction(next, &at_once, nullptr);
     sem_post(&came);
     errno = saved;
 }
@@ -28,7 +32,9 @@ StopSignal::StopSignal() {
     struct sigaction action {};
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &action, nullptr);
+    // None of them interrupts the handler, which would find half of the defaults back.
+    for (const int signal : signals) sigaddset(&action.sa_mask, signal);
+    for (const int signal : signals) sigaction(signal, &action, nullptr);
 }
 
 std::string StopSignal::wait() {

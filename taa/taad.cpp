@@ -76,7 +76,7 @@ Result<int> serve(const taa::Settings& settings) {
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
-    spdlog::info("taad stops text=\"{}\"", ends.wait());
+    spdlog::info("taad stops text=\"{}\" (a second signal ends it at once)", ends.wait());
     service.stop();
     if (doubt)
         return Error::environment(

@@ -167,7 +167,7 @@ Done serve(const std::string& config_file) {
     housekeeper.start();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
-    spdlog::info("tsad stops: {}", ends.wait());
+    spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");

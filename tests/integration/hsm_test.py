@@ -20,10 +20,13 @@ class HsmTest(harness.TestCase):
             'pkcs11:token=kokuin-tsu', log=self.folder / 'remote.log',
             env={'SOFTHSM2_CONF': str(self.demo.dir / 'softhsm2.conf')}, ready=socket.exists))
 
+    def children(self):
+        """The server forks one process per connection; these are those that it started."""
+        return [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/stat')
+                if self.parent_of(p) == self.remote.pid]
+
     def kill_remote(self):
-        # The server forks one process per connection; only those that it started are killed.
-        children = [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/stat')
-                    if self.parent_of(p) == self.remote.pid]
+        children = self.children()
         self.remote.kill()
         for pid in children:
             try:
@@ -77,6 +80,27 @@ class HsmTest(harness.TestCase):
         self.assertEqual(demo.tsad.process.returncode, 0)
         (demo.dir / 'tsad.toml').write_text(originals['tsad'])
         self.kill_remote()
+
+    def test_hanging_stop(self):
+        """The HSM hangs while tsad is stopped: everything is in the archive, and a second signal ends it."""
+        demo = self.demo
+        original = (demo.dir / 'tsad.toml').read_text()
+        self.start_remote()
+        self.use_remote('tsad')
+        demo.start()
+        self.assertEqual(demo.stamp().status, 0)
+        for pid in self.children():
+            os.kill(pid, signal.SIGSTOP)
+        demo.tsad.process.send_signal(signal.SIGTERM)
+        # What comes after this is to give the sessions back, which never comes to an end.
+        until(lambda: demo.events('server.stopped'), lambda: f'stopped but for the HSM: {demo.tsad.tail()}')
+        self.assertTrue(demo.tsad.alive())
+        self.assertEqual(demo.tsad.stop(seconds=10), -signal.SIGTERM)
+        self.kill_remote()
+        (demo.dir / 'tsad.toml').write_text(original)
+        demo.start_tsad()
+        demo.wait_ready()
+        demo.stop()
 
     def test_token_dies(self):
         demo = self.demo
