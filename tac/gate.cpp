@@ -57,9 +57,18 @@ Gate::Gate(KeyPeriod key, clock::RateRules rules) : state_{key, clock::ErrorBoun
 
 std::optional<LastTac> Gate::last_of(const State& state) {
     std::optional<LastTac> last;
-    if (state.tac) last = LastTac{state.tac->value.tac.ntp_time, state.tac->serial};
-    if (state.stop && (!last || state.stop->ntp_time >= last->ntp_time))
-        last = LastTac{state.stop->ntp_time, state.stop->serial};
+    if (state.tac) {
+        last = LastTac{state.tac->value.tac.ntp_time, state.tac->serial, {}, {}};
+        if (const auto& exchange = state.tac->delivered.exchange) {
+            last->exchanged = exchange->received.before;
+            last->boot_id = exchange->boot_id;
+        }
+    }
+    if (state.stop) {
+        const auto told = std::min(state.stop->ntp_time, state.stop->received.wall);
+        last = LastTac{last ? std::max(last->ntp_time, told) : told, state.stop->serial,
+                       state.stop->received.before, state.stop->boot_id};
+    }
     return last;
 }
 
@@ -71,7 +80,11 @@ std::optional<LastTac> Gate::last() const {
 Gate::Taken Gate::accept(std::shared_ptr<const AcceptedTac> tac) {
     const std::unique_lock lock(mutex_);
     const auto last = last_of(state_);
-    if (last && (tac->value.tac.ntp_time <= last->ntp_time || tac->serial == last->serial))
+    const auto& exchange = tac->delivered.exchange;
+    if (last &&
+        !not_newer(*last, tac->value.tac.ntp_time, tac->serial,
+                   exchange ? exchange->received : tac->evidence.at, exchange ? exchange->boot_id : "")
+             .empty())
         return Taken::older;
     for (const auto& leap : tac->value.tac.leap_events) state_.error.announce(leap);
     state_.error.add(tac->evidence);

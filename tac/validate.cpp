@@ -192,14 +192,11 @@ class Judge {
         if (clock::slept_between(exchange().received.asleep, now_.now.asleep))
             return refuse(Reason::restarted,
                           "the machine was suspended since the exchange; only a new audit helps");
-        if (now_.last) {
-            if (tac().ntp_time <= now_.last->ntp_time)
-                return refuse(Reason::replay, "audited at " + to_rfc3339(tac().ntp_time, 6) +
-                                                  ", the last one taken at " +
-                                                  to_rfc3339(now_.last->ntp_time, 6));
-            if (serial_hex(tac().serial) == now_.last->serial)
-                return refuse(Reason::replay, "its serial " + now_.last->serial + " was taken before");
-        }
+        if (now_.last)
+            if (auto why = not_newer(*now_.last, tac().ntp_time, serial_hex(tac().serial),
+                                     exchange().received, exchange().boot_id);
+                !why.empty())
+                return refuse(Reason::replay, std::move(why));
         return {};
     }
 
@@ -227,6 +224,10 @@ class Judge {
         order.ntp_time = tac().ntp_time;
         order.offset = offset_;
         order.text = "order to stop from " + pki::name_text(tac().issuer_name) + ": " + why;
+        if (delivered_.exchange) {
+            order.received = exchange().received;
+            order.boot_id = exchange().boot_id;
+        }
         return Verdict(std::move(order));
     }
 
@@ -420,6 +421,17 @@ std::string_view name(Reason reason) {
     return "malformed";
 }
 
+std::string not_newer(const LastTac& last, WallTime ntp_time, const std::string& serial,
+                      const clock::Reading& received, const std::string& boot_id) {
+    if (serial == last.serial) return "its serial " + serial + " was taken before";
+    if (ntp_time <= last.ntp_time)
+        return "audited at " + to_rfc3339(ntp_time, 6) + ", the last one taken at " +
+               to_rfc3339(last.ntp_time, 6);
+    if (last.exchanged && last.boot_id == boot_id && received.before <= *last.exchanged)
+        return "its exchange took place before the one of the last TAC taken";
+    return "";
+}
+
 std::map<std::string, Limits> builtin_policies() {
     Limits half_second;
     half_second.max_offset = milliseconds(500);
@@ -464,6 +476,8 @@ Fields StopOrder::to_fields() const {
     fields["tac"] = tac;
     fields["offset_ns"] = std::int64_t{offset.count()};
     fields["text"] = text;
+    fields["boot_id"] = boot_id;
+    put(fields, "t2", received);
     return fields;
 }
 
@@ -480,6 +494,12 @@ Result<StopOrder> StopOrder::from_fields(const Fields& fields) {
     if (!value) return std::move(value).error().in("kept order to stop");
     order.serial = serial_hex(value->tac.serial);
     order.ntp_time = value->tac.ntp_time;
+    // Orders kept by the first versions lack it.
+    order.received.wall = order.ntp_time;
+    if (reader.has("t2_wall_ns")) {
+        order.received = reader.reading("t2");
+        order.boot_id = reader.get<std::string>("boot_id");
+    }
     return order;
 }
 

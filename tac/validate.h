@@ -27,7 +27,8 @@ enum class Reason {
     holder_digest,  ///< objectDigestInfo isn't the digest of the TSU's certificate
     unknown_nonce,  ///< no record of an exchange under the nonce it was delivered with
     restarted,      ///< the machine was booted or suspended since that exchange
-    replay,  ///< not newer than the last one taken (ntpTime), or its serial again: ignored and recorded
+    replay,  ///< not newer than the last one taken (ntpTime, exchange), or its serial again: ignored and
+             ///< recorded
     // Here an order to stop is recognised: it needs nothing of what follows.
     profile,        ///< ntpTime/expiration and the validity period disagree, or an unknown critical extension
     policy,         ///< none of its policies is accepted
@@ -106,9 +107,13 @@ struct StopOrder {
     WallTime ntp_time{};
     nanoseconds offset{0};  ///< TSU − TAA
     std::string text;       ///< why, one line
+    /// Our own record of the exchange it belongs to: when we were told, whatever time the TAA believed it to
+    /// be.
+    clock::Reading received{};
+    std::string boot_id;
 
-    /// Keys: tac, offset_ns, text. It is restored without being judged again: an order holds across restarts
-    /// and boots.
+    /// Keys: tac, offset_ns, text, boot_id, and t2_… as in Delivered. It is restored without being judged
+    /// again: an order holds across restarts and boots.
     [[nodiscard]] Fields to_fields() const;
     static Result<StopOrder> from_fields(const Fields& fields);
 };
@@ -122,9 +127,18 @@ using Verdict = std::variant<std::shared_ptr<const AcceptedTac>, StopOrder, Refu
 
 /// What a new TAC must be newer than: the last one accepted, or the order to stop that came after it.
 struct LastTac {
+    /// By the TAA's clock. Of an order to stop, our clock's time of the exchange if that is earlier: an order
+    /// from a TAA whose clock is ahead must not shut out the right ones until that time has come.
     WallTime ntp_time{};
     std::string serial;
+    /// Its exchange: another one of the same boot must have taken place later by M. Nothing where that isn't
+    /// known (taken in an earlier run, long ago).
+    std::optional<MonoTime> exchanged{};
+    std::string boot_id{};
 };
+/// Why a TAC of this time, serial and exchange isn't newer than `last`; empty if it is.
+std::string not_newer(const LastTac& last, WallTime ntp_time, const std::string& serial,
+                      const clock::Reading& received, const std::string& boot_id);
 
 /// The TSU's side at this moment.
 struct Situation {

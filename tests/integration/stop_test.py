@@ -58,6 +58,29 @@ class StopTest(harness.TestCase):
         self.assertIn('resumes after an order to stop', demo.tsaudit('events', '--kind', 'tac.accepted').out)
 
 
+class AheadTaaTest(harness.TestCase):
+    """A TAA whose own clock is a day ahead orders to stop; when it is right again, its next good TAC lifts the order."""
+
+    def test_ahead(self):
+        demo = self.demo
+        demo.audit_often()
+        demo.start()
+        self.assertEqual(demo.stamp().status, 0)
+        demo.taad.stop()
+        self.set_clock('+26h')
+        demo.start_taad(env=self.faked())
+        until(lambda: demo.stamp().fail == 'timeNotAvailable', lambda: f'an order to stop: {demo.taad.tail()}')
+        demo.taad.stop()
+        # The order holds over a restart, and still doesn't shut out the right TAC.
+        demo.tsad.kill()
+        demo.start_tsad(wait=False)
+        until(lambda: demo.listens(demo.port), 'tsad listens')
+        self.assertEqual(demo.stamp().fail, 'timeNotAvailable')
+        demo.start_taad()
+        until(lambda: demo.stamp().status == 0, lambda: f'a new TAC lifts it: {demo.taad.tail()}')
+        self.assertTrue(any('resumes' in e['text'] for e in demo.events('tac.accepted')), demo.events('tac.accepted'))
+
+
 class LateTacTest(harness.TestCase):
     """After an order to stop: a good TAC from before it, and the good TAC of another TSU."""
 

@@ -200,7 +200,8 @@ TEST_CASE("an order to stop holds from the next stamp on, until a newer good TAC
     // Nothing older lifts it.
     CHECK(town.gate.accept(before.accepted()) == Gate::Taken::older);
     CHECK(town.state() == "order-to-stop");
-    CHECK(town.gate.last()->ntp_time == order.ntp_time);
+    CHECK(town.gate.last()->serial == order.serial);
+    CHECK(town.gate.last()->ntp_time == std::min(order.ntp_time, order.received.wall));
     town.world.advance(minutes(1));
     CHECK(town.deliver() == Gate::Taken::resumed);
     CHECK(town.state() == "open");
@@ -216,6 +217,43 @@ TEST_CASE("an order to stop is taken without any TAC, as after a restart") {
     REQUIRE(kept.ok());
     CHECK(town.gate.stop(*kept) == Gate::Taken::installed);
     CHECK(town.state() == "order-to-stop");
+}
+
+TEST_CASE("an order to stop from a TAA whose clock is ahead is lifted by the next right TAC") {
+    const auto ahead = GENERATE(as<nanoseconds>(), seconds(2), hours(26), hours(24 * 200));
+    Town town;
+    town.deliver();
+    town.world.advance(minutes(1));
+    // The TAA believes that we are behind.
+    Audit wrong = town.audit();
+    wrong.measured(-std::chrono::duration_cast<microseconds>(ahead));
+    // A good TAC of an exchange before the order, held back.
+    StopOrder order = wrong.stops();
+    if (GENERATE(false, true)) {
+        const auto kept = StopOrder::from_fields(order.to_fields());  // over a restart
+        REQUIRE(kept.ok());
+        order = *kept;
+    }
+    const Audit held_back = town.audit();
+    town.world.advance(seconds(1));
+    const Audit wrong_again = [&] {
+        Audit made = town.audit();
+        made.measured(-std::chrono::duration_cast<microseconds>(ahead));
+        return made;
+    }();
+    CHECK(town.gate.stop(order) == Gate::Taken::installed);
+    const StopOrder again = wrong_again.stops();
+    CHECK(town.gate.stop(again) == Gate::Taken::installed);
+    CHECK(town.state() == "order-to-stop");
+    // What was measured before the order doesn't lift it, whatever the TAA says of the time.
+    Audit late = held_back;
+    late.situation.last = town.gate.last();
+    CHECK(late.outcome() == "replay");
+    CHECK(town.gate.accept(held_back.accepted()) == Gate::Taken::older);
+    CHECK(town.state() == "order-to-stop");
+    town.world.advance(seconds(10));
+    CHECK(town.deliver() == Gate::Taken::resumed);
+    CHECK(town.state() == "open");
 }
 
 TEST_CASE("two deliveries that race: the newer one stays") {
