@@ -142,8 +142,8 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
                                                   to_rfc3339(tac->value.tac.ntp_time, 3));
         return closed(Cause::tac_ended, "the TAC ended at " + to_rfc3339(tac->valid_until, 3));
     }
-    if (!demand.require_tac && !bound.by_reference)
-        return closed(Cause::no_reference, "the policy does without a TAC, but there is no reference");
+    if ((demand.require_reference || !demand.require_tac) && !bound.by_reference)
+        return closed(Cause::no_reference, "the independent reference has measured nothing lately");
     if (bound.state != clock::Bound::State::known || (demand.require_tac && !bound.by_tac))
         return closed(Cause::no_bound, "the error of the clock isn't known");
     const std::int64_t bound_us = micros_up(bound.largest() + unit);
@@ -160,7 +160,18 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
     if (gen_time + demand.accuracy > state.key.until)
         return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
-    return Open{bound_us, tac_valid ? tac : nullptr};
+    return Open{bound_us, tac_valid ? tac : nullptr, reference_of(state, reading), state.error.misses()};
+}
+
+std::optional<clock::Evidence> Gate::reference_of(const State& state, const clock::Reading& reading) {
+    const auto& all = state.error.evidence();
+    const auto newest = std::find_if(all.rbegin(), all.rend(), [](const clock::Evidence& one) {
+        return one.source == clock::Source::reference;
+    });
+    if (newest == all.rend() || reading.after > newest->good_until ||
+        clock::slept_between(newest->at.asleep, reading.asleep))
+        return std::nullopt;
+    return *newest;
 }
 
 Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const {
@@ -175,7 +186,7 @@ Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const
     Decision then = judge(state_, granted.tac, stamped, demand);
     const auto* open = std::get_if<Open>(&then);
     if (!open) return then;
-    if (open->bound_us > granted.bound_us)
+    if (open->bound_us > granted.bound_us && open->misses != granted.misses)
         return closed(Cause::bound,
                       "the proof changed while the token was made: the clock may have been off by " +
                           std::to_string(open->bound_us) + " us, the record says " +
@@ -187,10 +198,15 @@ Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const
     return then;
 }
 
-std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading& now, const Demand& demand) {
+std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading& now, const Demand& demand,
+                                       bool by_tac_alone) {
     if (!std::holds_alternative<Open>(judge(state, state.tac, now, demand))) return std::nullopt;
-    nanoseconds left = state.error.lasts(now, demand.accuracy - clock::truncation(demand.gentime_digits));
-    if (demand.require_tac && state.tac) {
+    const nanoseconds limit = demand.accuracy - clock::truncation(demand.gentime_digits);
+    nanoseconds left = by_tac_alone ? state.error.lasts(now, limit, clock::Source::tac)
+                                    : state.error.lasts(now, limit);
+    if (!by_tac_alone && (demand.require_reference || !demand.require_tac))
+        left = std::min(left, state.error.lasts(now, limit, clock::Source::reference));
+    if ((demand.require_tac || by_tac_alone) && state.tac) {
         left = std::min(left, nanoseconds(state.tac->valid_until - now.wall));
         left = std::min(left, nanoseconds(state.tac->deadline - now.after));
     }
@@ -203,7 +219,12 @@ std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading&
 
 std::optional<WallTime> Gate::closes_at(const clock::Reading& now, const Demand& demand) const {
     const std::shared_lock lock(mutex_);
-    return foretell(state_, now, demand);
+    return foretell(state_, now, demand, false);
+}
+
+std::optional<WallTime> Gate::tac_needed_at(const clock::Reading& now, const Demand& demand) const {
+    const std::shared_lock lock(mutex_);
+    return foretell(state_, now, demand, true);
 }
 
 GateStatus Gate::status(const clock::Reading& now, const Demand& demand) const {
@@ -211,10 +232,13 @@ GateStatus Gate::status(const clock::Reading& now, const Demand& demand) const {
     return GateStatus{state_.tac,
                       state_.stop,
                       state_.suspended,
-                      state_.error.rate(),
+                      state_.error.rate(clock::Source::tac),
+                      state_.error.rate(clock::Source::reference),
+                      reference_of(state_, now),
                       state_.error.at(now),
                       judge(state_, state_.tac, now, demand),
-                      foretell(state_, now, demand)};
+                      foretell(state_, now, demand, false),
+                      foretell(state_, now, demand, true)};
 }
 
 }  // namespace kokuin::tac

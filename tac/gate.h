@@ -23,7 +23,7 @@ enum class Cause {
     no_tac,         ///< none accepted in this boot
     tac_not_yet,    ///< C is before its validity
     tac_ended,      ///< by C or by M
-    no_reference,   ///< require_tac is off and there is no reference either
+    no_reference,   ///< the independent reference is wanted and has nothing to say (TSA-6)
     no_bound,       ///< the error of the clock isn't known
     bound,          ///< the error may be larger than the accuracy
     leap_second,    ///< within a second of one
@@ -38,12 +38,17 @@ struct Demand {
     microseconds accuracy = seconds(1);
     int gentime_digits = 3;
     bool require_tac = true;
+    /// Evidence of the reference must apply, too. Without require_tac it must in any case.
+    bool require_reference = false;
 };
 
 struct Open {
     std::int64_t bound_us = 0;  ///< largest error of genTime, truncation included, rounded up
     std::shared_ptr<const AcceptedTac>
         tac;  ///< the TAC it rests on; null only where the policy doesn't require one
+    /// What the reference measured last, if that applies.
+    std::optional<clock::Evidence> reference{};
+    std::uint64_t misses = 0;  ///< ErrorBound::misses() at this moment
 };
 struct Closed {
     Cause cause = Cause::no_tac;
@@ -64,10 +69,13 @@ struct GateStatus {
     std::shared_ptr<const AcceptedTac> tac;
     std::optional<StopOrder> stop;
     std::optional<std::string> suspended;
-    clock::Rate rate;
+    clock::Rate rate;  ///< what TACs taught
+    clock::Rate reference_rate;
+    std::optional<clock::Evidence> reference;  ///< its last, if it applies
     clock::Bound bound;
     Decision decision;                  ///< for the demand asked about
     std::optional<WallTime> closes_at;  ///< if nothing new comes; nothing while closed
+    std::optional<WallTime> tac_needed_at;  ///< see tac_needed_at()
 };
 
 /// Thread-safe. decide() takes a shared lock for a few instructions and doesn't allocate when the gate is
@@ -97,10 +105,14 @@ class Gate {
     /// `reading` is the one that becomes genTime. All limits inclusive.
     [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
     /// Just before the token is released (step 9 of the stamping cycle): `stamped` must still be good by what
-    /// is known now, with no larger bound than `granted` (and the record) says, `now` must be open too, and
-    /// the TAC that `granted` names must still be valid.
+    /// is known now, `now` must be open too, and the TAC that `granted` names must still be valid. A larger bound
+    /// than `granted` (and the record) says closes it if evidence has missed its prediction meanwhile; that
+    /// older evidence gave way to newer one doesn't make what it said untrue.
     [[nodiscard]] Decision recheck(const Open& granted, const clock::Reading& stamped,
                                    const clock::Reading& now, const Demand& demand) const;
+    /// When a new TAC will be needed for TACs alone to keep it open, so that the loss of the reference isn't the
+    /// end; nothing if it is closed now.
+    [[nodiscard]] std::optional<WallTime> tac_needed_at(const clock::Reading& now, const Demand& demand) const;
     /// When the gate will close if nothing new comes; nothing if it is closed now.
     [[nodiscard]] std::optional<WallTime> closes_at(const clock::Reading& now, const Demand& demand) const;
     /// What the next TAC must be newer than.
@@ -118,8 +130,9 @@ class Gate {
     /// `tac`: the one that must be valid at the reading and that an open decision names.
     static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
                           const clock::Reading& reading, const Demand& demand);
+    static std::optional<clock::Evidence> reference_of(const State& state, const clock::Reading& reading);
     static std::optional<WallTime> foretell(const State& state, const clock::Reading& now,
-                                            const Demand& demand);
+                                            const Demand& demand, bool by_tac_alone);
     static std::optional<LastTac> last_of(const State& state);
 
     mutable std::shared_mutex mutex_;

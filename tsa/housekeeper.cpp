@@ -105,7 +105,7 @@ void Housekeeper::watch_gate(Tsu& tsu, const tac::clock::Reading& now) {
 }
 
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
-    const auto closes = tsu.gate().closes_at(now, demand_of(parts_.policy));
+    const auto closes = tsu.gate().tac_needed_at(now, demand_of(parts_.policy));
     if (closes && *closes - now.wall > parts_.request_before) return;
     if (const auto wait = ask_not_before_.find(tsu.name());
         wait != ask_not_before_.end() && now.after < wait->second)

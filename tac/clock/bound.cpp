@@ -46,9 +46,9 @@ nanoseconds truncation(int digits) {
     return unit;
 }
 
-void ErrorBound::forget_rate() {
-    rate_ = Rate{0, rules_.unknown, false};
-    history_.clear();
+void ErrorBound::forget_rate(Source source) {
+    rates_[index(source)] = Rate{0, rules_.unknown, false};
+    history_[index(source)].clear();
 }
 
 nanoseconds ErrorBound::leaps_between(const Evidence& from, nanoseconds elapsed) const {
@@ -69,10 +69,11 @@ Bound ErrorBound::carry(const Evidence& from, const Reading& to) const {
     const nanoseconds shortest = to.before - from.at.after;
     const nanoseconds longest = to.after - from.at.before;
     const nanoseconds span = std::max(std::chrono::abs(shortest), std::chrono::abs(longest));
-    const nanoseconds doubt = up(rate_.rho, span) + longest_sleep_between(from.at.asleep, to.asleep);
+    const Rate& rate = rates_[index(from.source)];
+    const nanoseconds doubt = up(rate.rho, span) + longest_sleep_between(from.at.asleep, to.asleep);
     const nanoseconds leaps = leaps_between(from, middle(to) - middle(from.at));
-    const nanoseconds utc_least = shortest + down(rate_.f, shortest) + leaps - doubt;
-    const nanoseconds utc_most = longest + up(rate_.f, longest) + leaps + doubt;
+    const nanoseconds utc_least = shortest + down(rate.f, shortest) + leaps - doubt;
+    const nanoseconds utc_most = longest + up(rate.f, longest) + leaps + doubt;
     const nanoseconds moved = to.wall - from.at.wall;
     Bound bound;
     bound.state = Bound::State::known;
@@ -110,10 +111,10 @@ ErrorBound::Added ErrorBound::add(const Evidence& evidence) {
     const auto is_void = [&](const Evidence& old) {
         return slept_between(old.at.asleep, evidence.at.asleep);
     };
-    if (std::any_of(current_.begin(), current_.end(), is_void) ||
-        std::any_of(history_.begin(), history_.end(), is_void)) {
-        current_.erase(std::remove_if(current_.begin(), current_.end(), is_void), current_.end());
-        forget_rate();
+    current_.erase(std::remove_if(current_.begin(), current_.end(), is_void), current_.end());
+    for (const auto source : {Source::tac, Source::reference}) {
+        const auto& history = history_[index(source)];
+        if (std::any_of(history.begin(), history.end(), is_void)) forget_rate(source);
     }
 
     const auto same_source = [&](const Evidence& old) { return old.source == evidence.source; };
@@ -125,29 +126,34 @@ ErrorBound::Added ErrorBound::add(const Evidence& evidence) {
         if (disjoint(predicted.low, predicted.high, evidence.error - evidence.uncertainty,
                      evidence.error + evidence.uncertainty)) {
             added = Added::misses;
-            forget_rate();
+            ++misses_;
+            forget_rate(evidence.source);
         }
         // The one before the newest is superseded now; three would let an old mistake outlive its correction.
         if (std::count_if(current_.begin(), current_.end(), same_source) > 1)
             current_.erase(std::find_if(current_.begin(), current_.end(), same_source));
     }
     current_.push_back(evidence);
-    if (evidence.source == Source::tac) learn(evidence);
+    learn(evidence);
     return added;
 }
 
 void ErrorBound::learn(const Evidence& newest) {
-    history_.push_back(newest);
+    auto& history = history_[index(newest.source)];
+    if (history.size() > 1 && newest.at.before - history[history.size() - 2].at.before < rules_.spacing)
+        history.pop_back();
+    history.push_back(newest);
     const MonoTime horizon = newest.at.before - rules_.memory;
-    history_.erase(std::remove_if(history_.begin(), history_.end(),
-                                  [&](const Evidence& old) { return old.at.before < horizon; }),
-                   history_.end());
-    rate_ = Rate{0, rules_.unknown, false};
-    if (history_.size() < 2) return;
+    history.erase(std::remove_if(history.begin(), history.end(),
+                                 [&](const Evidence& old) { return old.at.before < horizon; }),
+                  history.end());
+    Rate& rate = rates_[index(newest.source)];
+    rate = Rate{0, rules_.unknown, false};
+    if (history.size() < 2) return;
 
     // The mean rate between the first and the last: whatever lies between can't make it more certain than its
     // ends do.
-    const Evidence& first = history_.front();
+    const Evidence& first = history.front();
     const nanoseconds by_m = middle(newest.at) - middle(first.at);
     if (by_m <= ns0) return;
     const nanoseconds by_utc =
@@ -157,7 +163,7 @@ void ErrorBound::learn(const Evidence& newest) {
     const double span = static_cast<double>(by_m.count());
     const double rho = std::max(rules_.floor, static_cast<double>(doubt.count()) / span + rules_.wander);
     if (rho >= rules_.unknown) return;
-    rate_ = Rate{static_cast<double>((by_utc - by_m).count()) / span, rho, true};
+    rate = Rate{static_cast<double>((by_utc - by_m).count()) / span, rho, true};
 }
 
 void ErrorBound::announce(const LeapSecond& leap) {
@@ -179,17 +185,24 @@ const LeapSecond* ErrorBound::near_leap(const Reading& now, const Bound& bound) 
     return nullptr;
 }
 
-nanoseconds ErrorBound::lasts(const Reading& now, nanoseconds limit) const {
+nanoseconds ErrorBound::lasts(const Reading& now, nanoseconds limit, std::optional<Source> only) const {
     const Bound bound = at(now);
     if (bound.state != Bound::State::known || bound.largest() > limit) return ns0;
-    const double room = static_cast<double>((limit - bound.largest()).count());
-    nanoseconds left = nanoseconds::max();
-    if (const double until = room / rate_.rho; until < static_cast<double>(left.count()) / 2)
-        left = nanoseconds(static_cast<std::int64_t>(until));
-    MonoTime end = now.after;
-    for (const auto& evidence : current_)
-        if (!slept_between(evidence.at.asleep, now.asleep)) end = std::max(end, evidence.good_until);
-    return std::min(left, end - now.after);
+    // What the best evidence alone can carry; the intersection of all carries no less far.
+    nanoseconds longest = ns0;
+    for (const auto& evidence : current_) {
+        if (only && evidence.source != *only) continue;
+        if (slept_between(evidence.at.asleep, now.asleep) || now.after > evidence.good_until) continue;
+        const Bound one = carry(evidence, now);
+        const double room = static_cast<double>((limit - one.largest()).count());
+        if (room <= 0) continue;
+        const double until = room / rates_[index(evidence.source)].rho;
+        const nanoseconds life = evidence.good_until - now.after;
+        longest = std::max(longest, until < static_cast<double>(life.count())
+                                        ? nanoseconds(static_cast<std::int64_t>(until))
+                                        : life);
+    }
+    return longest;
 }
 
 }  // namespace kokuin::tac::clock

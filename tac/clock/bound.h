@@ -2,6 +2,9 @@
 // section 3, "Evidence", "Bound now"). Pure: it never looks at a clock itself.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +43,7 @@ struct RateRules {
     double floor = 5e-6;     ///< ρ is never taken to be smaller
     double wander = 3e-6;    ///< how much the rate may differ from the one learnt (temperature, ageing)
     nanoseconds memory = std::chrono::hours(26);  ///< older evidence teaches nothing about today's rate
+    nanoseconds spacing = std::chrono::minutes(10);  ///< evidence that comes closer together is kept once
 };
 /// UTC = (1 + f ± ρ) · M.
 struct Rate {
@@ -72,7 +76,9 @@ nanoseconds truncation(int digits);
 /// (Gate does that); const functions may be called from many threads and never allocate.
 class ErrorBound {
   public:
-    explicit ErrorBound(RateRules rules = {}) : rules_(rules) { forget_rate(); }
+    explicit ErrorBound(RateRules rules = {}) : rules_(rules) {
+        for (const auto source : {Source::tac, Source::reference}) forget_rate(source);
+    }
 
     enum class Added {
         agrees,  ///< it fits what was predicted, or nothing was
@@ -93,7 +99,11 @@ class ErrorBound {
     /// counted.
     [[nodiscard]] Bound at(const Reading& now) const;
 
-    [[nodiscard]] const Rate& rate() const { return rate_; }
+    /// What successive evidence of this source taught. Each source's evidence is carried by its own rate: one
+    /// that drags its time along slowly must not bend the other's, or they would never contradict each other.
+    [[nodiscard]] const Rate& rate(Source source = Source::tac) const { return rates_[index(source)]; }
+    /// How often evidence has missed what was predicted: what was known before is doubtful since.
+    [[nodiscard]] std::uint64_t misses() const { return misses_; }
     /// The announced leap second whose surroundings (±1 s) can hold the UTC of this reading; nullptr if none
     /// can. With an unknown bound C itself is asked.
     [[nodiscard]] const LeapSecond* near_leap(const Reading& now, const Bound& bound) const;
@@ -102,20 +112,25 @@ class ErrorBound {
     /// Evidence in use, newest last.
     [[nodiscard]] const std::vector<Evidence>& evidence() const { return current_; }
     /// How long by M until the bound reaches `limit` if nothing new comes and C keeps its present error; 0 if
-    /// it is beyond the limit or unknown. Ends when the last evidence that carries it does.
-    [[nodiscard]] nanoseconds lasts(const Reading& now, nanoseconds limit) const;
+    /// it is beyond the limit or unknown. Ends when the last evidence that carries it does. With `only`: as if
+    /// there were evidence of that source alone.
+    [[nodiscard]] nanoseconds lasts(const Reading& now, nanoseconds limit,
+                                    std::optional<Source> only = std::nullopt) const;
 
   private:
     [[nodiscard]] Bound carry(const Evidence& from, const Reading& to) const;
     [[nodiscard]] nanoseconds leaps_between(const Evidence& from, nanoseconds elapsed) const;
-    void forget_rate();
+    static constexpr std::size_t sources = 2;
+    static std::size_t index(Source source) { return static_cast<std::size_t>(source); }
+    void forget_rate(Source source);
     void learn(const Evidence& newest);
 
     RateRules rules_;
-    Rate rate_{};
+    std::array<Rate, sources> rates_{};
     std::vector<Evidence> current_;  ///< at most two of a source
-    std::vector<Evidence> history_;  ///< of TACs; first and last teach the rate
+    std::array<std::vector<Evidence>, sources> history_;  ///< first and last teach the rate
     std::vector<LeapSecond> leaps_;
+    std::uint64_t misses_ = 0;
 };
 
 }  // namespace kokuin::tac::clock

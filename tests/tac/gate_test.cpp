@@ -16,6 +16,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using town::Audit;
 using world::World;
+using kokuin::tac::clock::Evidence;
 
 // Counts allocations, so that "doesn't allocate" can be tested. The sanitizers bring their own operator new.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -254,6 +255,115 @@ TEST_CASE("an order to stop from a TAA whose clock is ahead is lifted by the nex
     town.world.advance(seconds(10));
     CHECK(town.deliver() == Gate::Taken::resumed);
     CHECK(town.state() == "open");
+}
+
+namespace {
+
+/// What an independent reference would say of the clock of this world now, wrong by `wrong`.
+Evidence reference(World& world, nanoseconds wrong = nanoseconds(0), nanoseconds uncertainty = milliseconds(5)) {
+    Evidence evidence;
+    evidence.source = clock::Source::reference;
+    evidence.at = world.read();
+    evidence.error = world.error_read() + wrong;
+    evidence.uncertainty = uncertainty;
+    evidence.good_until = evidence.at.before + seconds(64);
+    return evidence;
+}
+
+}  // namespace
+
+TEST_CASE("the reference: wanted, it must apply; its evidence narrows the bound and is told") {
+    Town town;
+    Demand both = one_second;
+    both.require_reference = true;
+    town.deliver();
+    CHECK(town.state() == "open");
+    CHECK(town.state(both) == "no-reference");
+    town.gate.add(reference(town.world));
+    REQUIRE(town.state(both) == "open");
+    const auto open = std::get<Open>(town.decide(both));
+    REQUIRE(open.reference);
+    CHECK(open.reference->uncertainty == milliseconds(5));
+    CHECK(open.bound_us < 8'000);
+    CHECK(open.tac);
+    // It is foretold that the reference will have said nothing for too long, and when a TAC is due.
+    const auto status = town.gate.status(town.world.read(), both);
+    REQUIRE(status.closes_at);
+    CHECK(*status.closes_at - town.world.utc() <= seconds(65));
+    REQUIRE(status.tac_needed_at);
+    CHECK(*status.tac_needed_at - town.world.utc() > hours(4));
+    town.world.advance(seconds(65));
+    CHECK(town.state(both) == "no-reference");
+    CHECK(town.state() == "open");
+    CHECK_FALSE(std::get<Open>(town.decide()).reference);
+}
+
+TEST_CASE("without a TAC the reference alone opens the gate, where the policy says so") {
+    Town town;
+    Demand alone = one_second;
+    alone.require_tac = false;
+    CHECK(town.state(alone) == "no-reference");
+    town.gate.add(reference(town.world));
+    CHECK(town.state(alone) == "open");
+    CHECK_FALSE(std::get<Open>(town.decide(alone)).tac);
+    CHECK(town.state() == "no-tac");
+    town.world.step_c(seconds(1));
+    CHECK(town.state(alone) == "bound");
+}
+
+TEST_CASE("a reference and a TAA that exclude each other close the gate, whoever lies") {
+    const auto lie = GENERATE(as<nanoseconds>(), milliseconds(200), -milliseconds(200), seconds(3));
+    Town town;
+    town.deliver();
+    town.gate.add(reference(town.world, lie));
+    CHECK(town.state() == "contradiction");
+    town.world.advance(seconds(16));
+    town.gate.add(reference(town.world, lie));
+    CHECK(town.state() == "contradiction");
+    // Right again: two of its measurements replace the two that lied.
+    town.world.advance(seconds(16));
+    town.gate.add(reference(town.world));
+    town.world.advance(seconds(16));
+    town.gate.add(reference(town.world));
+    CHECK(town.state() == "open");
+}
+
+TEST_CASE("a reference that drags its time along slowly comes to contradict the TAA") {
+    Town town;
+    town.deliver();
+    // 45 ppm: no measurement misses what a rate of up to 50 ppm predicts, until the next audit.
+    nanoseconds drag{0};
+    bool open = true;
+    for (int i = 1; i <= 225 && open; ++i) {
+        town.world.advance(seconds(16));
+        if (i == 225) town.deliver();
+        drag += microseconds(720);
+        town.gate.add(reference(town.world, drag, milliseconds(1)));
+        open = town.state() == "open";
+        if (open) {
+            const auto reading = town.world.read();
+            const auto decision = town.gate.decide(reading, one_second);
+            const auto bound = std::get<Open>(decision).bound_us;
+            REQUIRE(std::chrono::abs(town.world.error_read()) <= microseconds(bound));
+        }
+    }
+    CHECK_FALSE(open);
+    CHECK(town.state() == "contradiction");
+}
+
+TEST_CASE("a token in flight survives that better evidence gives way to newer one") {
+    Town town;
+    town.deliver();
+    town.gate.add(reference(town.world, nanoseconds(0), milliseconds(1)));
+    town.world.advance(seconds(16));
+    town.gate.add(reference(town.world, nanoseconds(0), milliseconds(9)));
+    const auto reading = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(reading, one_second));
+    town.world.advance(milliseconds(5));
+    town.gate.add(reference(town.world, nanoseconds(0), milliseconds(9)));
+    const auto again = town.gate.recheck(granted, reading, town.world.read(), one_second);
+    REQUIRE(std::holds_alternative<Open>(again));
+    CHECK(std::get<Open>(again).bound_us > granted.bound_us);
 }
 
 TEST_CASE("two deliveries that race: the newer one stays") {

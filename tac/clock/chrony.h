@@ -1,0 +1,56 @@
+// What chronyc tells, as values. Pure: it reads text.
+//
+// chrony is the field's own NTP client: sources, NTS, selection of those that agree (the quorum) are its
+// work; this reads its results in the form for machines (`chronyc -c`, chrony 4.3: chronyc(1), "tracking",
+// "sources").
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace kokuin::tac::clock::chrony {
+
+/// A line of `chronyc -c tracking`.
+struct Tracking {
+    /// Whether chrony has a reference at all ("Leap status" isn't "Not synchronised").
+    bool synchronised = false;
+    /// +1 or −1: a leap second is announced for the end of the UTC day; 0: none.
+    int leap = 0;
+    std::string source;    ///< name or address of the source it follows; empty if none
+    unsigned stratum = 0;  ///< of this machine
+    /// When the last measurement was processed, on chrony's own time scale, as written. Differs from one
+    /// measurement to the next; not to be compared with a clock of ours.
+    std::string measured;
+    /// C − UTC as chrony estimates it for the moment it is asked: + = our clock is ahead. ("System time",
+    /// which chronyc counts the other way round. Under `chronyd -x`, which never touches the clock, this is
+    /// the whole offset.)
+    nanoseconds offset{0};
+    nanoseconds root_delay{0};       ///< ≥ 0
+    nanoseconds root_dispersion{0};  ///< ≥ 0
+    nanoseconds interval{0};         ///< between the last two measurements
+};
+
+/// What `chronyc -c sources` says about all sources together.
+struct Sources {
+    std::size_t configured = 0;
+    std::size_t agreeing = 0;                ///< used: '*' or '+'
+    std::size_t falsetickers = 0;            ///< 'x': excluded, since they contradict the majority
+    std::size_t unreachable = 0;             ///< '?'
+    [[nodiscard]] std::string text() const;  ///< "2 of 3 sources agree, 1 is a falseticker"
+};
+
+struct Report {
+    Tracking tracking;
+    Sources sources;
+};
+
+/// Reads the output of `chronyc -c -m sources tracking`: lines of sources, then one of tracking. Strict:
+/// other columns than those of chrony 4 are an Error (environment) that says so.
+Result<Report> parse(std::string_view text);
+
+}  // namespace kokuin::tac::clock::chrony

@@ -1,0 +1,125 @@
+#include "tac/clock/reference.h"
+
+#include <algorithm>
+
+namespace kokuin::tac::clock {
+namespace {
+
+MonoTime middle(const Reading& reading) {
+    return reading.before + reading.gap() / 2;
+}
+
+std::string in_ms(nanoseconds time) {
+    const auto us = std::chrono::abs(std::chrono::duration_cast<microseconds>(time)).count();
+    std::string digits = std::to_string(us % 1000);
+    digits.insert(0, 3 - digits.size(), '0');
+    return (time < nanoseconds(0) ? "-" : "") + std::to_string(us / 1000) + "." + digits + " ms";
+}
+
+}  // namespace
+
+std::string_view name(Reference::State state) {
+    switch (state) {
+        case Reference::State::starting:
+            return "starting";
+        case Reference::State::good:
+            return "good";
+        case Reference::State::silent:
+            return "silent";
+        case Reference::State::unsynchronised:
+            return "unsynchronised";
+        case Reference::State::stale:
+            return "stale";
+    }
+    return "unknown";
+}
+
+void Reference::started() {
+    path_.clear();
+    last_look_.reset();
+    measured_.reset();
+}
+
+// How far C has been from the straight line between the ends of its path: what a regression over it can be
+// misled by.
+nanoseconds Reference::bend() const {
+    if (path_.size() < 3) return nanoseconds(0);
+    const Point& first = path_.front();
+    const Point& last = path_.back();
+    const double span = static_cast<double>((last.m - first.m).count());
+    if (span <= 0) return nanoseconds(0);
+    const double slope = static_cast<double>((last.c_less_m - first.c_less_m).count()) / span;
+    double most = 0;
+    for (const Point& point : path_) {
+        const double on_line = static_cast<double>(first.c_less_m.count()) +
+                               slope * static_cast<double>((point.m - first.m).count());
+        most = std::max(most, std::abs(static_cast<double>(point.c_less_m.count()) - on_line));
+    }
+    return nanoseconds(static_cast<std::int64_t>(most) + 1);
+}
+
+Reference::State Reference::state_now(const Result<chrony::Report>& report, const Reading& now) const {
+    if (!report) return State::silent;
+    if (!report->tracking.synchronised || report->sources.agreeing < rules_.min_sources)
+        return last_ ? State::unsynchronised : State::starting;
+    if (!last_) return State::starting;
+    return now.after > last_->good_until ? State::stale : State::good;
+}
+
+Reference::Seen Reference::look(const Result<chrony::Report>& report, const Reading& now) {
+    Seen seen;
+    path_.push_back({middle(now), nanoseconds(now.wall.time_since_epoch() - middle(now).time_since_epoch())});
+    while (path_.back().m - path_.front().m > rules_.memory) path_.pop_front();
+    const auto bent = bend();
+    seen.wants_reset = bent > rules_.bend;
+
+    const bool usable =
+        report && report->tracking.synchronised && report->sources.agreeing >= rules_.min_sources;
+    if (usable) {
+        const auto& tracking = report->tracking;
+        // The first look can't tell how old the measurement is.
+        if (measured_ && last_look_ && tracking.measured != *measured_) {
+            Evidence evidence;
+            evidence.source = Source::reference;
+            evidence.error = tracking.offset;
+            // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance). A
+            // regression over points that leave their line by `bent` was seen to err by as much; twice that
+            // is counted.
+            evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion + 2 * bent + now.gap();
+            evidence.at = now;
+            // The measurement was made after the look before.
+            evidence.good_until = *last_look_ + rules_.max_age;
+            seen.evidence = evidence;
+            last_ = std::move(evidence);
+        }
+        measured_ = tracking.measured;
+    }
+    // Without a measurement since the start the next one is new in any case.
+    if (report && !report->tracking.synchronised && !measured_) measured_ = report->tracking.measured;
+    last_look_ = now.before;
+
+    seen.state = state_now(report, now);
+    switch (seen.state) {
+        case State::silent:
+            seen.text = report.error().text;
+            break;
+        case State::starting:
+            seen.text = "waits for its first measurement: " + report->sources.text();
+            break;
+        case State::unsynchronised:
+            seen.text = "has no time to tell: " + report->sources.text() + ", " +
+                        std::to_string(rules_.min_sources) + " must";
+            break;
+        case State::stale:
+            seen.text = "its last measurement is older than " + std::to_string(rules_.max_age / seconds(1)) +
+                        " s: " + report->sources.text();
+            break;
+        case State::good:
+            seen.text = "the clock is off by " + in_ms(last_->error) + " +/- " + in_ms(last_->uncertainty) +
+                        ", " + report->sources.text();
+            break;
+    }
+    return seen;
+}
+
+}  // namespace kokuin::tac::clock

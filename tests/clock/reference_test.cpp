@@ -1,0 +1,269 @@
+#include "tac/clock/reference.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/clock/world.h"
+
+using namespace kokuin;
+using namespace kokuin::tac::clock;
+using State = Reference::State;
+using world::World;
+
+namespace {
+
+// What chronyc 4.3 printed.
+const std::string good =
+    "^,+,127.0.0.11,2,0,377,0,0.000005409,0.000005409,0.000009992\n"
+    "^,*,127.0.0.12,2,0,377,0,-0.000000944,-0.000000510,0.000003918\n"
+    "^,x,127.0.0.13,2,0,377,1,0.300004233,0.300004627,0.000008859\n"
+    "7F00000C,127.0.0.12,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
+    "0.000007765,0.000003118,1.0,Normal\n";
+const std::string unsynchronised =
+    "^,?,127.0.0.11,0,4,0,4294967295,0.000000000,0.000000000,0.000000000\n"
+    "00000000,,0,0.000000000,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,1.000000000,1.000000000,0."
+    "0,"
+    "Not synchronised\n";
+
+std::string with_last_column(const std::string& leap) {
+    return good.substr(0, good.rfind(',') + 1) + leap + "\n";
+}
+
+/// chrony on a machine: measures at once when told to, and goes on telling its last offset otherwise.
+struct Chrony {
+    World& world;
+    int measurements = 0;
+    nanoseconds offset{0};
+    nanoseconds wrong{0};
+    std::size_t agreeing = 3;
+    bool answers = true;
+    bool synchronised = true;
+
+    void measure() {
+        ++measurements;
+        offset = world.error() + wrong;
+    }
+    [[nodiscard]] Result<chrony::Report> report() const {
+        if (!answers) return Error::environment("no answer");
+        chrony::Report report;
+        report.tracking.synchronised = synchronised && measurements > 0;
+        report.tracking.measured = std::to_string(measurements);
+        report.tracking.offset = offset;
+        report.tracking.root_delay = milliseconds(4);
+        report.tracking.root_dispersion = milliseconds(1);
+        report.sources = {3, agreeing, 0, 3 - agreeing};
+        return report;
+    }
+};
+
+struct Place {
+    World world;
+    Chrony chrony{world};
+    Reference reference{ReferenceRules{}};
+    ErrorBound error;
+
+    Place() { reference.started(); }
+    /// `time` passes, with a look every second; chrony measures every `poll`.
+    Reference::Seen live(nanoseconds time, nanoseconds poll = seconds(16)) {
+        Reference::Seen seen;
+        for (nanoseconds passed{0}; passed < time; passed += seconds(1)) {
+            world.advance(seconds(1));
+            since_ += seconds(1);
+            if (since_ >= poll) {
+                chrony.measure();
+                since_ = nanoseconds(0);
+            }
+            seen = look();
+        }
+        return seen;
+    }
+    Reference::Seen look() {
+        const auto report = chrony.report();
+        auto seen = reference.look(report, world.read());
+        if (seen.evidence) error.add(*seen.evidence);
+        return seen;
+    }
+    [[nodiscard]] bool holds() const {
+        const Bound bound = error.at(world.read());
+        return bound.state == Bound::State::known && bound.low <= world.error_read() &&
+               world.error_read() <= bound.high;
+    }
+
+  private:
+    nanoseconds since_{0};
+};
+
+}  // namespace
+
+TEST_CASE("chrony: what chronyc prints") {
+    const auto report = chrony::parse(good);
+    REQUIRE(report);
+    CHECK(report->sources.configured == 3);
+    CHECK(report->sources.agreeing == 2);
+    CHECK(report->sources.falsetickers == 1);
+    CHECK(report->sources.text() == "2 of 3 sources agree, 1 is a falseticker");
+    const auto& tracking = report->tracking;
+    CHECK(tracking.synchronised);
+    CHECK(tracking.leap == 0);
+    CHECK(tracking.source == "127.0.0.12");
+    CHECK(tracking.stratum == 3);
+    CHECK(tracking.measured == "1795603644.035379412");
+    // "System time: 0.000003017 seconds fast of NTP time": our clock is ahead.
+    CHECK(tracking.offset == nanoseconds(3014));
+    CHECK(tracking.root_delay == nanoseconds(7765));
+    CHECK(tracking.root_dispersion == nanoseconds(3118));
+    CHECK(tracking.interval == seconds(1));
+    CHECK(chrony::parse(with_last_column("Insert second"))->tracking.leap == 1);
+    CHECK(chrony::parse(with_last_column("Delete second"))->tracking.leap == -1);
+
+    const auto none = chrony::parse(unsynchronised);
+    REQUIRE(none);
+    CHECK_FALSE(none->tracking.synchronised);
+    CHECK(none->sources.text() == "0 of 1 source agrees, 1 can't be reached");
+}
+
+TEST_CASE("chrony: anything else is named as another version's") {
+    for (const std::string& text :
+         {std::string(), std::string("506 Cannot talk to daemon\n"), good + "one more\n",
+          good.substr(0, good.size() - 8), with_last_column("Confused"),
+          std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
+          std::string("7F00000C,x,3,1.0,1e300,0,0,0,0,0,0,0,0,Normal\n"),
+          std::string("7F00000C,x,3,1.0,nan,0,0,0,0,0,0,0,0,Normal\n"),
+          std::string("7F00000C,x,3,1.0,0,0,0,0,0,0,0,-1,0,Normal\n")}) {
+        INFO(text);
+        const auto report = chrony::parse(text);
+        REQUIRE_FALSE(report);
+        CHECK(report.error().kind == Error::Kind::environment);
+        CHECK(report.error().text.find("another version") != std::string::npos);
+    }
+}
+
+TEST_CASE("reference: evidence comes with each new measurement, and only then") {
+    Place place;
+    place.world.step_c(milliseconds(250));
+    CHECK(place.live(seconds(15)).state == State::starting);
+    int taken = 0;
+    for (int i = 0; i < 160; ++i) taken += place.live(seconds(1)).evidence.has_value();
+    CHECK(taken == 10);
+    CHECK(place.holds());
+    const Bound bound = place.error.at(place.world.read());
+    CHECK(bound.by_reference);
+    // Half the root delay and the dispersion, and 50 ppm of 16 s.
+    CHECK(bound.high - bound.low < milliseconds(8));
+    CHECK(place.look().state == State::good);
+}
+
+TEST_CASE("reference: the first word of a chrony that has run before is not believed") {
+    // Its measurement may be old: only the next one has a date.
+    Place place;
+    place.chrony.measure();
+    CHECK_FALSE(place.look().evidence);
+    CHECK_FALSE(place.live(seconds(14)).evidence);
+    CHECK(place.live(seconds(2)).evidence.has_value());
+}
+
+TEST_CASE("reference: a source that has died makes it stale, though chrony says as before") {
+    Place place;
+    CHECK(place.live(seconds(64)).state == State::good);
+    const auto never = std::chrono::hours(1);
+    CHECK(place.live(seconds(50), never).state == State::good);
+    const auto seen = place.live(seconds(16), never);
+    CHECK(seen.state == State::stale);
+    CHECK(seen.text.find("older than 64 s") != std::string::npos);
+    CHECK(place.error.at(place.world.read()).state == Bound::State::no_evidence);
+    CHECK(place.live(seconds(16)).state == State::good);
+}
+
+TEST_CASE("reference: silence, no time, too few sources") {
+    Place place;
+    CHECK(place.live(seconds(33)).state == State::good);
+    place.chrony.answers = false;
+    CHECK(place.live(seconds(1)).state == State::silent);
+    CHECK(place.holds());  // what was measured still counts
+    place.chrony.answers = true;
+    place.chrony.synchronised = false;
+    CHECK(place.live(seconds(1)).state == State::unsynchronised);
+    place.chrony.synchronised = true;
+    place.reference = Reference({seconds(64), 2, milliseconds(5), seconds(1024)});
+    place.reference.started();
+    CHECK(place.live(seconds(33)).state == State::good);
+    place.chrony.agreeing = 1;
+    const auto seen = place.live(seconds(17));
+    CHECK(seen.state == State::unsynchronised);
+    CHECK(seen.text == "has no time to tell: 1 of 3 sources agree, 2 can't be reached, 2 must");
+    CHECK_FALSE(seen.evidence);
+}
+
+TEST_CASE("reference: a step of C that chrony doesn't know of yet moves the bound at once") {
+    const auto by = GENERATE(as<nanoseconds>(), milliseconds(900), -milliseconds(900), seconds(-30));
+    Place place;
+    REQUIRE(place.live(seconds(65)).state == State::good);
+    place.world.step_c(by);
+    // It goes on saying what it said before.
+    const auto seen = place.live(seconds(3), std::chrono::hours(1));
+    CHECK_FALSE(seen.evidence);
+    CHECK(seen.wants_reset);
+    CHECK(place.holds());
+    CHECK(place.error.at(place.world.read()).largest() > std::chrono::abs(by) - milliseconds(5));
+}
+
+TEST_CASE("reference: what chrony says after a step is a mixture, and taken for no more than that") {
+    Place place;
+    REQUIRE(place.live(seconds(65)).state == State::good);
+    place.world.step_c(milliseconds(900));
+    // As seen of chrony 4.3, which says 0.041 and then 1.698 after a step of 0.9: with dispersions of 0.1,
+    // 0.6.
+    for (const auto wrong : {milliseconds(-859), milliseconds(798)}) {
+        place.chrony.wrong = wrong;
+        const auto seen = place.live(seconds(17));
+        CHECK(seen.wants_reset);
+        if (seen.evidence) CHECK(seen.evidence->uncertainty >= milliseconds(859));
+        CHECK(place.holds());
+    }
+    // Started anew it is right, and as narrow as before.
+    place.chrony.wrong = {};
+    place.reference.started();
+    CHECK(place.live(seconds(1)).state == State::good);
+    CHECK_FALSE(place.live(seconds(33)).wants_reset);
+    CHECK(place.holds());
+}
+
+TEST_CASE("reference: a step between a measurement and the look that finds it costs its size") {
+    Place place;
+    REQUIRE(place.live(seconds(64)).state == State::good);
+    place.world.advance(milliseconds(300));
+    place.chrony.measure();
+    place.world.advance(milliseconds(300));
+    place.world.step_c(milliseconds(900));
+    place.world.advance(milliseconds(400));
+    const auto seen = place.look();
+    REQUIRE(seen.evidence);
+    CHECK(seen.evidence->uncertainty >= milliseconds(900));
+    CHECK(place.holds());
+}
+
+TEST_CASE("reference: a clock that is slewed at a steady rate is followed, its bends cost") {
+    Place place;
+    REQUIRE(place.live(seconds(64)).state == State::good);
+    place.world.rate_c = 500e-6;
+    bool reset = false;
+    for (int i = 0; i < 60 && !reset; ++i) {
+        reset = place.live(seconds(1)).wants_reset;
+        CHECK(place.holds());
+    }
+    CHECK(reset);
+    place.reference.started();
+    CHECK(place.live(seconds(128)).state == State::good);
+    CHECK_FALSE(place.look().wants_reset);
+    CHECK(place.holds());
+}
+
+TEST_CASE("reference: a suspend voids what was measured before it") {
+    Place place;
+    REQUIRE(place.live(seconds(64)).state == State::good);
+    place.world.suspend(std::chrono::hours(2));
+    CHECK(place.error.at(place.world.read()).state == Bound::State::slept);
+    CHECK(place.look().wants_reset);
+    place.reference.started();
+    CHECK(place.live(seconds(33)).state == State::good);
+    CHECK(place.holds());
+}
