@@ -129,6 +129,14 @@ class DemoTest(harness.TestCase):
         self.assertEqual((full / 'softhsm2.conf').read_text(), 'mine too')
         self.assert_line(script('--stop', '--dir', self.folder / 'nowhere', ok=None), 2, 'nowhere')
 
+    def test_7_scripts_say_what_they_take(self):
+        """--help and an unknown option end at once: nothing is installed, built or run before (the deadline is the proof)."""
+        for name in ('demo', 'setup', 'test', 'test-long', 'bench'):
+            with self.subTest(script=name):
+                self.assertIn(f'scripts/{name}', run(TOP / 'scripts' / name, '--help', seconds=10).out)
+        for arguments in (['--nonsense'], ['nonsense'], ['-R'], ['-R', 'x', '--dance']):
+            self.assert_line(run(TOP / 'scripts/test', *arguments, ok=None, seconds=10), 2, '--help')
+
     def test_8_interrupted_setup(self):
         half, port = self.folder / 'one half', harness.free_ports()  # a blank in the name is no reason to fail
         (half / '.setup/pki').mkdir(parents=True)
