@@ -13,7 +13,8 @@ die() {
     exit "$status"
 }
 
-# build PRESET [-D…] [--target …]: configures and builds quietly; a failing build shows its end.
+# build PRESET [-D…] [--target …]: configures and builds quietly; a failing build shows its end. One at a time: two in
+# the same folder would spoil each other's files.
 build() {
     local preset=$1 log status=0 settings=()
     shift
@@ -22,7 +23,7 @@ build() {
         shift
     done
     log=$(mktemp)
-    (cd "$top" && cmake --preset "$preset" "${settings[@]}" && cmake --build --preset "$preset" "$@") >"$log" 2>&1 ||
+    (flock 8 && cd "$top" && cmake --preset "$preset" "${settings[@]}" && cmake --build --preset "$preset" "$@") >"$log" 2>&1 8<"$top" ||
         status=$?
     if [ "$status" -ne 0 ]; then
         grep -E 'error|Error|FAILED' "$log" | head -n 20 >&2 || true

@@ -1,4 +1,5 @@
 """scripts/demo: set-up, reuse, restart of what died, stop, taken ports, wrong usage; what it and the README print works."""
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -144,6 +145,31 @@ class DemoTest(harness.TestCase):
         (half / '.setup/pki/root.key').write_text('half a key')
         self.addCleanup(lambda: script('--stop', '--dir', half, ok=None))
         script('--dir', half, '--port', port, '--detach')
+
+    def test_8_two_calls_at_once(self):
+        """Both succeed, there is one of each server, and --stop ends it: no process of the folder is left."""
+        both, port = self.folder / 'both', harness.free_ports()
+        self.addCleanup(lambda: script('--stop', '--dir', both, ok=None))
+        for _ in range(2):  # on an empty folder, then on one that is set up
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                for done in [pool.submit(script, '--dir', both, '--port', port, '--detach') for _ in range(2)]:
+                    done.result()
+            self.assertEqual(len(self.servers_of(both)), 2)
+            script('--stop', '--dir', both)
+            self.assertEqual(self.servers_of(both), [])
+
+    @staticmethod
+    def servers_of(folder):
+        """The processes that run on a configuration of the folder."""
+        found = []
+        for command in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+            try:
+                if str(folder / 'tsad.toml') in (words := command.read_text(errors='replace').split('\0')) or \
+                        str(folder / 'taad.toml') in words:
+                    found.append(command.parent.name)
+            except OSError:
+                continue
+        return found
 
     def test_9_stop(self):
         pids = self.pids()
