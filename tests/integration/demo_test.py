@@ -110,11 +110,19 @@ class DemoTest(harness.TestCase):
             taken.bind(('127.0.0.1', port + 2))
             taken.listen()
             self.assert_line(script('--dir', other, '--port', port, '--detach', ok=None), 3, port + 2)
+        # Nothing was fixed by the refused call: another port will do for the same folder.
+        self.assertEqual(list(other.iterdir()), [])
+        self.addCleanup(lambda: script('--stop', '--dir', other, ok=None))
+        script('--dir', other, '--port', (other_port := harness.free_ports()), '--detach')
+        # Now it is fixed: a port that was taken in the meantime starts neither server, and is told with what to do.
+        script('--stop', '--dir', other)
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(('127.0.0.1', other_port + 3))
+            taken.listen()
+            self.assert_line(script('--dir', other, '--detach', ok=None), 3, other_port + 3, 'another --dir')
         for name in ('tsad', 'taad'):
             self.assertFalse((other / f'run/{name}.pid').exists())
-        # Free again: the same command works.
-        self.addCleanup(lambda: script('--stop', '--dir', other, ok=None))
-        script('--dir', other, '--port', port, '--detach')
 
     def test_7_wrong_usage(self):
         for arguments in (['--port', 'abc'], ['--port', '65532'], ['--nonsense'], ['--dir']):
