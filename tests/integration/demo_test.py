@@ -125,8 +125,11 @@ class DemoTest(harness.TestCase):
             self.assertFalse((other / f'run/{name}.pid').exists())
 
     def test_7_wrong_usage(self):
-        for arguments in (['--port', 'abc'], ['--port', '65532'], ['--nonsense'], ['--dir']):
+        here = pathlib.Path.cwd()
+        for arguments in (['--port', 'abc'], ['--port', '65532'], ['--nonsense'], ['--dir'], ['--dir', '--detach'], ['--dir', ''],
+                          ['--port', '--detach'], ['--dir', 'a#b'], ['--dir', 'a\nb'], ['--dir', '/tmp/' + 90 * 'a']):
             self.assert_line(script(*arguments, ok=None), 2)
+        self.assertFalse((here / '--detach').exists())
         full = self.folder / 'full'
         full.mkdir()
         (full / 'thesis.tex').write_text('mine')
@@ -136,7 +139,36 @@ class DemoTest(harness.TestCase):
         (full / 'softhsm2.conf').write_text('mine too')
         self.assert_line(script('--dir', full, '--detach', ok=None), 2, full)
         self.assertEqual((full / 'softhsm2.conf').read_text(), 'mine too')
-        self.assert_line(script('--stop', '--dir', self.folder / 'nowhere', ok=None), 2, 'nowhere')
+        for no_demo in (self.folder / 'nowhere', full):
+            self.assert_line(script('--stop', '--dir', no_demo, ok=None), 2, 'no demo', no_demo)
+        self.assert_line(script('--dir', full / 'thesis.tex', '--detach', ok=None), 2, 'thesis.tex')
+        # Nobody can make a folder there, not even root.
+        self.assert_line(script('--dir', '/proc/demo', '--detach', ok=None), 3, '/proc/demo')
+        self.assert_line(script('--dir', full / 'thesis.tex' / 'demo', '--detach', ok=None), 3, 'thesis.tex')
+
+    def test_7_programs_that_are_not_there(self):
+        line = run(TOP / 'scripts/demo', '--dir', self.folder / 'without', ok=None, env={'KOKUIN_BIN': str(self.folder)})
+        self.assert_line(line, 2, 'KOKUIN_BIN', self.folder / 'tsad')
+
+    def test_8_a_server_that_does_not_start(self):
+        """One line: the reason it gave now, none of an earlier run."""
+        script('--stop', '--dir', self.dir)
+        configuration = self.dir / 'tsad.toml'
+        good = configuration.read_text()
+        with open(self.dir / 'log/tsad.log', 'a') as log:
+            log.write('an old line\n')
+        try:
+            configuration.write_text(good + '\n[nonsense]\n')
+            self.assert_line(script('--dir', self.dir, '--detach', ok=None), 3, 'nonsense', 'log/tsad.log')
+        finally:
+            configuration.write_text(good)
+        script('--dir', self.dir, '--detach')
+
+    def test_8_any_name_of_a_folder(self):
+        odd, port = self.folder / 'a & b|c "d" \\e \'f\' $g 100% [h] 刻印', harness.free_ports()
+        self.addCleanup(lambda: script('--stop', '--dir', odd, ok=None))
+        script('--dir', odd, '--port', port, '--detach')
+        self.assertIn('stopped', script('--stop', '--dir', odd).out)
 
     def test_7_scripts_say_what_they_take(self):
         """--help and an unknown option end at once: nothing is installed, built or run before (the deadline is the proof)."""
@@ -147,7 +179,7 @@ class DemoTest(harness.TestCase):
             self.assert_line(run(TOP / 'scripts/test', *arguments, ok=None, seconds=10), 2, '--help')
 
     def test_8_interrupted_setup(self):
-        half, port = self.folder / 'one half', harness.free_ports()  # a blank in the name is no reason to fail
+        half, port = self.folder / 'half', harness.free_ports()
         (half / '.setup/pki').mkdir(parents=True)
         (half / '.unfinished').touch()
         (half / '.setup/pki/root.key').write_text('half a key')
@@ -184,7 +216,7 @@ class DemoTest(harness.TestCase):
         script('--stop', '--dir', self.dir)
         for pid in pids.values():
             self.assertTrue(self.gone(pid))
-        script('--stop', '--dir', self.dir)
+        self.assertIn('not running', script('--stop', '--dir', self.dir).out)
 
 
 if __name__ == '__main__':
