@@ -1,11 +1,12 @@
 #include "pki/certificate.h"
 
 #include <botan/ber_dec.h>
-#include <botan/data_src.h>
+#include <botan/pk_keys.h>
 #include <botan/x509cert.h>
 #include <openssl/bio.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/der.h"
@@ -34,13 +35,28 @@ Bytes copy(View octets) {
     return {octets.begin(), octets.end()};
 }
 
+// Where in the octets of a certificate stands what Botan must see otherwise. Only meaningful once the
+// certificate has been read without a fault.
+struct Places {
+    explicit Places(View octets) : whole(octets) {}
+    [[nodiscard]] std::size_t of(View part) const {
+        return static_cast<std::size_t>(part.data() - whole.data());
+    }
+
+    View whole;
+    std::vector<std::size_t> late_years;  // GeneralizedTimes after the year 3000: their four digits
+    View version;                         // the first field of TBSCertificate
+    View extensions;                      // and its last; empty if there is none
+};
+
 // Time ::= CHOICE { UTCTime, GeneralizedTime } (RFC 5280 4.1.2.5), by ourselves: Botan's conversion fails for
 // the years that certificates "without end" have.
-WallTime read_time(der::Reader& in) {
+WallTime read_time(der::Reader& in, Places& places) {
     const bool utc = in.next_is(der::utc_time);
-    std::string text =
-        as_text(in.expect(utc ? der::utc_time : der::generalized_time_tag, "validity").content);
+    const View octets = in.expect(utc ? der::utc_time : der::generalized_time_tag, "validity").content;
+    std::string text = as_text(octets);
     if (in.failed()) return {};
+    if (!utc && text >= "3000") places.late_years.push_back(places.of(octets));
     // RFC 5280 4.1.2.5.1: YY ≥ 50 is 19YY.
     if (utc) text.insert(0, text >= "50" ? "19" : "20");
     if (text.size() == 15 && text.compare(0, 4, "2262") >= 0) {
@@ -51,6 +67,70 @@ WallTime read_time(der::Reader& in) {
     const auto time = from_generalized_time(text);
     if (!time) in.fail("validity is no time (RFC 5280 4.1.2.5)");
     return time.value_or(WallTime{});
+}
+
+constexpr std::string_view id_ce_subject_key_identifier = "2.5.29.14";
+constexpr std::string_view id_ce_authority_key_identifier = "2.5.29.35";
+
+// The copy, with key identifiers that say: signed by its own key.
+Bytes with_own_key_identifiers(const Bytes& copied, const Places& places, View identifier) {
+    const View octets_of_copy = copied;
+    const auto same = [&](View part) { return octets_of_copy.subspan(places.of(part), part.size()); };
+    Bytes list;
+    der::Reader field(same(places.extensions));
+    der::Reader explicit_tag = field.enter(der::context(3, true), "extensions");
+    der::Reader extensions = explicit_tag.enter(der::sequence_tag, "extensions");
+    while (!extensions.at_end()) {
+        const der::Element extension = extensions.any();
+        der::Reader inside(extension.content, der::Integers::tolerate_long);
+        const std::string id = inside.read_oid("extension identifier");
+        if (id != id_ce_subject_key_identifier && id != id_ce_authority_key_identifier)
+            append(list, extension.whole);
+    }
+    append(list,
+           der::sequence({der::oid(id_ce_subject_key_identifier), der::octets(der::octets(identifier))}));
+    append(list, der::sequence({der::oid(id_ce_authority_key_identifier),
+                                der::octets(der::sequence({der::tlv(der::context(0, false), identifier)}))}));
+    const std::size_t from = places.of(places.version);
+    const std::size_t to = places.of(places.extensions);
+    return der::sequence({der::sequence({octets_of_copy.subspan(from, to - from),
+                                         der::tlv(der::context(3, true), der::sequence({list}))}),
+                          octets_of_copy.subspan(to + places.extensions.size())});
+}
+
+// Botan takes no date after the year 3100, but RFC 5280 4.1.2.5 has 99991231235959Z for certificates without
+// end. It reads such a certificate from a copy with an earlier year and gets the signed octets and the
+// signature from the original, so that signatures are checked over what was signed.
+class Endless final : public Botan::X509_Certificate {
+  public:
+    Endless(const Bytes& copied, const Bytes& original) : X509_Certificate(copied) {
+        Botan::BER_Decoder in(original);
+        decode_from(in);
+    }
+
+  private:
+    // By decode_from(): keeps what was read of the copy.
+    void force_decode() override {}
+};
+
+Botan::X509_Certificate for_botan(const Bytes& der, const Places& places, bool is_self_issued) {
+    if (places.late_years.empty()) return Botan::X509_Certificate(der);
+    // A leap year, as 29 February may stand there; far beyond the end of WallTime.
+    constexpr std::string_view year = "3096";
+    Bytes copied = der;
+    for (const std::size_t at : places.late_years) std::copy(year.begin(), year.end(), &copied[at]);
+    Endless certificate(copied, der);
+    // Botan tells a self-signed certificate by its key identifiers; where they don't say, by trying the
+    // signature, which doesn't fit the copy. So the copy is made to say what is true of the original.
+    if (!is_self_issued || certificate.is_self_signed() || places.version.empty() ||
+        places.extensions.empty())
+        return certificate;
+    const auto key = certificate.load_subject_public_key();
+    if (!certificate.check_signature(*key)) return certificate;
+    const auto& own = certificate.subject_key_id();
+    return Endless(with_own_key_identifiers(
+                       copied, places, own.empty() ? certificate.subject_public_key_bitstring_sha1() : own),
+                   der);
 }
 
 // RFC 5280 4.2.1.12. Read by ourselves: Botan doesn't tell apart an EKU that lists an OID twice.
@@ -85,22 +165,24 @@ Result<Certificate> Certificate::from_der(View der_octets) {
     der::Reader outer(whole, der::Integers::tolerate_long);
     der::Reader certificate = outer.enter(der::sequence_tag, "Certificate");
     outer.finish("Certificate");
+    Places places(whole);
     {
         der::Reader tbs = certificate.enter(der::sequence_tag, "TBSCertificate");
-        if (tbs.next_is(der::context(0, true))) tbs.any();  // version
+        if (tbs.next_is(der::context(0, true))) places.version = tbs.any().whole;
         content->serial = tbs.read_integer("serial number");
         tbs.expect(der::sequence_tag, "signature algorithm");
         content->issuer = copy(tbs.expect(der::sequence_tag, "issuer").whole);
         {
             der::Reader validity = tbs.enter(der::sequence_tag, "validity");
-            content->not_before = read_time(validity);
-            content->not_after = read_time(validity);
+            content->not_before = read_time(validity, places);
+            content->not_after = read_time(validity, places);
         }
         content->subject = copy(tbs.expect(der::sequence_tag, "subject").whole);
         content->spki = copy(tbs.expect(der::sequence_tag, "subject public key").whole);
         while (!tbs.at_end()) {
             const der::Element field = tbs.any();
             if (field.tag != der::context(3, true)) continue;
+            places.extensions = field.whole;
             der::Reader explicit_tag(field.content, der::Integers::tolerate_long);
             der::Reader extensions = explicit_tag.enter(der::sequence_tag, "extensions");
             content->time_stamping_only = only_critical_time_stamping(extensions);
@@ -109,8 +191,7 @@ Result<Certificate> Certificate::from_der(View der_octets) {
     if (outer.failed()) return Error::usage("not a certificate: " + outer.fault().text());
 
     try {
-        Botan::DataSource_Memory source(content->der.data(), content->der.size());
-        content->botan = Botan::X509_Certificate(source);
+        content->botan = for_botan(content->der, places, content->subject == content->issuer);
     } catch (const std::exception& e) {
         return Error::usage(std::string("not a certificate: ") + e.what());
     }

@@ -45,9 +45,9 @@ class Certificate {
     [[nodiscard]] const std::string& subject_text() const;
     [[nodiscard]] const std::string& issuer_text() const;
 
-    /// Validity, both ends inclusive (RFC 5280 4.1.2.5), whole seconds. Dates beyond the year 2261 come out
-    /// as the last whole second that WallTime can hold; certificates with dates beyond 3100 aren't read at
-    /// all (a limit of Botan's).
+    /// Validity, both ends inclusive (RFC 5280 4.1.2.5), whole seconds. Dates beyond the year 2261, among
+    /// them 99991231235959Z ("without end", RFC 5280 4.1.2.5), come out as the last whole second that
+    /// WallTime can hold.
     [[nodiscard]] WallTime not_before() const;
     [[nodiscard]] WallTime not_after() const;
     /// not_before ≤ `at` < not_after + 1 s.
@@ -63,7 +63,9 @@ class Certificate {
     /// True if subject and issuer are the same Name. Says nothing about the signature.
     [[nodiscard]] bool is_self_issued() const;
 
-    /// For what this class doesn't offer. Thread-safe as far as Botan's const functions are.
+    /// For what this class doesn't offer. Thread-safe as far as Botan's const functions are. Where a date is
+    /// beyond the year 3000 (which Botan doesn't take), its dates, fingerprints and, of a self-signed one,
+    /// key identifiers are of a copy made for it; its signed octets and its signature are the original's.
     [[nodiscard]] const Botan::X509_Certificate& botan() const;
 
     /// Same octets.

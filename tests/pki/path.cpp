@@ -1,5 +1,7 @@
 #include "pki/path.h"
 
+#include <algorithm>
+
 #include "tests/pki/workshop.h"
 
 using namespace kokuin;
@@ -103,5 +105,74 @@ TEST_CASE("paths: found through intermediates in any order, and refused with the
                                {folder.certificate("tight"), folder.certificate("below")}, {root}, now);
         REQUIRE_FALSE(refused.ok());
         CHECK(says(refused.error(), "too long"));
+    }
+}
+
+// RFC 5280 4.1.2.5: 99991231235959Z is the end of what has no end.
+TEST_CASE("paths: certificates without end") {
+    const Folder folder;
+    folder.must(
+        "printf 'basicConstraints=critical,CA:TRUE\\nkeyUsage=critical,keyCertSign,cRLSign\\n' > ca.ext");
+    // openssl x509 takes a number of days only; openssl ca takes the date.
+    folder.must(
+        "printf "
+        "'[ca]\\ndefault_ca=x\\n[x]\\nnew_certs_dir=.\\ndatabase=index\\nserial=serial\\ndefault_md=sha256\\n"
+        "policy=p\\nunique_subject=no\\n[p]\\ncommonName=supplied\\n' > ca.conf; : > index; echo 1001 > "
+        "serial");
+    const auto request = [&](const std::string& name, const std::string& key) {
+        folder.must("openssl req -new -newkey " + key + " -nodes -keyout " + name + ".key -out " + name +
+                    ".csr -subj /CN=" + name);
+    };
+    const auto endless = [&](const std::string& name, const std::string& issuer,
+                             const std::string& extensions) {
+        folder.must("openssl ca -batch -notext -config ca.conf -in " + name + ".csr -out " + name +
+                    ".pem -extfile " + extensions + " -startdate 20200229000000Z -enddate 99991231235959Z " +
+                    issuer);
+        return folder.certificate(name);
+    };
+    folder.write("tsu.ext", as_view(workshop::tsu_extensions));
+    for (const std::string key : {"rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-256"}) {
+        for (const std::string identifiers :
+             {"", "subjectKeyIdentifier=hash\\n",
+              "subjectKeyIdentifier=hash\\nauthorityKeyIdentifier=keyid\\n"}) {
+            INFO(key << " " << identifiers);
+            folder.must("printf '" + identifiers + "' | cat ca.ext - > root.ext");
+            request("root", key);
+            const auto root = endless("root", "-selfsign -keyfile root.key", "root.ext");
+            CHECK(to_rfc3339(root.not_before(), 0) == "2020-02-29T00:00:00Z");
+            CHECK(to_rfc3339(root.not_after(), 0).substr(0, 4) == "2262");
+            folder.must("openssl x509 -in root.pem -outform DER -out root.der");
+            CHECK(as_text(root.der()) == folder.read("root.der"));
+            request("tsu", key);
+            const auto tsu = endless("tsu", "-cert root.pem -keyfile root.key", "tsu.ext");
+            const WallTime now = tsu.not_before() + std::chrono::hours{24};
+            for (const WallTime at : {now, *from_rfc3339("2261-01-01")}) {
+                const auto path = pki::validate_path(tsu, {}, {root}, at);
+                INFO((path.ok() ? "" : path.error().text));
+                REQUIRE(path.ok());
+                REQUIRE(path->size() == 2);
+                CHECK((*path)[0] == tsu);
+                CHECK((*path)[1] == root);
+            }
+            CHECK_FALSE(pki::validate_path(tsu, {}, {root}, tsu.not_before() - seconds{1}).ok());
+            // An ordinary one below it, and a root of the same name that did not sign.
+            folder.issue("short", "root", workshop::tsu_extensions, "-days 365");
+            const auto ordinary = folder.certificate("short");
+            CHECK(pki::validate_path(ordinary, {}, {root}, ordinary.not_before()).ok());
+            request("root", key);
+            const auto other = endless("root", "-selfsign -keyfile root.key", "root.ext");
+            CHECK_FALSE(pki::validate_path(tsu, {}, {other}, now).ok());
+            // What is signed is the original: another year, or another octet, and the signature doesn't fit.
+            for (const std::string changed : {"3096", "9998"}) {
+                Bytes der(tsu.der().begin(), tsu.der().end());
+                const std::string_view end = "99991231235959Z";
+                const auto found = std::search(der.begin(), der.end(), end.begin(), end.end());
+                REQUIRE(found != der.end());
+                std::copy(changed.begin(), changed.end(), found);
+                const auto forged = pki::Certificate::from_der(der);
+                REQUIRE(forged.ok());
+                CHECK_FALSE(pki::validate_path(*forged, {}, {root}, now).ok());
+            }
+        }
     }
 }
