@@ -24,7 +24,9 @@ Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event = {});
 
 /// Initialises a free slot of the module as the token that the configuration names, with the PINs of pin_file
-/// and `so_pin_file`. Error::usage if there is a token of this label already. No Token may be open.
+/// and `so_pin_file`. A token of this label whose user has no PIN yet (a call before got no further) is gone
+/// on with, if `so_pin_file` fits. Error::usage if there is one with a PIN, and if the HSM refuses a PIN as
+/// too short, too long or of the wrong characters. No Token may be open.
 Done initialise_token(const Settings& settings, const std::string& so_pin_file);
 
 /// [{"label", "id", "type", "bits", "sensitive", "extractable", "certificates": [{"subject", "issuer",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "base/secret.h"
 #include "hsm/commands.h"
@@ -47,6 +48,14 @@ CK_UTF8CHAR* octets(const Secret& secret) {
     return const_cast<CK_UTF8CHAR*>(secret.view().data());
 }
 
+// What to tell if the HSM doesn't want a PIN because of what it is.
+std::optional<Error> refused_pin(CK_RV value, const std::string& file) {
+    if (value != CKR_PIN_LEN_RANGE && value != CKR_PIN_INVALID) return std::nullopt;
+    return Error::usage(
+        file + ": the HSM refuses this PIN (" + name_of(value) +
+        "); write another one, of a length and of characters that it allows, and repeat the command");
+}
+
 }  // namespace
 
 Done initialise_token(const Settings& settings, const std::string& so_pin_file) {
@@ -73,29 +82,51 @@ Done initialise_token(const Settings& settings, const std::string& so_pin_file) 
     CK_RV done = module->C_GetSlotList(CK_TRUE, slots, &count);
     if (done != CKR_OK) return failed("C_GetSlotList", done);
     const CK_SLOT_ID* free_slot = nullptr;
+    const CK_SLOT_ID* begun_slot = nullptr;  // a token of this label whose user has no PIN yet
     for (const CK_SLOT_ID* slot = slots; slot != slots + count; ++slot) {
         CK_TOKEN_INFO info{};
         if (module->C_GetTokenInfo(*slot, &info) != CKR_OK) continue;
         if ((info.flags & CKF_TOKEN_INITIALIZED) == 0)
             free_slot = slot;
-        else if (std::memcmp(info.label, padded, sizeof padded) == 0)
-            return Error::usage(settings.module + ": there is a token '" + label +
-                                "' already; it is left as it is");
+        else if (std::memcmp(info.label, padded, sizeof padded) == 0) {
+            if ((info.flags & CKF_USER_PIN_INITIALIZED) != 0)
+                return Error::usage(settings.module + ": there is a token '" + label +
+                                    "' already; it is left as it is");
+            begun_slot = slot;
+        }
     }
-    if (!free_slot) return Error::environment(settings.module + ": no free slot for a new token");
+    if (!free_slot && !begun_slot)
+        return Error::environment(settings.module + ": no free slot for a new token");
 
-    done = module->C_InitToken(*free_slot, octets(*so_pin), so_pin->view().size(), padded);
-    if (done != CKR_OK) return failed("C_InitToken", done);
+    // A call that got no further than the officer's PIN left a token without a user's: it is gone on with,
+    // never initialised again. What the HSM thinks of a PIN is known only when it has been tried.
+    if (!begun_slot) {
+        done = module->C_InitToken(*free_slot, octets(*so_pin), so_pin->view().size(), padded);
+        // A free slot has no PIN that this one could differ from: SoftHSM calls a wrong length incorrect.
+        if (done == CKR_PIN_INCORRECT) done = CKR_PIN_INVALID;
+        if (const auto refused = refused_pin(done, so_pin_file)) return *refused;
+        if (done != CKR_OK) return failed("C_InitToken", done);
+    }
     CK_SESSION_HANDLE session = 0;
-    done = module->C_OpenSession(*free_slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session);
+    done = module->C_OpenSession(begun_slot ? *begun_slot : *free_slot, CKF_SERIAL_SESSION | CKF_RW_SESSION,
+                                 nullptr, nullptr, &session);
     if (done != CKR_OK) return failed("C_OpenSession", done);
+    const char* doing = "the security officer's login";
+    const std::string* pin_file = &so_pin_file;
     done = module->C_Login(session, CKU_SO, octets(*so_pin), so_pin->view().size());
     if (done == CKR_OK) {
+        doing = "setting the user's PIN";
+        pin_file = &settings.pin_file;
         done = module->C_InitPIN(session, octets(*pin), pin->view().size());
         module->C_Logout(session);
     }
     module->C_CloseSession(session);
-    if (done != CKR_OK) return failed("setting the user's PIN", done);
+    if (done == CKR_PIN_INCORRECT && begun_slot)
+        return Error::usage(
+            so_pin_file + ": not the security officer's PIN of the token '" + label +
+            "', which is there already, without a PIN of its user; give the one it was made with");
+    if (const auto refused = refused_pin(done, *pin_file)) return *refused;
+    if (done != CKR_OK) return failed(doing, done);
     return {};
 }
 
