@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace kokuin::net {
@@ -76,7 +77,7 @@ class ChannelStream : public httplib::Stream {
 
 bool reserved(std::string_view name) {
     for (const std::string_view ours :
-         {"Connection", "Content-Length", "Content-Type", "Transfer-Encoding"}) {
+         {"Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding"}) {
         if (find_field({{std::string(name), ""}}, ours)) return true;
     }
     return false;
@@ -167,10 +168,39 @@ BodyOutcome read_body(Channel& channel, const RequestHead& head, Request& reques
     return {};
 }
 
-std::string text_of(const Response& response, const AnswerShape& shape) {
+std::string http_date(WallTime time) {
+    constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const std::chrono::sys_seconds second{std::chrono::floor<std::chrono::seconds>(time.time_since_epoch())};
+    const auto midnight = std::chrono::floor<std::chrono::days>(second);
+    const std::chrono::year_month_day date{midnight};
+    const std::chrono::hh_mm_ss clock{second - midnight};
+    char text[64] = "";
+    const int size =
+        std::snprintf(text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d GMT",
+                      days[std::chrono::weekday{midnight}.c_encoding()], static_cast<unsigned>(date.day()),
+                      months[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
+                      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                      static_cast<int>(clock.seconds().count()));
+    return {text, static_cast<std::size_t>(std::max(size, 0))};
+}
+
+std::string DateField::value() {
+    const auto second = std::chrono::floor<std::chrono::seconds>(clock_.now());
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (second != made_for_) {
+        value_ = http_date(second);
+        made_for_ = second;
+    }
+    return value_;
+}
+
+std::string text_of(const Response& response, const AnswerShape& shape, std::string_view date) {
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
     out += reason_phrase(response.status);
     out += "\r\n";
+    if (!date.empty()) out += "Date: " + std::string(date) + "\r\n";
     // RFC 9110 8.6: a 204 has no length.
     const bool no_content = response.status == 204 || response.status == 304;
     if (!response.content_type.empty() && is_field_value(response.content_type))

@@ -4,13 +4,17 @@
 // in the .cpp.
 #pragma once
 
+#include <chrono>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/net/channel.h"
 #include "base/net/client.h"
 #include "base/net/head.h"
 #include "base/net/http.h"
+#include "base/time.h"
 
 namespace kokuin::net {
 
@@ -30,8 +34,25 @@ struct AnswerShape {
     bool http10 = false;        ///< an HTTP/1.0 client is told so explicitly
     bool without_body = false;  ///< HEAD
 };
-/// The text of a response. Fields that HTTP doesn't allow, and those that frame the message, are left out.
-std::string text_of(const Response& response, const AnswerShape& shape);
+/// The text of a response, with `date` (see DateField) if it isn't empty. Fields that HTTP doesn't allow, and
+/// those written here, are left out of the response's own.
+std::string text_of(const Response& response, const AnswerShape& shape, std::string_view date);
+
+/// IMF-fixdate (RFC 9110 5.6.7), truncated to the second: "Sun, 06 Nov 1994 08:49:37 GMT".
+std::string http_date(WallTime time);
+/// The value of the Date field (RFC 9110 6.6.1), made anew only when the second changes. Thread-safe.
+class DateField {
+  public:
+    /// `clock` must outlive this.
+    explicit DateField(const WallClock& clock) : clock_(clock) {}
+    std::string value();
+
+  private:
+    const WallClock& clock_;
+    std::mutex mutex_;
+    std::chrono::time_point<Wall, seconds> made_for_ = std::chrono::time_point<Wall, seconds>::min();
+    std::string value_;
+};
 
 /// Client side: one request on an open channel.
 struct ClientOutcome {

@@ -35,6 +35,9 @@ struct ServerOptions {
     std::uint16_t port = 0;  ///< 0: any free one; see Server::port()
     std::string unix_path;   ///< listens here (mode 0600) instead, if not empty
     std::optional<ServerTls> tls;
+    /// What the Date of every answer is read from (RFC 9110 6.6.1); must outlive the server. Null: the
+    /// system's clock. It says nothing about the time in tokens.
+    const WallClock* wall_clock = nullptr;
 
     std::size_t max_head = 16U << 10U;  ///< octets of request line and header fields
     std::size_t max_body = 8U << 10U;   ///< octets, unless the route says otherwise; more is 413

@@ -57,7 +57,9 @@ constexpr std::uint64_t first_connection_id = 16;
 class Server::Impl final : public WaitWatcher {
   public:
     Impl(ServerOptions options, std::shared_ptr<const Router> router)
-        : options_(std::move(options)), router_(std::move(router)) {}
+        : options_(std::move(options)),
+          router_(std::move(router)),
+          date_(options_.wall_clock ? *options_.wall_clock : system_clock_) {}
     ~Impl() { stop(); }
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
@@ -120,6 +122,8 @@ class Server::Impl final : public WaitWatcher {
 
     ServerOptions options_;
     std::shared_ptr<const Router> router_;
+    SystemWallClock system_clock_;
+    DateField date_;
     TlsContext context_;
     Fd listener_;
     Fd epoll_;

@@ -235,8 +235,8 @@ Io Server::Impl::read_head(Open& connection, std::size_t& size, Deadline deadlin
 bool Server::Impl::write_answer(Open& connection, const Response& response, bool keep) {
     auto& channel = connection.channel;
     connection.shape.keep = keep && may_keep(connection);
-    const auto io =
-        channel.write(text_of(response, connection.shape), deadline_in(options_.response_deadline));
+    const auto io = channel.write(text_of(response, connection.shape, date_.value()),
+                                  deadline_in(options_.response_deadline));
     if (io == Io::timeout) ++counts_.timed_out;
     if (io == Io::ok && connection.shape.keep) return true;
     channel.finish();

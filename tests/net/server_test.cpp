@@ -566,3 +566,43 @@ TEST_CASE("server: many clients at once, each with its own answers") {
     CHECK(wrong == 0);
     CHECK(server->counters().requests == 16 * 5 * 40);
 }
+
+namespace {
+// A wall clock that stands where it is put.
+class SetClock final : public WallClock {
+  public:
+    [[nodiscard]] WallTime now() const override { return from_unix_us(us_); }
+    void set(std::string_view rfc3339) { us_ = to_unix_us(*from_rfc3339(rfc3339)); }
+
+  private:
+    std::atomic<std::int64_t> us_{0};
+};
+}  // namespace
+
+// RFC 9110 6.6.1: an origin server with a clock MUST send Date in 2xx, 3xx and 4xx; 5.6.7 has the form.
+TEST_CASE("server: every answer has the date, by the clock it was given") {
+    SetClock clock;
+    auto with = options();
+    with.wall_clock = &clock;
+    auto server = started(with);
+    Raw raw(server->port());
+    const auto date_of = [&](const std::string& request) {
+        raw.send(request);
+        const auto answer = raw.read_answer();
+        const auto at = answer.find("\r\nDate: ");
+        REQUIRE(at != std::string::npos);
+        CHECK(answer.find("\r\nDate: ", at + 1) == std::string::npos);
+        return answer.substr(at + 8, answer.find("\r\n", at + 2) - at - 8);
+    };
+    clock.set("1994-11-06T08:49:37.999Z");
+    CHECK(date_of(hello) == "Sun, 06 Nov 1994 08:49:37 GMT");
+    clock.set("1994-11-06T08:49:38Z");
+    CHECK(date_of(hello) == "Sun, 06 Nov 1994 08:49:38 GMT");
+    // Back again, as a clock may be set; a leap day; refusals of the router and of the server itself.
+    clock.set("1994-11-06T08:49:37Z");
+    CHECK(date_of(hello) == "Sun, 06 Nov 1994 08:49:37 GMT");
+    clock.set("2028-02-29T23:59:59Z");
+    CHECK(date_of("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") == "Tue, 29 Feb 2028 23:59:59 GMT");
+    clock.set("2028-03-01T00:00:00Z");
+    CHECK(date_of("GET /hello HTTP/1.1\r\n\r\n") == "Wed, 01 Mar 2028 00:00:00 GMT");
+}
