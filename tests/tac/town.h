@@ -58,10 +58,13 @@ inline Bytes replaced(Bytes in, std::string_view from, std::string_view to) {
     return replaced(std::move(in), as_view(from), as_view(to));
 }
 
-/// All certificates are valid then, however long it took to make them.
+/// All certificates are valid then, however long it took to make them. The same moment for the whole program:
+/// two worlds that begin in it have the same clocks.
 inline WallTime in_an_hour() {
-    return WallTime(std::chrono::floor<seconds>(SystemWallClock().now().time_since_epoch())) +
-           std::chrono::hours(1);
+    static const WallTime moment =
+        WallTime(std::chrono::floor<seconds>(SystemWallClock().now().time_since_epoch())) +
+        std::chrono::hours(1);
+    return moment;
 }
 
 /// One audit. The TSU's clock is 12.345 ms ahead, the delay 4 ms.
