@@ -53,10 +53,11 @@ std::string_view name(Cause cause) {
     return "no-bound";
 }
 
-Gate::Gate(KeyPeriod key, clock::RateRules rules) : state_{key, clock::ErrorBound(rules), nullptr, {}, {}} {}
+Gate::Gate(KeyPeriod key, clock::RateRules rules)
+    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}} {}
 
 std::optional<LastTac> Gate::last_of(const State& state) {
-    std::optional<LastTac> last;
+    std::optional<LastTac> last = state.remembered;
     if (state.tac) {
         last = LastTac{state.tac->value.tac.ntp_time, state.tac->serial, {}, {}};
         if (const auto& exchange = state.tac->delivered.exchange) {
@@ -75,6 +76,11 @@ std::optional<LastTac> Gate::last_of(const State& state) {
 std::optional<LastTac> Gate::last() const {
     const std::shared_lock lock(mutex_);
     return last_of(state_);
+}
+
+void Gate::remember(LastTac last) {
+    const std::unique_lock lock(mutex_);
+    state_.remembered = std::move(last);
 }
 
 Gate::Taken Gate::accept(std::shared_ptr<const AcceptedTac> tac) {
@@ -202,8 +208,8 @@ std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading&
                                        bool by_tac_alone) {
     if (!std::holds_alternative<Open>(judge(state, state.tac, now, demand))) return std::nullopt;
     const nanoseconds limit = demand.accuracy - clock::truncation(demand.gentime_digits);
-    nanoseconds left = by_tac_alone ? state.error.lasts(now, limit, clock::Source::tac)
-                                    : state.error.lasts(now, limit);
+    nanoseconds left =
+        by_tac_alone ? state.error.lasts(now, limit, clock::Source::tac) : state.error.lasts(now, limit);
     if (!by_tac_alone && (demand.require_reference || !demand.require_tac))
         left = std::min(left, state.error.lasts(now, limit, clock::Source::reference));
     if ((demand.require_tac || by_tac_alone) && state.tac) {

@@ -73,8 +73,8 @@ struct GateStatus {
     clock::Rate reference_rate;
     std::optional<clock::Evidence> reference;  ///< its last, if it applies
     clock::Bound bound;
-    Decision decision;                  ///< for the demand asked about
-    std::optional<WallTime> closes_at;  ///< if nothing new comes; nothing while closed
+    Decision decision;                      ///< for the demand asked about
+    std::optional<WallTime> closes_at;      ///< if nothing new comes; nothing while closed
     std::optional<WallTime> tac_needed_at;  ///< see tac_needed_at()
 };
 
@@ -91,6 +91,10 @@ class Gate {
         resumed,  ///< installed, and it lifted an order to stop: record the resumption
         older,    ///< not newer than what is here (two deliveries raced): ignored
     };
+    /// A TAC that was accepted in an earlier run and proves nothing any more: what comes must be newer all
+    /// the same. Without it a clock turned back to an old TAC would revive that, and lift an order to stop.
+    /// At start, before anything is accepted.
+    void remember(LastTac last);
     /// A TAC that validate() accepted. Its evidence is added, its leap seconds are announced.
     Taken accept(std::shared_ptr<const AcceptedTac> tac);
     /// An order to stop holds from the next decide() on. Ignored (older) only if a TAC audited later is here
@@ -105,14 +109,15 @@ class Gate {
     /// `reading` is the one that becomes genTime. All limits inclusive.
     [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
     /// Just before the token is released (step 9 of the stamping cycle): `stamped` must still be good by what
-    /// is known now, `now` must be open too, and the TAC that `granted` names must still be valid. A larger bound
-    /// than `granted` (and the record) says closes it if evidence has missed its prediction meanwhile; that
-    /// older evidence gave way to newer one doesn't make what it said untrue.
+    /// is known now, `now` must be open too, and the TAC that `granted` names must still be valid. A larger
+    /// bound than `granted` (and the record) says closes it if evidence has missed its prediction meanwhile;
+    /// that older evidence gave way to newer one doesn't make what it said untrue.
     [[nodiscard]] Decision recheck(const Open& granted, const clock::Reading& stamped,
                                    const clock::Reading& now, const Demand& demand) const;
-    /// When a new TAC will be needed for TACs alone to keep it open, so that the loss of the reference isn't the
-    /// end; nothing if it is closed now.
-    [[nodiscard]] std::optional<WallTime> tac_needed_at(const clock::Reading& now, const Demand& demand) const;
+    /// When a new TAC will be needed for TACs alone to keep it open, so that the loss of the reference isn't
+    /// the end; nothing if it is closed now.
+    [[nodiscard]] std::optional<WallTime> tac_needed_at(const clock::Reading& now,
+                                                        const Demand& demand) const;
     /// When the gate will close if nothing new comes; nothing if it is closed now.
     [[nodiscard]] std::optional<WallTime> closes_at(const clock::Reading& now, const Demand& demand) const;
     /// What the next TAC must be newer than.
@@ -126,6 +131,7 @@ class Gate {
         std::shared_ptr<const AcceptedTac> tac;
         std::optional<StopOrder> stop;
         std::optional<std::string> suspended;
+        std::optional<LastTac> remembered;
     };
     /// `tac`: the one that must be valid at the reading and that an open decision names.
     static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,

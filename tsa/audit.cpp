@@ -106,6 +106,13 @@ Done Audited::restore() {
             return fields;
         };
         const bool stopped = *stop && (!*accepted || (*stop)->number > (*accepted)->number);
+        if (*accepted) {
+            auto delivered = tac::Delivered::from_fields(fields_of(**accepted));
+            if (!delivered)
+                return std::move(delivered).error().in("archive record " +
+                                                       std::to_string((*accepted)->number));
+            if (auto done = restore(*tsu, *delivered, !stopped); !done) return done;
+        }
         if (stopped) {
             auto order = tac::StopOrder::from_fields(fields_of(**stop));
             if (!order)
@@ -113,23 +120,29 @@ Done Audited::restore() {
             spdlog::warn("audit tsu={} the order to stop of {} still holds", tsu->name(),
                          to_rfc3339(order->ntp_time));
             tsu->gate().stop(std::move(*order));
-            continue;
-        }
-        if (!*accepted) continue;
-        auto delivered = tac::Delivered::from_fields(fields_of(**accepted));
-        if (!delivered)
-            return std::move(delivered).error().in("archive record " + std::to_string((*accepted)->number));
-        const auto verdict =
-            tac::validate(*delivered, parts_.rules,
-                          {tsu->certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id()});
-        if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict)) {
-            tsu->gate().accept(*tac);
-            spdlog::info("audit tsu={} kept from before the restart: {}", tsu->name(), describe(**tac));
-        } else if (const auto* refusal = std::get_if<tac::Refusal>(&verdict)) {
-            spdlog::info("audit tsu={} the last TAC doesn't hold any more ({}): {}", tsu->name(),
-                         name(refusal->reason), refusal->text);
         }
     }
+    return {};
+}
+
+Done Audited::restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force) {
+    if (in_force) {
+        const auto verdict =
+            tac::validate(delivered, parts_.rules,
+                          {tsu.certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id()});
+        if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict)) {
+            tsu.gate().accept(*tac);
+            spdlog::info("audit tsu={} kept from before the restart: {}", tsu.name(), describe(**tac));
+            return {};
+        }
+        if (const auto* refusal = std::get_if<tac::Refusal>(&verdict))
+            spdlog::info("audit tsu={} the last TAC doesn't hold any more ({}): {}", tsu.name(),
+                         name(refusal->reason), refusal->text);
+    }
+    // It proves nothing now, but what comes must be newer.
+    const auto value = tac::decode(delivered.tac);
+    if (!value) return Error(value.error()).in("the last TAC of " + tsu.name() + " in the archive");
+    tsu.gate().remember({value->tac.ntp_time, tac::serial_hex(value->tac.serial), {}, {}});
     return {};
 }
 

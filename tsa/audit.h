@@ -41,11 +41,13 @@ class Audited {
     Result<tac::DeliveryVerdict> deliver(const tac::TacDelivery& delivery);
 
     /// At start: puts the last TAC or order to stop of each TSU back in force. A TAC is validated again, and
-    /// only one of the same boot can still prove anything; an order to stop always holds (design section 3).
+    /// only one of the same boot can still prove anything; what comes must be newer in any case. An order to
+    /// stop always holds (design section 3).
     Done restore();
 
   private:
     Tsu* find(const std::string& name) const;
+    Done restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::StopOrder& order);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::Refusal& refusal, const Bytes& der);

@@ -250,6 +250,43 @@ TEST_CASE(
     CHECK(house.gate() == "open");
 }
 
+TEST_CASE("a clock that is turned back to an old TAC doesn't revive it, nor after a restart") {
+    House house;
+    const auto first = house.visit();
+    REQUIRE(word(house.deliver(first)) == "accepted");
+    house.world.advance(std::chrono::minutes(90));
+    // Delivered under a fresh nonce, while the clock shows what it showed when the TAC was made.
+    const auto revive = [&] {
+        const WallTime then = first.audit.exchange->received.wall;
+        house.world.step_c(then - seconds(1) - house.world.read().wall);
+        return word(house.deliver(house.visit().nonce, first.audit.der()));
+    };
+    SECTION("it is the last one taken") {
+        CHECK(revive() == "replay");
+        house.crash();
+        house.start();
+        CHECK(revive() == "replay");
+    }
+    SECTION("an order to stop came after it, when the clock was a day behind") {
+        house.world.step_c(-std::chrono::hours(26));
+        auto order = house.visit();
+        order.audit.measured(-std::chrono::hours(26));
+        REQUIRE(word(house.deliver(order)) == "stop");
+        CHECK(revive() == "replay");
+        house.crash();
+        house.start();
+        CHECK(revive() == "replay");
+        CHECK(house.gate() == "order-to-stop");
+    }
+    SECTION("it ended before the restart") {
+        house.world.advance(std::chrono::hours(26));
+        house.crash();
+        house.start();
+        REQUIRE(house.gate() == "no-tac");
+        CHECK(revive() == "replay");
+    }
+}
+
 TEST_CASE("a refusal is archived at once, and what follows like it once an hour, with its number") {
     House house;
     const auto spoilt = [&] {
