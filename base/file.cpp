@@ -32,19 +32,12 @@ bool write_all(int file, View rest) {
 
 Result<Bytes> read_file(const std::string& path, std::size_t limit) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) {
-        // Somebody named a file that isn't there; all else is for whoever keeps the machine.
-        const bool missing = errno == ENOENT || errno == ENOTDIR;
-        auto error = trouble(path, "open it");
-        if (missing) error.kind = Error::Kind::usage;
-        return error;
-    }
+    if (!file) return trouble(path, "open it");
     Bytes content;
     Bytes chunk(64U << 10U);
     while (true) {
         const ssize_t got = ::read(file.get(), chunk.data(), chunk.size());
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0 && errno == EISDIR) return Error::usage(path + ": a folder, where a file is expected");
         if (got < 0) return trouble(path, "read it");
         if (got == 0) return content;
         append(content, View(chunk).first(static_cast<std::size_t>(got)));

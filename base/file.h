@@ -8,8 +8,7 @@
 
 namespace kokuin {
 
-/// The content of a file of at most `limit` octets; the error names the path and why. Error::usage where
-/// there is no such file, or one that is too large; Error::environment where it can't be read.
+/// The content of a file of at most `limit` octets; the error names the path and why.
 Result<Bytes> read_file(const std::string& path, std::size_t limit = 16U << 20U);
 /// Writes a file so that a reader sees the old content or the new one, never half of it (temporary file,
 /// fsync, rename, fsync of the folder). `mode`: permission bits. What stands there and is no regular file (a
