@@ -5,8 +5,10 @@
 #include <botan/x509cert.h>
 #include <openssl/bio.h>
 #include <openssl/x509.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 #include "base/der.h"
@@ -294,7 +296,13 @@ Result<std::vector<Certificate>> parse_certificates(std::string_view pem, const 
 
 Result<std::vector<Certificate>> load_certificates(const std::string& path) {
     auto file = read_file(path);
-    if (!file) return std::move(file).error();
+    if (!file) {
+        auto error = std::move(file).error();
+        // Somebody named a file that isn't there; all else is for whoever keeps the machine.
+        if (::access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+            error.kind = Error::Kind::usage;
+        return error;
+    }
     return parse_certificates(as_text(*file), path);
 }
 

@@ -79,7 +79,8 @@ class Certificate {
 };
 
 /// All certificates of a PEM file, in its order; at least one. Text between them is ignored. The error names
-/// the file and which certificate of it is bad.
+/// the file and which certificate of it is bad; Error::usage also where there is no such file, for its name
+/// came from a configuration, and Error::environment where it can't be read.
 Result<std::vector<Certificate>> load_certificates(const std::string& path);
 /// As load_certificates(), from a text; `where` stands in front of errors.
 Result<std::vector<Certificate>> parse_certificates(std::string_view pem, const std::string& where);

@@ -55,6 +55,8 @@ Result<std::vector<std::string>> list_segments(const std::string& dir) {
     DIR* folder = ::opendir(dir.c_str());
     if (!folder) {
         if (errno == ENOENT) return names;
+        if (errno == ENOTDIR)
+            return Error::usage(dir + ": no folder, so no archive; give the folder that holds one");
         return Error::environment(dir + ": " + std::strerror(errno) +
                                   "; check that it is a folder and who may read it");
     }

@@ -27,8 +27,11 @@ std::optional<Error> unreadable(const std::string& what, const std::string& path
         std::fclose(file);
         return std::nullopt;
     }
-    return Error::environment(path + ": the TLS " + what +
-                              " can't be read: " + std::generic_category().message(errno));
+    const int code = errno;
+    auto text = path + ": the TLS " + what + " can't be read: " + std::generic_category().message(code);
+    // Somebody named a file that isn't there; all else is for whoever keeps the machine.
+    if (code == ENOENT || code == ENOTDIR) return Error::usage(std::move(text));
+    return Error::environment(std::move(text));
 }
 
 // Never ask on a terminal for the passphrase of a key.

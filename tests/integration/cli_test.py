@@ -19,6 +19,7 @@ class CliTest(harness.TestCase):
         super().setUpClass()
         cls.demo.edit('tsad', append='\n[policy.embedding]\noid = "1.3.6.1.4.1.1291.1.1.2.1"\nembed_tac = "signer-attribute"\n')
         cls.demo.start()
+        cls.other_ports = harness.free_ports()
         cls.file = cls.folder / 'file.txt'
         cls.file.write_text('content\n')
 
@@ -199,6 +200,39 @@ class CliTest(harness.TestCase):
             for word in words:
                 self.assertIn(word, done.err)
             path.unlink()
+
+    def test_files_that_a_configuration_names(self):
+        """One that isn't there is a mistake in the configuration (2), one that can't be read is not (3)."""
+        demo = self.demo
+        good = (demo.dir / 'tsad.toml').read_text()
+        path, loop = demo.dir / 'other.toml', demo.dir / 'pki/loop.pem'
+        loop.symlink_to('loop.pem')  # nobody can read it, not even root
+        ours = good.replace('socket = "run/tsad.sock"', 'socket = "run/other.sock"').replace('dir = "archive"', 'dir = "other"')
+        for port in range(5):
+            ours = ours.replace(f':{demo.port + port}"', f':{self.other_ports + port}"')
+        try:
+            path.write_text(ours)
+            run(BIN / 'tsactl', '--config', path, 'archive', 'init')
+            for key in ('tsu.pem', 'chain.pem', 'root.pem', 'taa.pem', 'tls.pem', 'tls.key', 'audit-tsu.pem', 'audit-tsu.key'):
+                for other, status in (('pki/none.pem', 2), ('pki/tsu.pem/none.pem', 2), ('pki/loop.pem', 3)):
+                    with self.subTest(key=key, other=other):
+                        path.write_text(ours.replace(f'"pki/{key}"', f'"{other}"'))
+                        self.assertIn(other, self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), status))
+            path.write_text(ours.replace('ca = "pki/chain.pem"', 'ca = "pki/none.pem"'))
+            self.assertIn('none.pem', self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2))
+            path.write_text(ours.replace('dir = "other"', 'dir = "tsad.toml"'))
+            self.assertIn('no folder', self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2))
+            taa = (demo.dir / 'taad.toml').read_text().replace(f':{demo.port + 3}"', f':{self.other_ports + 3}"')
+            for key in ('taa.pem', 'audit-taa.pem', 'audit-taa.key', 'tsu.pem', 'chain.pem'):
+                with self.subTest(taad=key):
+                    self.assertIn(f'"pki/{key}"', taa)
+                    path.write_text(taa.replace(f'"pki/{key}"', '"pki/none.pem"').replace('dir = "taa-archive"', 'dir = "other"'))
+                    self.assertIn('none.pem', self.assert_fails(run(BIN / 'taad', '--config', path, ok=None), 2))
+        finally:
+            path.unlink()
+            loop.unlink()
+        for not_there in (demo.dir / 'tsad.toml', demo.dir / 'nowhere'):
+            self.assert_fails(run(BIN / 'tsaudit', '--archive', not_there, 'find', ok=None), 2)
 
     def test_environment(self):
         """What isn't there: exit 3, one line that says what to do; never a new archive or key by itself."""

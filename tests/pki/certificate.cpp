@@ -84,6 +84,12 @@ TEST_CASE("PEM files: order, text between, and clear errors") {
     const auto missing = pki::load_certificates(folder.at("missing.pem"));
     REQUIRE_FALSE(missing.ok());
     CHECK(missing.error().text.find("missing.pem") != std::string::npos);
+    // What isn't there was named wrongly; what can't be read (a loop of links: even root can't) is the
+    // machine's affair.
+    CHECK(missing.error().kind == Error::Kind::usage);
+    CHECK(pki::load_certificates(folder.at("a.pem/missing.pem")).error().kind == Error::Kind::usage);
+    folder.must("ln -s loop.pem loop.pem");
+    CHECK(pki::load_certificates(folder.at("loop.pem")).error().kind == Error::Kind::environment);
     const auto empty = pki::parse_certificates("nothing here", "x.pem");
     REQUIRE_FALSE(empty.ok());
     CHECK(empty.error().text == "x.pem: no certificate in it (PEM is expected)");
