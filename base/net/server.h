@@ -33,7 +33,7 @@ struct ServerOptions {
     std::string address =
         "127.0.0.1";         ///< numeric IPv4 or IPv6 address, or "localhost"; ignored with unix_path
     std::uint16_t port = 0;  ///< 0: any free one; see Server::port()
-    std::string unix_path;   ///< listens here (mode 0600) instead, if not empty
+    std::string unix_path;   ///< listens here (mode 0600) instead, if not empty; its folder is made
     std::optional<ServerTls> tls;
     /// What the Date of every answer is read from (RFC 9110 6.6.1); must outlive the server. Null: the
     /// system's clock. It says nothing about the time in tokens.

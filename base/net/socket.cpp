@@ -68,6 +68,18 @@ bool unix_address(const std::string& path, Address& out) {
     return true;
 }
 
+// Makes the folder a socket will stand in, if only that one is missing.
+Done make_folder_of(const std::string& path) {
+    const auto slash = path.find_last_of('/');
+    if (slash == std::string::npos || slash == 0) return {};
+    const auto folder = path.substr(0, slash);
+    if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    if (errno == ENOENT || errno == ENOTDIR)
+        return Error::usage(path + ": there is no place for this socket: the folder above " + folder +
+                            " is missing; make it, or choose another path");
+    return Error::environment(path + ": the folder of this socket can't be made: " + reason(errno));
+}
+
 // Starts or finishes a connect; 0 or an errno, ETIMEDOUT at the deadline.
 int connect_to(int fd, const Address& address, Deadline deadline) {
     if (::connect(fd, address.get(), address.size) == 0) return 0;
@@ -139,6 +151,7 @@ Result<Fd> listen_unix(const std::string& path) {
     Address bound;
     if (!unix_address(path, bound))
         return Error::usage(path + ": too long for a Unix socket (107 octets); choose a shorter path");
+    if (auto made = make_folder_of(path); !made) return std::move(made).error();
     struct stat there {};
     if (::lstat(path.c_str(), &there) == 0) {
         if (!S_ISSOCK(there.st_mode))

@@ -45,7 +45,8 @@ Waited wait_for(int fd, short events, Deadline deadline, int interrupt = -1);
 /// A listening TCP socket, non-blocking, backlog 1,024. Another listener on the same address and port is
 /// refused: SO_REUSEPORT is not set.
 Result<Fd> listen_tcp(const std::string& address, std::uint16_t port);
-/// A listening Unix socket of mode 0600, non-blocking. A socket file where nobody listens is replaced.
+/// A listening Unix socket of mode 0600, non-blocking. A socket file where nobody listens is replaced; the
+/// folder it stands in is made (mode 0700) if it is missing, but not the one above.
 Result<Fd> listen_unix(const std::string& path);
 /// The port a TCP socket is bound to.
 std::uint16_t bound_port(int fd);

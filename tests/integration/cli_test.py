@@ -234,6 +234,56 @@ class CliTest(harness.TestCase):
         for not_there in (demo.dir / 'tsad.toml', demo.dir / 'nowhere'):
             self.assert_fails(run(BIN / 'tsaudit', '--archive', not_there, 'find', ok=None), 2)
 
+    def test_a_service_of_ones_own(self):
+        """The README's steps in a fresh folder, from the sample configurations, lead to a server that runs."""
+        demo = self.demo
+        text = (harness.TOP / 'README.md').read_text()
+        steps = re.search(r'^```text\n(mkdir pki\n.*?)^```', text, re.M | re.S)[1]
+        before, after = steps.split('# now the files under pki/\n')
+        self.assertTrue(after.endswith('\ntsad\n'))
+        ports = harness.free_ports()
+        for name, program, tool, key in (('tsad', 'tsad', 'tsactl', 'tsu-1'), ('taad', 'taad', 'taad', 'taa')):
+            with self.subTest(program=program):
+                own = self.folder / f'own-{name}'
+                (own / 'tokens').mkdir(parents=True)
+                (own / 'softhsm2.conf').write_text(f'directories.tokendir = {own}/tokens\nobjectstore.backend = file\n')
+                sample = (harness.TOP / 'conf' / f'{name}.toml').read_text()
+                for port in range(5):
+                    sample = sample.replace(f':{3161 + port}"', f':{ports + port}"')
+                (own / f'{name}.toml').write_text(sample)
+                env = {'SOFTHSM2_CONF': str(own / 'softhsm2.conf'), 'PATH': f'{BIN}:{os.environ["PATH"]}'}
+
+                def shell(lines):
+                    if name == 'taad':
+                        lines = re.sub(r'\btsu-1\b', 'taa', lines.replace('tsactl', 'taad'))
+                        lines = re.sub(r'\btsu(?=\.|-so)', 'taa', lines)
+                    run('bash', '-euo', 'pipefail', '-c', lines, cwd=own, env=env)
+
+                shell(before)
+                pki = demo.dir / 'pki'
+                for file in pki.iterdir():
+                    if not (own / 'pki' / file.name).exists():
+                        (own / 'pki' / file.name).write_bytes(file.read_bytes())
+                (own / 'ext').write_text('extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n'
+                                         if key == 'tsu-1' else 'keyUsage=critical,digitalSignature\n')
+                certificate = own / f'pki/{"tsu" if key == "tsu-1" else "taa"}.pem'
+                run('openssl', 'x509', '-req', '-in', own / f'{"tsu" if key == "tsu-1" else "taa"}.csr', '-CA', pki / 'issuing.pem',
+                    '-CAkey', pki / 'issuing.key', '-sha512', '-days', '30', '-set_serial', '0x4711', '-extfile', own / 'ext',
+                    '-out', certificate)
+                if key == 'taa':
+                    with open(certificate, 'ab') as out:
+                        out.write((pki / 'issuing.pem').read_bytes())
+                shell(after.removesuffix('tsad\n'))
+                # Each from the folder it was set up in.
+                server = self.started(harness.Program('env', '-C', own, BIN / program, log=own / 'log', env=env,
+                                                      ready=lambda: demo.listens(ports + (0 if name == 'tsad' else 3))))
+                if name == 'tsad':
+                    self.assertEqual((own / 'run').stat().st_mode & 0o777, 0o700)
+                    status = json.loads(run(BIN / 'tsactl', 'status', '--json', cwd=own, env=env, ok=(0, 1)).out)
+                    self.assertIs(status['ready'], False)  # nobody has audited it
+                    self.assertEqual(status['tsus'][0]['key'], 'tsu-1')
+                self.assertEqual(server.stop(), 0)
+
     def test_environment(self):
         """What isn't there: exit 3, one line that says what to do; never a new archive or key by itself."""
         demo = self.demo

@@ -445,6 +445,20 @@ TEST_CASE("server: a Unix socket knows its peer, is private, and replaces only w
     auto again = started(with);
     CHECK(must_run("curl -sS --unix-socket " + with.unix_path + " http://x/hello") == "hello\n");
 
+    // Its folder is made, for its user alone; the one above is not.
+    with.unix_path = folder / "run/s.sock";
+    {
+        auto server_in_run = started(with);
+        CHECK(must_run("stat -c %a " + (folder / "run")) == "700\n");
+        CHECK(must_run("curl -sS --unix-socket " + with.unix_path + " http://x/hello") == "hello\n");
+    }
+    with.unix_path = folder / "no/run/s.sock";
+    const auto nowhere = Server(with, make_router()).start();
+    REQUIRE_FALSE(nowhere.ok());
+    CHECK(nowhere.error().kind == Error::Kind::usage);
+    CHECK(nowhere.error().text.find("the folder above " + (folder / "no/run") + " is missing") !=
+          std::string::npos);
+
     with.unix_path = folder / "file";
     must_run("echo precious > " + with.unix_path);
     CHECK_FALSE(Server(with, make_router()).start().ok());
