@@ -437,7 +437,7 @@ std::optional<std::string> Table::maybe_path(std::string_view key) {
 
 std::optional<std::string> Table::oid_text(std::string_view key, bool required) {
     constexpr std::string_view allowed = "a dotted object identifier such as \"1.3.6.1.4.1.1291.1.1.1.1\"";
-    const auto value = text(key, required, allowed);
+    auto value = text(key, required, allowed);
     if (!value) return std::nullopt;
     if (!der::is_oid(*value)) {
         wrong(key, in_quotes(*value) + " is not an object identifier", allowed);

@@ -37,7 +37,7 @@ std::string locate(const std::string& name) {
     rest += ":/usr/sbin:/sbin";
     while (true) {
         const auto colon = rest.find(':');
-        const std::string candidate = rest.substr(0, colon) + "/" + name;
+        std::string candidate = rest.substr(0, colon) + "/" + name;
         if (::access(candidate.c_str(), X_OK) == 0) return candidate;
         if (colon == std::string::npos) return name;
         rest.erase(0, colon + 1);

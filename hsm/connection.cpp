@@ -51,7 +51,7 @@ std::optional<LoginFailure> login(const ModuleCall& call, Module& module, const 
 
 }  // namespace
 
-Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(std::shared_ptr<Module> module,
+Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(const std::shared_ptr<Module>& module,
                                                                      const TokenOptions& options,
                                                                      const Locator& locator) {
     const std::uint64_t epoch = module->epoch();

@@ -37,7 +37,7 @@ struct ConnectFailure {
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
     /// Finds the token, opens the sessions, logs in, asks for the mechanisms.
-    static Result<std::shared_ptr<Connection>, ConnectFailure> open(std::shared_ptr<Module> module,
+    static Result<std::shared_ptr<Connection>, ConnectFailure> open(const std::shared_ptr<Module>& module,
                                                                     const TokenOptions& options,
                                                                     const Locator& locator);
 

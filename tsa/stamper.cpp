@@ -9,7 +9,6 @@
 namespace kokuin::tsa {
 
 using tsp::FailInfo;
-using tsp::Rejection;
 
 namespace {
 

@@ -80,7 +80,7 @@ Client::Client(std::shared_ptr<const Shared> shared) : shared_(std::move(shared)
 
 Result<Client> Client::make(ClientOptions options) {
     // OpenSSL writes without MSG_NOSIGNAL: a peer that is gone must be an error, not the end of the process.
-    std::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
     auto shared = std::make_shared<Shared>();
     if (options.unix_path.empty()) {
         if (options.host.empty() || options.port == 0)

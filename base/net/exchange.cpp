@@ -200,7 +200,7 @@ std::string text_of(const Response& response, const AnswerShape& shape, std::str
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
     out += reason_phrase(response.status);
     out += "\r\n";
-    if (!date.empty()) out += "Date: " + std::string(date) + "\r\n";
+    if (!date.empty()) out.append("Date: ").append(date).append("\r\n");
     // RFC 9110 8.6: a 204 has no length.
     const bool no_content = response.status == 204 || response.status == 304;
     if (!response.content_type.empty() && is_field_value(response.content_type))
@@ -209,7 +209,8 @@ std::string text_of(const Response& response, const AnswerShape& shape, std::str
         out += "Content-Type: application/octet-stream\r\n";
     if (!no_content) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     for (const auto& [name, value] : response.fields) {
-        if (is_token(name) && is_field_value(value) && !reserved(name)) out += name + ": " + value + "\r\n";
+        if (is_token(name) && is_field_value(value) && !reserved(name))
+            out.append(name).append(": ").append(value).append("\r\n");
     }
     if (!shape.keep) out += "Connection: close\r\n";
     if (shape.keep && shape.http10) out += "Connection: keep-alive\r\n";

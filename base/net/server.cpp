@@ -20,7 +20,7 @@ Done Server::Impl::start() {
     if (loop_.joinable() || stopping_) return Error::usage(options_.name + ": a server can be started once");
     // OpenSSL writes without MSG_NOSIGNAL: a client that is gone must be an error, not the end of the
     // process.
-    std::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
     if (options_.tls) {
         auto context = make_context(*options_.tls);
         if (!context) return std::move(context).error().in("listener " + options_.name);

@@ -24,7 +24,7 @@ std::string last_reason() {
 std::optional<Error> unreadable(const std::string& what, const std::string& path) {
     if (path.empty()) return Error::usage("TLS: no " + what + " is configured");
     if (std::FILE* file = std::fopen(path.c_str(), "re")) {
-        std::fclose(file);
+        static_cast<void>(std::fclose(file));
         return std::nullopt;
     }
     const int code = errno;
