@@ -10,18 +10,13 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/support/folder.h"
+
 using namespace kokuin;
+using testing::Folder;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Folder {
-    std::string path = "/tmp/kokuin-test-XXXXXX";
-    Folder() { REQUIRE(mkdtemp(path.data())); }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-};
 
 std::string read(const std::string& path) {
     std::ifstream in(path);

@@ -8,22 +8,16 @@
 
 #include "store/reader.h"
 #include "tests/store/failing_vfs.h"
+#include "tests/support/folder.h"
 
 using namespace kokuin;
+using testing::Folder;
 
 namespace {
 
 struct SetWall final : WallClock {
     WallTime time = *from_rfc3339("2026-11-23T12:00:00Z");
     [[nodiscard]] WallTime now() const override { return time; }
-};
-
-struct Folder {
-    std::string path = "/tmp/kokuin-test-XXXXXX";
-    Folder() { REQUIRE(mkdtemp(path.data())); }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
 };
 
 /// An empty archive, and a clock that the test sets.
