@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
 #include "tac/tac.h"
@@ -45,11 +46,11 @@ std::string sha256(View octets) {
 std::string row(std::string_view name, const std::string& value) {
     std::string text(name);
     text.resize(13, ' ');
-    return text + value + "\n";
+    return text + one_line(value, any_length) + "\n";
 }
 
 struct FieldText {
-    std::string operator()(const std::string& text) const { return text; }
+    std::string operator()(const std::string& text) const { return one_line(text, any_length); }
     std::string operator()(std::int64_t number) const { return std::to_string(number); }
     std::string operator()(const Bytes& octets) const { return to_hex(octets); }
 };
@@ -179,7 +180,7 @@ std::string event_text(const store::Found& found) {
     const store::Event& event = found.event();
     std::string text = to_rfc3339(from_unix_us(found.record.at_us), 3) + "  " + event.kind;
     if (!event.subject.empty()) text += "  " + event.subject;
-    if (!event.text.empty()) text += "  " + event.text;
+    if (!event.text.empty()) text += "  " + one_line(event.text, any_length);
     text += "\n";
     for (const auto& [key, value] : event.fields)
         text += "    " + key + " = " + std::visit(FieldText{}, value) + "\n";

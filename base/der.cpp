@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/text.h"
+
 namespace kokuin::der {
 namespace {
 
@@ -17,29 +19,11 @@ bool minimal_integer(View content) {
 }
 
 bool is_utf8(View text) {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto first = text[i];
-        std::size_t more = 0;
-        std::uint32_t code = first;
-        std::uint32_t least = 0;
-        if (first >= 0x80) {
-            if ((first & 0xe0U) == 0xc0) {
-                more = 1, code = first & 0x1fU, least = 0x80;
-            } else if ((first & 0xf0U) == 0xe0) {
-                more = 2, code = first & 0x0fU, least = 0x800;
-            } else if ((first & 0xf8U) == 0xf0) {
-                more = 3, code = first & 0x07U, least = 0x10000;
-            } else {
-                return false;
-            }
-        }
-        if (text.size() - i <= more) return false;
-        for (std::size_t k = 1; k <= more; ++k) {
-            if ((text[i + k] & 0xc0U) != 0x80) return false;
-            code = code << 6U | (text[i + k] & 0x3fU);
-        }
-        if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
-        i += more + 1;
+    while (!text.empty()) {
+        std::uint32_t code = 0;
+        const auto octets = next_character(text, code);
+        if (octets == 0) return false;
+        text = text.subspan(octets);
     }
     return true;
 }

@@ -1,5 +1,6 @@
 #include "base/program.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -7,10 +8,39 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <memory>
 
 #include "base/secret.h"
+#include "base/text.h"
 
 namespace kokuin {
+namespace {
+
+/// Each line of it is one problem; what is between their ends can't move a terminal.
+void print_error(const std::string& name, std::string_view text) {
+    std::string lines = name + ": ";
+    while (true) {
+        const auto end = text.find('\n');
+        lines += one_line(text.substr(0, end), any_length) + '\n';
+        if (end == std::string_view::npos) break;
+        text.remove_prefix(end + 1);
+    }
+    std::cerr << lines;
+}
+
+/// The text of a log record.
+class HarmlessText final : public spdlog::custom_flag_formatter {
+  public:
+    void format(const spdlog::details::log_msg& record, const std::tm&, spdlog::memory_buf_t& out) override {
+        const auto line = one_line({record.payload.data(), record.payload.size()}, any_length);
+        out.append(line.data(), line.data() + line.size());
+    }
+    [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+        return std::make_unique<HarmlessText>();
+    }
+};
+
+}  // namespace
 
 int run_program(const std::string& name, const std::function<Result<int>()>& work) {
     forbid_core_dumps();
@@ -20,10 +50,10 @@ int run_program(const std::string& name, const std::function<Result<int>()>& wor
         if (result && !std::cout.flush())
             result = Error::environment("the answer can't be written; is the disk full?");
         if (result) return *result;
-        std::cerr << name << ": " << result.error().text << '\n';
+        print_error(name, result.error().text);
         return exit_code(result.error().kind);
     } catch (const std::exception& fault) {
-        std::cerr << name << ": internal fault: " << fault.what() << '\n';
+        print_error(name, std::string("internal fault: ") + fault.what());
         return exit_code(Error::Kind::environment);
     }
 }
@@ -42,7 +72,10 @@ Result<bool> read_command_line(const std::string& name, CLI::App& app, int argc,
 
 void log_to_stderr(const std::string& name) {
     spdlog::set_default_logger(spdlog::stderr_color_mt(name));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    // One record is one line, whatever a peer has put into the text.
+    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+    formatter->add_flag<HarmlessText>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %*");
+    spdlog::set_formatter(std::move(formatter));
 }
 
 void set_log_level(const std::string& level) {

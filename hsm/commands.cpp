@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "base/time.h"
 
 namespace kokuin::hsm {
@@ -62,6 +63,11 @@ KeyAction in_environment(KeyAction action) {
     };
 }
 
+/// A text that somebody else chose.
+std::string shown(const json& object, const char* name) {
+    return one_line(object.value(name, ""), any_length);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
@@ -95,7 +101,8 @@ Result<std::string> keys_json(Token& token) {
                        {"extractable", key.extractable},
                        {"certificates", certificates}});
     }
-    return all.dump();
+    // A label is whatever somebody wrote into the token.
+    return all.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 std::string keys_text(const std::string& text) {
@@ -105,12 +112,12 @@ std::string keys_text(const std::string& text) {
     for (const auto& key : keys) {
         const bool safe = key.value("sensitive", false) && !key.value("extractable", true);
         out +=
-            key.value("label", "") + ": " + key.value("type", "") + " " +
-            std::to_string(key.value("bits", 0)) + " bits, id " + key.value("id", "") +
+            shown(key, "label") + ": " + key.value("type", "") + " " + std::to_string(key.value("bits", 0)) +
+            " bits, id " + key.value("id", "") +
             (safe ? ", never leaves the token\n" : ", NOT PROTECTED (sensitive or extractable set wrong)\n");
         for (const auto& one : key.value("certificates", json::array()))
-            out += "  certificate of " + one.value("subject", "") + " until " + one.value("not_after", "") +
-                   '\n';
+            out +=
+                "  certificate of " + shown(one, "subject") + " until " + one.value("not_after", "") + '\n';
     }
     return out;
 }

@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/text.h"
+
 namespace kokuin::taa {
 namespace {
 

@@ -1,10 +1,9 @@
 #include "taa/channel.h"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
-#include "base/der.h"
+#include "base/text.h"
 
 namespace kokuin::taa {
 namespace {
@@ -36,21 +35,6 @@ std::string status_text(const net::Response& response) {
 }
 
 }  // namespace
-
-std::string one_line(std::string_view text, std::size_t limit) {
-    std::string line(text.substr(0, limit));
-    for (char& c : line)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    const Bytes encoded = der::utf8(line);
-    der::Reader reader(encoded);
-    (void)reader.read_utf8("text");
-    if (reader.failed())
-        std::replace_if(
-            line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
-    const auto last = line.find_last_not_of(' ');
-    line.erase(last == std::string::npos ? 0 : last + 1);
-    return line;
-}
 
 Result<Sample, NoSample> judge_sample(const tac::ClockRequest& request, const tac::ClockAnswer& answer,
                                       WallTime t1, WallTime t4_wall, nanoseconds elapsed) {

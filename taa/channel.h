@@ -73,8 +73,4 @@ class Channel {
 Result<Sample, NoSample> judge_sample(const tac::ClockRequest& request, const tac::ClockAnswer& answer,
                                       WallTime t1, WallTime t4_wall, nanoseconds elapsed);
 
-/// Text of somebody else, fit for one line of a log or an event: control characters and what isn't UTF-8
-/// replaced, at most `limit` octets.
-std::string one_line(std::string_view text, std::size_t limit = 300);
-
 }  // namespace kokuin::taa

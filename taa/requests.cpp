@@ -6,7 +6,7 @@
 #include <chrono>
 #include <utility>
 
-#include "taa/channel.h"
+#include "base/text.h"
 #include "tac/exchange.h"
 
 namespace kokuin::taa {

@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
+
 namespace kokuin::tac {
 namespace {
 
@@ -146,13 +148,6 @@ class Object {
 std::string dump(const json& object) {
     return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
-std::string cut(std::string text, std::size_t most) {
-    for (auto& c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    if (text.size() > most) text.resize(most);
-    return text;
-}
-
 std::int64_t ns_of(WallTime time) {
     return time.time_since_epoch().count();
 }
@@ -238,7 +233,8 @@ Result<DeliveryVerdict> DeliveryVerdict::from_json(std::string_view body) {
     return end(object, std::move(value));
 }
 std::string DeliveryVerdict::to_json() const {
-    return dump({{"verdict", word(kind)}, {"reason", cut(reason, 64)}, {"text", cut(text, max_text)}});
+    return dump(
+        {{"verdict", word(kind)}, {"reason", one_line(reason, 64)}, {"text", one_line(text, max_text)}});
 }
 
 Result<AuditRequest> AuditRequest::from_json(std::string_view body) {
@@ -249,7 +245,7 @@ Result<AuditRequest> AuditRequest::from_json(std::string_view body) {
     return end(object, std::move(value));
 }
 std::string AuditRequest::to_json() const {
-    return dump({{"tsu", tsu}, {"why", cut(why, max_why)}});
+    return dump({{"tsu", tsu}, {"why", one_line(why, max_why)}});
 }
 
 Result<AuditAnswer> AuditAnswer::from_json(std::string_view body) {

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "pki/certificate.h"
 
 namespace kokuin::tac {
@@ -76,9 +77,9 @@ Explanation explain(const Tac& tac) {
 
 std::string to_text(const Explanation& e) {
     std::string text = "Time audit certificate " + e.serial + "\n";
-    text += "  The clock of    " + e.holder + "\n";
+    text += "  The clock of    " + one_line(e.holder, any_length) + "\n";
     text += "    (certificate with " + e.holder_digest_algorithm + " " + e.holder_digest + ")\n";
-    text += "  was audited by  " + e.issuer + "\n";
+    text += "  was audited by  " + one_line(e.issuer, any_length) + "\n";
     text += "  at              " + e.ntp_time + "\n";
     // Some TAAs write the sign the other way round, so the text says what stands there and how it is meant to
     // be read.

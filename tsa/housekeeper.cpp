@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace kokuin::tsa {
 namespace {
 
@@ -36,7 +38,7 @@ Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::
     if (!answer) return std::move(answer).error();
     if (answer->status != 200)
         return Error::environment(client_.where() + ": the TAA answers " + std::to_string(answer->status) +
-                                  ": " + as_text(answer->body).substr(0, 200));
+                                  ": " + one_line(as_text(answer->body), 200));
     return tac::AuditAnswer::from_json(as_text(answer->body));
 }
 

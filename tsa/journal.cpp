@@ -2,26 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/text.h"
+
 namespace kokuin::tsa {
 namespace {
 
-// What the archive takes as one text (store/record.h), with room for UTF-8 that is cut.
-constexpr std::size_t longest_text = 4000;
-
-std::string clipped(std::string text) {
-    if (text.size() <= longest_text) return text;
-    text.resize(longest_text);
-    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0U) == 0x80) text.pop_back();
-    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.pop_back();
-    return text;
-}
-
-/// Printable ASCII alone.
-std::string plain(std::string text) {
-    for (char& c : text)
-        if (c < ' ' || c > '~') c = '?';
-    return text;
-}
+// What the archive takes as one text (store/record.h).
+constexpr std::size_t longest_text = 4096;
 
 Done as_environment(Done done) {
     if (done) return done;
@@ -32,13 +19,9 @@ Done as_environment(Done done) {
 
 Done Journal::append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs) {
     store::Event fitting = event;
-    fitting.text = clipped(std::move(fitting.text));
-    auto kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
-    if (!kept && kept.error().kind == Error::Kind::usage) {
-        // Names from a foreign certificate may stand in the text; the event counts more than its spelling.
-        fitting.text = plain(std::move(fitting.text));
-        kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
-    }
+    // Names from a foreign certificate may stand in the text; the event counts more than its spelling.
+    fitting.text = one_line(fitting.text, longest_text);
+    const auto kept = archive_.append(at, fitting, blobs, store::Archive::Month::stays);
     if (kept) return {};
     spdlog::error("archive: event {} of {} not recorded: {}", event.kind, event.subject, kept.error().text);
     return kept.error();

@@ -1,9 +1,11 @@
 """tsactl and tsaudit as scripts use them: JSON keys, exit codes 0/1/2/3, one line of error."""
 import datetime
+import http.server
 import json
 import os
 import re
 import sqlite3
+import threading
 
 import harness
 import rfc3161
@@ -102,6 +104,33 @@ class CliTest(harness.TestCase):
         run('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', self.folder / 'x.key', '-out',
             self.folder / 'x.pem', '-subj', '/CN=Another Root', '-days', '30')
         run(BIN / 'tsactl', 'verify', self.file, out, '--ca', self.folder / 'x.pem', ok=(1,), cwd=self.folder)
+
+    def test_text_of_others_is_one_line(self):
+        """What a TSA says may hold anything; on the terminal it is one line without control characters."""
+        says = b'no\ntsactl: all is well\x1b[2J\xc2\x9b2J'
+        tlv = lambda tag, content: bytes([tag, len(content)]) + content
+        response = tlv(0x30, tlv(0x30, tlv(0x02, b'\x02') + tlv(0x30, tlv(0x0c, says))))
+
+        class Hostile(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers['Content-Length']))
+                self.send_response(200)
+                self.send_header('Content-Type', 'application/timestamp-reply')
+                self.send_header('Content-Length', str(len(response)))
+                self.end_headers()
+                self.wfile.write(response)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(('127.0.0.1', 0), Hostile) as server:
+            serving = threading.Thread(target=server.handle_request)
+            serving.start()
+            done = run(BIN / 'tsactl', 'stamp', self.file, '-o', self.folder / 'x.tsr', '--url',
+                       f'http://127.0.0.1:{server.server_port}/', ok=None, cwd=self.folder)
+            serving.join()
+        line = self.assert_fails(done, 1)
+        self.assertIn('no tsactl: all is well [2J 2J', line)
 
     def test_key_list(self):
         text = self.demo.tsactl('key', 'list').out

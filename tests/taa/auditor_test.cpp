@@ -346,11 +346,3 @@ TEST_CASE("impossible samples are told apart from the TAA's own trouble", "[audi
     answer = {request.nonce, WallTime::max(), WallTime::max(), Bytes(32, 1)};
     CHECK(kind(5ms, 5ms) == NoSample::Kind::bad_answer);
 }
-
-TEST_CASE("foreign text is made fit for one line", "[auditor]") {
-    CHECK(one_line("a\nb\rc\x7f") == "a b c");
-    CHECK(one_line("時刻") == "時刻");
-    CHECK(one_line("x\xff") == "x?");
-    CHECK(one_line("abcdef", 3) == "abc");
-    CHECK(one_line("\n\n").empty());
-}

@@ -49,7 +49,7 @@ TEST_CASE("messages survive the way there and back") {
         REQUIRE(verdict.ok());
         CHECK(verdict->kind == kind);
         CHECK(verdict->reason == "replay");
-        CHECK(verdict->text == "as before that\xef\xbf\xbd");
+        CHECK(verdict->text == "as before that?");
     }
     const auto wanted = AuditRequest::from_json(AuditRequest{"tsu-1", std::string(999, 'x')}.to_json());
     REQUIRE(wanted.ok());

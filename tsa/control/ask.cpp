@@ -3,6 +3,7 @@
 
 #include "base/net/client.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "hsm/commands.h"
 #include "tsa/control/commands.h"
 
@@ -12,6 +13,16 @@ namespace {
 using nlohmann::json;
 
 constexpr nanoseconds patience = seconds(10);
+
+/// A text of the answer: names out of foreign certificates and TACs may stand in it.
+std::string shown(const json& text) {
+    return one_line(text.get<std::string>(), any_length);
+}
+
+std::string text_or(const json& value, const char* key, const std::string& otherwise) {
+    const auto found = value.find(key);
+    return found != value.end() && found->is_string() ? shown(*found) : otherwise;
+}
 
 Result<json> ask(const Settings& settings, const std::string& path) {
     net::ClientOptions options;
@@ -29,17 +40,12 @@ Result<json> ask(const Settings& settings, const std::string& path) {
         return Error::environment("tsad's answer on " + settings.control + " is no JSON");
     if (answer->status != 200)
         return Error::environment("tsad on " + settings.control + ": " +
-                                  value.value("error", "status " + std::to_string(answer->status)));
+                                  text_or(value, "error", "status " + std::to_string(answer->status)));
     return value;
 }
 
-std::string text_or(const json& value, const char* key, const char* otherwise) {
-    const auto found = value.find(key);
-    return found != value.end() && found->is_string() ? found->get<std::string>() : otherwise;
-}
-
 void print_tsu(const json& tsu, std::ostream& out) {
-    out << "TSU " << tsu["name"].get<std::string>() << ": ";
+    out << "TSU " << shown(tsu["name"]) << ": ";
     if (tsu["open"].get<bool>())
         out << "open, clock right within " << tsu["clock_bound_us"] << " us, closes at "
             << text_or(tsu, "closes_at", "(unknown)") << " if no new evidence comes\n";
@@ -55,8 +61,7 @@ void print_tsu(const json& tsu, std::ostream& out) {
     } else {
         out << "  no TAC\n";
     }
-    if (tsu["order_to_stop"].is_string())
-        out << "  ORDER TO STOP: " << tsu["order_to_stop"].get<std::string>() << '\n';
+    if (tsu["order_to_stop"].is_string()) out << "  ORDER TO STOP: " << shown(tsu["order_to_stop"]) << '\n';
 }
 
 }  // namespace
@@ -70,15 +75,13 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         return ready ? 0 : 1;
     }
     try {
-        out << (ready ? "ready" : "NOT READY") << " at " << (*answer)["time"].get<std::string>() << '\n';
-        for (const auto& reason : (*answer)["reasons"])
-            out << "  because " << reason.get<std::string>() << '\n';
+        out << (ready ? "ready" : "NOT READY") << " at " << shown((*answer)["time"]) << '\n';
+        for (const auto& reason : (*answer)["reasons"]) out << "  because " << shown(reason) << '\n';
         for (const auto& tsu : (*answer)["tsus"]) print_tsu(tsu, out);
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
-            << (*answer)["archive"]["segment"].get<std::string>() << '\n';
-        out << "HSM: " << (*answer)["hsm"]["state"].get<std::string>() << '\n';
-        for (const auto& departure : (*answer)["departures"])
-            out << "note: " << departure.get<std::string>() << '\n';
+            << shown((*answer)["archive"]["segment"]) << '\n';
+        out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';
+        for (const auto& departure : (*answer)["departures"]) out << "note: " << shown(departure) << '\n';
     } catch (const json::exception&) {
         return Error::environment(
             "tsad's answer isn't what this tsactl expects; are both of the same version?");

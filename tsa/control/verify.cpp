@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "pki/certificate.h"
 #include "tac/validate.h"
 #include "tsa/control/commands.h"
@@ -106,12 +107,12 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
                     {"gen_time", time},
                     {"policy", token->tst_info.policy},
                     {"checks", checks}}
-                   .dump()
+                   .dump(-1, ' ', false, json::error_handler_t::replace)
             << '\n';
     } else {
         for (const auto& line : lines)
             out << line.outcome << std::string(8 - line.outcome.size(), ' ') << line.check << ": "
-                << line.text << '\n';
+                << one_line(line.text, any_length) << '\n';
         out << (ok ? "The token is good: " + options.file + " existed at " + time
                    : "THE TOKEN IS NOT GOOD for " + options.file)
             << '\n';

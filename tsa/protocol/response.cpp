@@ -4,9 +4,12 @@
 #include <array>
 
 #include "base/der.h"
+#include "base/text.h"
 
 namespace kokuin::tsp {
 namespace {
+
+constexpr std::size_t longest_text = 1000;
 
 // PKIFailureInfo ::= BIT STRING with named bits, one of them set. X.690 11.2.2: trailing zero bits are
 // removed before it is encoded, so it ends with the named bit. Bit 0 is the highest bit of the first octet
@@ -102,11 +105,7 @@ std::string Response::text() const {
         out += ", " + (is_known ? std::string(name(info)) : "failInfo bit " + std::to_string(bit));
     }
     for (const std::string& line : strings) out += ": " + line;
-    // Foreign text goes to a terminal: no control characters.
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    return out;
+    return one_line(out, longest_text);  // foreign text goes to a terminal
 }
 
 }  // namespace kokuin::tsp
