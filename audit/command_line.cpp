@@ -11,6 +11,8 @@
 #include "audit/soundness.h"
 #include "base/der.h"
 #include "base/file.h"
+#include "base/program.h"
+#include "base/text.h"
 #include "store/reader.h"
 #include "tac/explain.h"
 #include "tsa/protocol/token.h"
@@ -173,11 +175,6 @@ Done show_tac(const Options& options, std::ostream& out) {
     return {};
 }
 
-/// The first line of a message: errors are one line.
-std::string first_line(const std::string& text) {
-    return text.substr(0, text.find('\n'));
-}
-
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
@@ -226,16 +223,12 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     tac_show_command->add_option("FILE", options.tac_file, "TAC, token or TimeStampResp, DER")->required();
     add_json(tac_show_command);
 
-    try {
-        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-            app.exit(error, out, err);  // --help, --version
-            return 0;
-        }
-        err << "tsaudit: " << first_line(error.what()) << "; see tsaudit --help\n";
-        return exit_code(Error::Kind::usage);
+    const auto go_on = read_command_line("tsaudit", app, arguments, out);
+    if (!go_on) {
+        err << "tsaudit: " << go_on.error().text << '\n';
+        return exit_code(go_on.error().kind);
     }
+    if (!*go_on) return 0;
 
     const Done done = *find_command     ? find(options, out)
                       : *show_command   ? show(options, out)
@@ -243,7 +236,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                                         : show_tac(options, out);
     out.flush();
     if (!done) {
-        err << "tsaudit: " << first_line(done.error().text) << '\n';
+        err << "tsaudit: " << one_line(done.error().text, any_length) << '\n';
         return exit_code(done.error().kind);
     }
     if (!out.good()) {

@@ -40,6 +40,27 @@ class HarmlessText final : public spdlog::custom_flag_formatter {
     }
 };
 
+/// CLI11 says only that a verb is missing, also where there is one that it doesn't know.
+std::string what_is_wrong(const std::string& name, CLI::App& app, const CLI::ParseError& error) {
+    // The nouns and the verb that were understood; what wasn't stays with them.
+    CLI::App* last = &app;
+    std::string understood = name;
+    while (!last->get_subcommands().empty()) {
+        last = last->get_subcommands().front();
+        understood += ' ' + last->get_name();
+    }
+    const auto verbs = last->get_subcommands([](const CLI::App*) { return true; });
+    const auto unknown = app.remaining(true);
+    if (verbs.empty() || (unknown.empty() && last->get_require_subcommand_min() == 0))
+        return one_line(error.what());
+    std::string allowed;
+    for (const auto* verb : verbs) allowed += (allowed.empty() ? "" : ", ") + verb->get_name();
+    if (unknown.empty()) return understood + ": a verb is missing; allowed: " + allowed;
+    const auto& word = unknown.front();
+    if (word.starts_with('-')) return understood + ": there is no option " + one_line(word);
+    return understood + ": there is no verb '" + one_line(word) + "'; allowed: " + allowed;
+}
+
 }  // namespace
 
 int run_program(const std::string& name, const std::function<Result<int>()>& work) {
@@ -59,13 +80,22 @@ int run_program(const std::string& name, const std::function<Result<int>()>& wor
 }
 
 Result<bool> read_command_line(const std::string& name, CLI::App& app, int argc, char** argv) {
+    std::vector<std::string> arguments;
+    for (int i = 1; i < argc; ++i) arguments.emplace_back(argv[i]);
+    return read_command_line(name, app, arguments, std::cout);
+}
+
+Result<bool> read_command_line(const std::string& name, CLI::App& app,
+                               const std::vector<std::string>& arguments, std::ostream& out) {
+    app.name(name);
     try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp& help) {
-        app.exit(help);
-        return false;
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     } catch (const CLI::ParseError& error) {
-        return Error::usage(std::string(error.what()) + "; see " + name + " --help");
+        if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+            app.exit(error, out, out);  // --help, --version
+            return false;
+        }
+        return Error::usage(what_is_wrong(name, app, error) + "; see " + name + " --help");
     }
     return true;
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,8 +21,11 @@ namespace kokuin {
 int run_program(const std::string& name, const std::function<Result<int>()>& work);
 
 /// Reads the command line of the program `name`. False: it asked for help and got it, there is nothing to do.
-/// Error: usage.
+/// Error: usage, one line. Where a verb is wrong or missing it names the word and the verbs there are.
 Result<bool> read_command_line(const std::string& name, CLI::App& app, int argc, char** argv);
+/// The same of arguments without the program's name; help goes to `out`.
+Result<bool> read_command_line(const std::string& name, CLI::App& app,
+                               const std::vector<std::string>& arguments, std::ostream& out);
 
 /// Log lines of a server go to stderr, with UTC in front.
 void log_to_stderr(const std::string& name);

@@ -213,6 +213,22 @@ class CliTest(harness.TestCase):
         for program in ('tsad', 'tsactl', 'tsaudit', 'taad'):
             self.assertIn('--help', run(BIN / program, '--help').out)
 
+    def test_unknown_verbs_are_named(self):
+        """The word, and what is allowed in its place; a word that is missing is told apart from one that is wrong."""
+        for program, words, say in (('tsactl', ['nonsense'], ("tsactl: there is no verb 'nonsense'", 'status', 'stamp')),
+                                    ('tsactl', ['key', 'foo'], ("tsactl key: there is no verb 'foo'", 'generate', 'import')),
+                                    ('tsactl', ['key'], ('tsactl key: a verb is missing', 'generate')),
+                                    ('tsactl', [], ('tsactl: a verb is missing', 'status')),
+                                    ('tsactl', ['--jsn'], ('there is no option --jsn',)),
+                                    ('tsaudit', ['--archive', 'a', 'nonsense'], ("tsaudit: there is no verb 'nonsense'", 'find')),
+                                    ('tsaudit', ['tac', 'foo'], ("tsaudit tac: there is no verb 'foo'", 'show')),
+                                    ('taad', ['audit', 'list'], ("taad audit: there is no verb 'list'", 'now')),
+                                    ('taad', ['nonsense'], ("taad: there is no verb 'nonsense'", 'archive', 'audit'))):
+            with self.subTest(program=program, words=words):
+                line = self.assert_fails(run(BIN / program, *words, ok=None), 2)
+                for word in say:
+                    self.assertIn(word, line)
+
     def test_bad_configuration(self):
         good = (self.demo.dir / 'tsad.toml').read_text()
         for change, words in ((lambda t: t + '\n[nonsense]\nx = 1\n', ('nonsense',)),
