@@ -18,10 +18,10 @@ void end(Report& report, Outcome outcome, const std::string& text) {
 Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks)
     : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks) {}
 
-Report Auditor::audit(const AuditedTsu& tsu, bool requested) {
+Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
     report.tsu = tsu.settings.name;
-    report.requested = requested;
+    report.cause = cause;
     try {
         run(tsu, report);
     } catch (const std::exception& fault) {

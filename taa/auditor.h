@@ -43,7 +43,7 @@ class Auditor {
     ///  6. record the TSU's verdict.
     /// Where a step fails the audit ends; that too is recorded, with neither TAC nor order to stop: a clock
     /// that couldn't be measured isn't wrong. Never throws.
-    [[nodiscard]] Report audit(const AuditedTsu& tsu, bool requested);
+    [[nodiscard]] Report audit(const AuditedTsu& tsu, Cause cause);
 
   private:
     void run(const AuditedTsu& tsu, Report& report);

@@ -57,6 +57,18 @@ std::string_view name(Outcome outcome) {
     return "unknown";
 }
 
+std::string_view name(Cause cause) {
+    switch (cause) {
+        case Cause::schedule:
+            return "schedule";
+        case Cause::request:
+            return "request";
+        case Cause::operator_order:
+            return "operator";
+    }
+    return "unknown";
+}
+
 Ending Report::ending() const {
     if (!verdict) return Ending::open;
     switch (verdict->kind) {
@@ -72,8 +84,8 @@ Ending Report::ending() const {
 }
 
 std::string Report::log_line() const {
-    std::string line = "audit tsu=" + tsu + " outcome=" + std::string(name(outcome)) +
-                       " cause=" + (requested ? "request" : "schedule");
+    std::string line =
+        "audit tsu=" + tsu + " outcome=" + std::string(name(outcome)) + " cause=" + std::string(name(cause));
     if (sample)
         line += " offset_us=" + std::to_string(us(sample->measurement.offset)) +
                 " delay_us=" + std::to_string(us(sample->measurement.delay)) +
@@ -97,7 +109,7 @@ store::Event audit_event(const Report& report, const AuditRules& rules, const pk
     event.text = one_line(report.text, longest_text);
     auto& fields = event.fields;
     fields["outcome"] = std::string(name(report.outcome));
-    fields["cause"] = std::string(report.requested ? "request" : "schedule");
+    fields["cause"] = std::string(name(report.cause));
     fields["samples"] = std::int64_t{report.samples};
     fields["measurements"] = std::int64_t{report.measurements};
     fields["policy"] = rules.policy;

@@ -27,10 +27,19 @@ enum class Outcome {
 /// One word for log and archive: "good", "delay-too-large", …
 std::string_view name(Outcome outcome);
 
+/// Why an audit was made.
+enum class Cause {
+    schedule,        ///< it was due
+    request,         ///< the TSU asked for it (TAC-9)
+    operator_order,  ///< somebody typed `taad audit now`
+};
+/// "schedule", "request", "operator".
+std::string_view name(Cause cause);
+
 /// One audit of one TSU, as far as it came.
 struct Report {
-    std::string tsu;         ///< its name in the TAA's configuration
-    bool requested = false;  ///< by the TSU (TAC-9)
+    std::string tsu;  ///< its name in the TAA's configuration
+    Cause cause = Cause::schedule;
     Outcome outcome = Outcome::unreachable;
     std::string text;              ///< why, one line; empty for `good`
     unsigned samples = 0;          ///< that counted, of the last measurement
@@ -49,11 +58,10 @@ struct Report {
 };
 
 /// The event "audit": everything up to and with the TAC, written before the TAC leaves. Fields: outcome,
-/// cause
-/// ("schedule", "request"), samples, measurements, policy, max_offset_us, max_delay_us; with a sample: nonce,
-/// t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU − TAA), delay_ns; with a TAC: tac_serial (hex),
-/// tac_not_after (RFC 3339); channel_certificate (hex SHA-256) and tsu_certificate (hex SHA-256). Blobs, in
-/// this order, with a TAC: the TAC, the TSU's certificate, the TAA's certificate.
+/// cause ("schedule", "request", "operator"), samples, measurements, policy, max_offset_us, max_delay_us;
+/// with a sample: nonce, t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU − TAA), delay_ns; with a
+/// TAC: tac_serial (hex), tac_not_after (RFC 3339); channel_certificate (hex SHA-256) and tsu_certificate
+/// (hex SHA-256). Blobs, in this order, with a TAC: the TAC, the TSU's certificate, the TAA's certificate.
 store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,
                          const std::vector<store::Blob>& blobs);
 

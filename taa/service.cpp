@@ -145,7 +145,7 @@ Ending Service::audit(const std::string& name, bool requested) {
     const auto tsu = std::find_if(tsus_.begin(), tsus_.end(), [&](const AuditedTsu& candidate) {
         return candidate.settings.name == name;
     });
-    const auto report = auditor_.audit(*tsu, requested);
+    const auto report = auditor_.audit(*tsu, requested ? Cause::request : Cause::schedule);
     log(report);
     if (const auto doubt = archive_.in_doubt()) {
         spdlog::critical("archive text=\"{}\"", *doubt);

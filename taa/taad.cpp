@@ -93,7 +93,7 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
         if (tsu.settings.name != name) continue;
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                              *house.archive, {house.wall, house.mono});
-        const auto report = auditor.audit(tsu, false);
+        const auto report = auditor.audit(tsu, taa::Cause::operator_order);
         std::cout << report.log_line() << '\n';
         if (report.ending() == taa::Ending::settled) return 0;
         // An order to stop or a refusal is an answer; everything else wasn't one.

@@ -26,9 +26,9 @@ struct Taa {
     }
 
     [[nodiscard]] std::string archive_dir() const { return folder.at("archive"); }
-    Report audit(bool requested = false) {
+    Report audit(Cause cause = Cause::schedule) {
         Auditor auditor(measuring, *issuer, *archive, {wall, mono});
-        return auditor.audit(tsu, requested);
+        return auditor.audit(tsu, cause);
     }
     [[nodiscard]] std::vector<store::Found> events(const std::string& kind) const {
         auto reader = store::ArchiveReader::open(archive_dir());
@@ -115,7 +115,7 @@ TEST_CASE("a clock within the limit gets a TAC, recorded before it is delivered"
     std::size_t recorded_at_delivery = 0;
     tsu.on_delivery = [&] { recorded_at_delivery = taa.archive->state().records; };
 
-    const auto report = taa.audit(true);
+    const auto report = taa.audit(Cause::request);
     INFO(report.log_line());
     CHECK(report.outcome == Outcome::good);
     REQUIRE(report.verdict);

@@ -208,6 +208,8 @@ TEST_CASE("taad from an empty folder to TACs by schedule and on request", "[taad
     const auto now = house.taad("audit now tsu-1");
     INFO(now.output);
     CHECK(now.exit == 0);
+    CHECK(now.output.find("cause=operator") != std::string::npos);
+    CHECK(field(house.events("audit").back(), "cause") == "operator");
     tsu.clock.shift(milliseconds(-700));
     CHECK(house.taad("audit now tsu-1").exit == 1);
     CHECK(field(house.events("audit").back(), "outcome") == "stop");
