@@ -181,14 +181,11 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     Options options;
     CLI::App app{"Finds and shows what a time-stamping authority's archive holds. Reads only.", "tsaudit"};
     app.require_subcommand(1);
-    app.fallthrough();
     app.add_option("--archive", options.archive, "Folder that holds the archive (YYYY-MM.sqlite files)");
     app.set_version_flag("--version", "tsaudit 0.1.0");
     app.footer("Exit code: 0 yes, 1 nothing found, 2 wrong usage, 3 the archive can't be read.");
+    add_json_flag(app, options.json);
 
-    const auto add_json = [&](CLI::App* command) {
-        command->add_flag("--json", options.json, "One JSON object per line");
-    };
     const auto add_times = [&](CLI::App* command) {
         command->add_option("--from", options.from, "Not before this date or time (RFC 3339, UTC)");
         command->add_option("--to", options.to, "Before this date or time (RFC 3339, UTC)");
@@ -198,7 +195,6 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     find_command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
     add_times(find_command);
     find_command->add_option("--policy", options.policy, "Policy OID");
-    add_json(find_command);
 
     CLI::App* show_command = app.add_subcommand("show", "Shows one token and how well its clock was known");
     show_command->add_option("SERIAL", options.shown_serial, "Serial number, hex")->required();
@@ -207,21 +203,18 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                              "Write the TAC it was issued under (DER) to this file");
     show_command->add_option("--certificate", options.certificate_out,
                              "Write the TSU's certificate (DER) to this file");
-    add_json(show_command);
 
     CLI::App* events_command =
         app.add_subcommand("events", "Lists what else happened: TACs, gates, audits, starts");
     events_command->add_option("--kind", options.kind, "Only this kind, e.g. tac.accepted");
     events_command->add_option("--subject", options.subject, "Only about this, e.g. a TSU's name");
     add_times(events_command);
-    add_json(events_command);
 
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);
     CLI::App* tac_show_command =
         tac_command->add_subcommand("show", "Shows a TAC, or the one that a token carries");
     tac_show_command->add_option("FILE", options.tac_file, "TAC, token or TimeStampResp, DER")->required();
-    add_json(tac_show_command);
 
     const auto go_on = read_command_line("tsaudit", app, arguments, out);
     if (!go_on) {

@@ -100,6 +100,14 @@ Result<bool> read_command_line(const std::string& name, CLI::App& app,
     return true;
 }
 
+void add_json_flag(CLI::App& app, bool& json) {
+    app.fallthrough();
+    app.add_flag("--json", json, "answer in JSON, one object or list a line");
+    // Verbs inherit the footer, not the flag.
+    const auto footer = app.get_footer();
+    app.footer("--json, before or after the verb: answer in JSON." + (footer.empty() ? "" : "\n" + footer));
+}
+
 void log_to_stderr(const std::string& name) {
     spdlog::set_default_logger(spdlog::stderr_color_mt(name));
     // One record is one line, whatever a peer has put into the text.

@@ -27,6 +27,10 @@ Result<bool> read_command_line(const std::string& name, CLI::App& app, int argc,
 Result<bool> read_command_line(const std::string& name, CLI::App& app,
                                const std::vector<std::string>& arguments, std::ostream& out);
 
+/// Adds `--json` to a command line whose verbs are still to be added: it may stand before or after the verb,
+/// and the help of every verb names it. To be called before add_subcommand().
+void add_json_flag(CLI::App& app, bool& json);
+
 /// Log lines of a server go to stderr, with UTC in front.
 void log_to_stderr(const std::string& name);
 /// "debug", "info", "warn" or "error", as configurations say it.

@@ -13,28 +13,42 @@ namespace {
 
 using nlohmann::json;
 
-Result<int> generate(const KeyArguments& arguments, const Settings& settings, std::ostream& out) {
+/// Answers in JSON or as the line `text`; an empty one is none.
+int answer(bool as_json, const json& value, const std::string& text, std::ostream& out) {
+    if (as_json)
+        out << value.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
+    else if (!text.empty())
+        out << text << '\n';
+    return 0;
+}
+
+Result<int> generate(const KeyArguments& arguments, const Settings& settings, bool as_json,
+                     std::ostream& out) {
     auto token = open_token(settings);
     if (!token) return std::move(token).error();
     const auto key = keytool::generate(**token, arguments.label, arguments.bits);
     if (!key) return key.error();
-    out << "made the key '" << key->label() << "', RSA " << key->bits() << " bits, id " << to_hex(key->id())
-        << '\n';
-    return 0;
+    const auto id = to_hex(key->id());
+    return answer(
+        as_json,
+        {{"made", "key"}, {"label", key->label()}, {"type", "RSA"}, {"bits", key->bits()}, {"id", id}},
+        "made the key '" + key->label() + "', RSA " + std::to_string(key->bits()) + " bits, id " + id, out);
 }
 
 Result<int> csr(const KeyArguments& arguments, keytool::Purpose purpose, const Settings& settings,
-                std::ostream& out) {
+                bool as_json, std::ostream& out) {
     auto token = open_token(settings);
     if (!token) return std::move(token).error();
     const auto pem = keytool::csr(**token, arguments.label, arguments.subject, purpose);
     if (!pem) return pem.error();
+    json made{{"made", "request"}, {"key", arguments.label}};
     if (arguments.output.empty()) {
-        out << *pem;
-        return 0;
+        made["pem"] = *pem;
+        return answer(as_json, made, pem->substr(0, pem->find_last_not_of('\n') + 1), out);
     }
     if (auto done = write_file(arguments.output, as_view(*pem)); !done) return std::move(done).error();
-    return 0;
+    made["file"] = arguments.output;
+    return answer(as_json, made, "", out);
 }
 
 /// The first certificate of a PEM text: files for servers hold the chain after it.
@@ -44,22 +58,23 @@ std::string first_certificate(const std::string& pem) {
     return at == std::string::npos ? pem : pem.substr(0, at + end.size()) + "\n";
 }
 
-Result<int> import_certificate(const KeyArguments& arguments, const Settings& settings, std::ostream& out) {
+Result<int> import_certificate(const KeyArguments& arguments, const Settings& settings, bool as_json,
+                               std::ostream& out) {
     const auto pem = read_file(arguments.file, 1U << 20U);
     if (!pem) return pem.error();
     auto token = open_token(settings);
     if (!token) return std::move(token).error();
     auto done = keytool::import(**token, arguments.label, first_certificate(as_text(*pem)));
     if (!done) return std::move(done).error().in(arguments.file);
-    out << "put the certificate beside the key '" << arguments.label << "'\n";
-    return 0;
+    return answer(as_json, {{"made", "certificate"}, {"key", arguments.label}, {"file", arguments.file}},
+                  "put the certificate beside the key '" + arguments.label + "'", out);
 }
 
 /// `action` with the environment that the module wants.
 KeyAction in_environment(KeyAction action) {
-    return [action = std::move(action)](const Settings& settings, std::ostream& out) {
+    return [action = std::move(action)](const Settings& settings, bool as_json, std::ostream& out) {
         apply_environment(settings);
-        return action(settings, out);
+        return action(settings, as_json, out);
     };
 }
 
@@ -136,8 +151,8 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose p
         [&](CLI::App& command) {
             command.add_option("--bits", arguments.bits, "2048, 3072 or 4096")->capture_default_str();
         },
-        [&arguments](const Settings& settings, std::ostream& out) {
-            return generate(arguments, settings, out);
+        [&arguments](const Settings& settings, bool as_json, std::ostream& out) {
+            return generate(arguments, settings, as_json, out);
         });
     add(
         "csr", "write a certificate request (PKCS#10), signed in the HSM",
@@ -146,16 +161,16 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose p
                 ->required();
             command.add_option("-o,--output", arguments.output, "where to write (default: the terminal)");
         },
-        [&arguments, purpose](const Settings& settings, std::ostream& out) {
-            return csr(arguments, purpose, settings, out);
+        [&arguments, purpose](const Settings& settings, bool as_json, std::ostream& out) {
+            return csr(arguments, purpose, settings, as_json, out);
         });
     add(
         "import", "put the certificate beside its key in the HSM",
         [&](CLI::App& command) {
             command.add_option("FILE", arguments.file, "the certificate (PEM)")->required();
         },
-        [&arguments](const Settings& settings, std::ostream& out) {
-            return import_certificate(arguments, settings, out);
+        [&arguments](const Settings& settings, bool as_json, std::ostream& out) {
+            return import_certificate(arguments, settings, as_json, out);
         });
 }
 
@@ -165,11 +180,12 @@ void add_token_commands(CLI::App& token, KeyArguments& arguments,
         token.add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
     init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
         ->required();
-    const auto action = [&arguments](const Settings& settings, std::ostream& out) -> Result<int> {
+    const auto action = [&arguments](const Settings& settings, bool as_json,
+                                     std::ostream& out) -> Result<int> {
         if (auto done = initialise_token(settings, arguments.so_pin_file); !done)
             return std::move(done).error();
-        out << "made the token " << settings.token << '\n';
-        return 0;
+        return answer(as_json, {{"made", "token"}, {"token", settings.token}},
+                      "made the token " + settings.token, out);
     };
     init->callback([choose, action = in_environment(action)] { choose(action); });
 }

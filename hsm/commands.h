@@ -45,8 +45,8 @@ struct KeyArguments {
     std::string so_pin_file;
 };
 /// A chosen command, to be run with the [hsm] table before anything else has touched the module; prints to
-/// the stream, returns the exit code.
-using KeyAction = std::function<Result<int>(const Settings&, std::ostream&)>;
+/// the stream (`json`: one JSON object, whose "made" says what there is now), returns the exit code.
+using KeyAction = std::function<Result<int>(const Settings&, bool json, std::ostream&)>;
 /// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
 /// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
 void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose purpose,

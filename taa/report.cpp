@@ -1,5 +1,6 @@
 #include "taa/report.h"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/text.h"
@@ -99,6 +100,27 @@ std::string Report::log_line() const {
     if (verdict && verdict->kind == tac::DeliveryVerdict::Kind::refused)
         line += " tsu_says=\"" + one_line(verdict->text) + "\"";
     return line;
+}
+
+std::string Report::json() const {
+    nlohmann::ordered_json out;
+    out["tsu"] = tsu;
+    out["outcome"] = name(outcome);
+    out["cause"] = name(cause);
+    out["text"] = text;
+    if (sample) {
+        out["offset_us"] = us(sample->measurement.offset);
+        out["delay_us"] = us(sample->measurement.delay);
+        out["samples"] = samples;
+    }
+    if (record) out["record"] = *record;
+    if (issued && record) {
+        out["tac"] = issued->serial;
+        out["verdict"] = verdict_word(*this);
+        out["reason"] = verdict ? verdict->reason : "";
+        out["undelivered"] = undelivered;
+    }
+    return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,

@@ -55,6 +55,9 @@ struct Report {
     [[nodiscard]] Ending ending() const;
     /// One line of key=value pairs.
     [[nodiscard]] std::string log_line() const;
+    /// The same as one JSON object: tsu, outcome, cause, text; with a sample offset_us, delay_us, samples;
+    /// with a TAC that was recorded tac (hex), verdict, reason, undelivered; record.
+    [[nodiscard]] std::string json() const;
 };
 
 /// The event "audit": everything up to and with the TAC, written before the TAC leaves. Fields: outcome,

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "base/program.h"
 #include "base/stop_signal.h"
@@ -21,6 +22,7 @@ using namespace kokuin;
 
 struct Arguments {
     std::string config = "taad.toml";
+    bool json = false;
     hsm::KeyArguments key;
     std::string tsu;
 };
@@ -85,7 +87,7 @@ Result<int> serve(const taa::Settings& settings) {
     return 0;
 }
 
-Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
+Result<int> audit_now(const taa::Settings& settings, const std::string& name, bool json) {
     hsm::apply_environment(settings.hsm);
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
@@ -94,7 +96,7 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                              *house.archive, {house.wall, house.mono});
         const auto report = auditor.audit(tsu, taa::Cause::operator_order);
-        std::cout << report.log_line() << '\n';
+        std::cout << (json ? report.json() : report.log_line()) << '\n';
         if (report.ending() == taa::Ending::settled) return 0;
         // An order to stop or a refusal is an answer; everything else wasn't one.
         return report.verdict ? 1 : 3;
@@ -102,20 +104,23 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name) {
     return Error::usage("there is no [tsu." + name + "] in the configuration");
 }
 
-Result<int> archive_init(const taa::Settings& settings) {
+Result<int> archive_init(const taa::Settings& settings, bool json) {
     if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
         return std::move(done).error();
-    std::cout << "made an empty archive in " << settings.archive << '\n';
+    if (json)
+        std::cout << nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}.dump() << '\n';
+    else
+        std::cout << "made an empty archive in " << settings.archive << '\n';
     return 0;
 }
 
-Result<int> key_list(const taa::Settings& settings) {
+Result<int> key_list(const taa::Settings& settings, bool json) {
     hsm::apply_environment(settings.hsm);
     auto token = hsm::open_token(settings.hsm);
     if (!token) return std::move(token).error();
     const auto keys = hsm::keys_json(**token);
     if (!keys) return keys.error();
-    std::cout << hsm::keys_text(*keys);
+    std::cout << (json ? *keys + '\n' : hsm::keys_text(*keys));
     return 0;
 }
 
@@ -123,8 +128,8 @@ Result<int> run(int argc, char** argv) {
     Arguments arguments;
     CLI::App app{"Kokuin's time assessment authority. Without a verb it serves until SIGTERM."};
     app.require_subcommand(0, 1);
-    app.fallthrough();
     app.add_option("--config", arguments.config, "configuration (see conf/taad.toml)")->capture_default_str();
+    add_json_flag(app, arguments.json);
 
     std::function<Result<int>(const taa::Settings&)> chosen = serve;
     const auto on = [&](CLI::App* verb, std::function<Result<int>(const taa::Settings&)> action) {
@@ -137,13 +142,15 @@ Result<int> run(int argc, char** argv) {
     };
 
     auto* archive = noun("archive", "the archive of audits");
-    on(archive->add_subcommand("init", "make an empty archive"), archive_init);
+    on(archive->add_subcommand("init", "make an empty archive"),
+       [&](const taa::Settings& settings) { return archive_init(settings, arguments.json); });
 
     auto* key = noun("key", "keys in the HSM");
-    on(key->add_subcommand("list", "the keys and their certificates"), key_list);
-    const auto in_hsm = [&chosen](hsm::KeyAction action) {
-        chosen = [action = std::move(action)](const taa::Settings& settings) -> Result<int> {
-            return action(settings.hsm, std::cout);
+    on(key->add_subcommand("list", "the keys and their certificates"),
+       [&](const taa::Settings& settings) { return key_list(settings, arguments.json); });
+    const auto in_hsm = [&](hsm::KeyAction action) {
+        chosen = [&arguments, action = std::move(action)](const taa::Settings& settings) -> Result<int> {
+            return action(settings.hsm, arguments.json, std::cout);
         };
     };
     hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::plain, in_hsm);
@@ -153,7 +160,8 @@ Result<int> run(int argc, char** argv) {
     auto* now = audit->add_subcommand(
         "now", "audit one TSU: exit 0 TAC accepted, 1 order to stop or refused, 3 neither");
     now->add_option("TSU", arguments.tsu, "name of its [tsu.NAME]")->required();
-    on(now, [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu); });
+    on(now,
+       [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu, arguments.json); });
 
     const auto go_on = read_command_line("taad", app, argc, argv);
     if (!go_on) return go_on.error();

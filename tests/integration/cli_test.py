@@ -229,6 +229,38 @@ class CliTest(harness.TestCase):
                 for word in say:
                     self.assertIn(word, line)
 
+    def test_json_everywhere(self):
+        """Before or after the verb; and a verb that only makes something says what it made."""
+        demo, place = self.demo, self.folder / 'made'
+        place.mkdir()
+        tsactl = lambda *a: json.loads(demo.tsactl(*a).out)
+        self.assertEqual(tsactl('--json', 'key', 'list'), tsactl('key', 'list', '--json'))
+        self.assertEqual(tsactl('--json', 'status')['ready'], True)
+        taad = lambda *a: json.loads(run(BIN / 'taad', '--config', demo.dir / 'taad.toml', *a).out)
+        self.assertEqual(taad('--json', 'key', 'list'), taad('key', 'list', '--json'))
+        self.assertEqual(taad('key', '--json', 'list')[0]['label'], 'taa')
+        early = run(BIN / 'tsaudit', '--json', '--archive', demo.dir / 'archive', 'events', '--kind', 'server.started').out
+        self.assertEqual(json.loads(early.splitlines()[0])['kind'], 'server.started')
+        self.assertEqual(early, demo.tsaudit('events', '--kind', 'server.started', '--json').out)
+
+        made = tsactl('--json', 'key', 'generate', 'spare')
+        self.assertEqual((made['made'], made['label'], made['type'], made['bits']), ('key', 'spare', 'RSA', 2048))
+        self.assertRegex(made['id'], HEX)
+        made = taad('key', 'csr', 'taa', '--subject', 'CN=TAA', '--json', '-o', place / 'taa.csr')
+        self.assertEqual(made, {'made': 'request', 'key': 'taa', 'file': str(place / 'taa.csr')})
+        made = tsactl('key', 'csr', 'spare', '--subject', 'CN=Spare', '--json')
+        self.assertIn('BEGIN CERTIFICATE REQUEST', made['pem'])
+        for name, program in (('tsad', 'tsactl'), ('taad', 'taad')):
+            path = demo.dir / f'spare-{name}.toml'
+            text = (demo.dir / f'{name}.toml').read_text()
+            text = re.sub(r'(?m)^(\[archive\]\s+dir = )"[^"]*"', rf'\1"{place}/{name}"', text)
+            path.write_text(re.sub(r'(?m)^token = "[^"]*"', f'token = "spare {name}"', text))
+            done = run(BIN / program, '--config', path, 'archive', 'init', '--json')
+            self.assertEqual(json.loads(done.out), {'made': 'archive', 'dir': f'{place}/{name}'})
+            done = run(BIN / program, '--config', path, '--json', 'token', 'init', '--so-pin-file', demo.dir / 'tsu-so.pin')
+            self.assertEqual(json.loads(done.out), {'made': 'token', 'token': f'spare {name}'})
+            path.unlink()
+
     def test_bad_configuration(self):
         good = (self.demo.dir / 'tsad.toml').read_text()
         for change, words in ((lambda t: t + '\n[nonsense]\nx = 1\n', ('nonsense',)),

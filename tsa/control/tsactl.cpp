@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "base/program.h"
 #include "hsm/commands.h"
@@ -55,7 +56,10 @@ Done complete(control::VerifyOptions& options, const Arguments& arguments, bool 
 Result<int> archive_init(const tsa::Settings& settings, bool json) {
     if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
         return std::move(done).error();
-    if (!json) std::cout << "made an empty archive in " << settings.archive << '\n';
+    if (json)
+        std::cout << nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}.dump() << '\n';
+    else
+        std::cout << "made an empty archive in " << settings.archive << '\n';
     return 0;
 }
 
@@ -63,10 +67,9 @@ Result<int> run(int argc, char** argv) {
     Arguments arguments;
     CLI::App app{"Kokuin for the operators of a TSA, and a small RFC 3161 client."};
     app.require_subcommand(1);
-    app.fallthrough();
     auto* config =
         app.add_option("--config", arguments.config, "configuration of tsad")->capture_default_str();
-    app.add_flag("--json", arguments.json, "answer in JSON");
+    add_json_flag(app, arguments.json);
 
     std::function<Result<int>()> chosen;
     // Commands that need the configuration.
@@ -131,7 +134,7 @@ Result<int> run(int argc, char** argv) {
         chosen = [&, action = std::move(action)]() -> Result<int> {
             auto settings = tsa::load_settings(arguments.config);
             if (!settings) return std::move(settings).error();
-            return action(settings->hsm, std::cout);
+            return action(settings->hsm, arguments.json, std::cout);
         };
     };
     hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping, in_hsm);
