@@ -38,21 +38,23 @@ class Scanner {
     void expect(char c) {
         if (!take(c)) fail();
     }
-    /// 1 to 9 fractional digits as nanoseconds.
-    nanoseconds fraction(bool trailing_zeros_allowed) {
+    /// Fractional digits as nanoseconds, at least one. `strict`: at most 9, and the last isn't 0.
+    nanoseconds fraction(bool strict) {
         std::int64_t value = 0;
         int digits = 0;
         char last = '0';
         while (!rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9') {
             last = rest_.front();
-            if (++digits > max_digits) {
+            if (digits < max_digits) {
+                ++digits;
+                value = value * 10 + (last - '0');
+            } else if (strict) {
                 fail();
                 return {};
             }
-            value = value * 10 + (last - '0');
             rest_.remove_prefix(1);
         }
-        if (digits == 0 || (last == '0' && !trailing_zeros_allowed)) fail();
+        if (digits == 0 || (last == '0' && strict)) fail();
         for (; digits < max_digits; ++digits) value *= 10;
         return nanoseconds(value);
     }
@@ -72,14 +74,33 @@ class Scanner {
 constexpr int first_year = 1678;
 constexpr int last_year = 2261;
 
-std::optional<WallTime> civil(int year, int month, int day, int hour, int minute, int second) {
+std::optional<std::chrono::sys_days> day_of(int year, int month, int day) {
     const auto date = std::chrono::year(year) / std::chrono::month(static_cast<unsigned>(month)) /
                       std::chrono::day(static_cast<unsigned>(day));
+    if (!date.ok()) return std::nullopt;
+    return std::chrono::sys_days(date);
+}
+
+bool is_first_of_month(WallTime time) {
+    const auto days = std::chrono::floor<std::chrono::days>(time.time_since_epoch());
+    return time.time_since_epoch() == days &&
+           std::chrono::year_month_day(std::chrono::sys_days(days)).day() == std::chrono::day(1);
+}
+
+std::optional<WallTime> civil(int year, int month, int day, int hour, int minute, int second) {
+    const auto date = day_of(year, month, day);
     // A 60th second exists in UTC but not in POSIX time: whoever writes it means a moment we can't name.
-    if (!date.ok() || year < first_year || year > last_year || hour > 23 || minute > 59 || second > 59)
+    if (!date || year < first_year || year > last_year || hour > 23 || minute > 59 || second > 59)
         return std::nullopt;
-    const auto days = std::chrono::sys_days(date).time_since_epoch();
-    return WallTime(days + std::chrono::hours(hour) + std::chrono::minutes(minute) + seconds(second));
+    return WallTime(date->time_since_epoch() + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+                    seconds(second));
+}
+
+/// As civil(), but years beyond it are all time before or after.
+std::optional<WallTime> moment(int year, int month, int day, int hour, int minute, int second) {
+    if (year >= first_year && year <= last_year) return civil(year, month, day, hour, minute, second);
+    if (!day_of(year, month, day) || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    return year < first_year ? WallTime::min() : WallTime::max();
 }
 
 struct Civil {
@@ -143,14 +164,14 @@ std::optional<WallTime> from_rfc3339(std::string_view text) {
     const int month = scan.number(2);
     scan.expect('-');
     const int day = scan.number(2);
-    if (scan.done()) return civil(year, month, day, 0, 0, 0);
+    if (scan.done()) return moment(year, month, day, 0, 0, 0);
     if (!scan.take('T') && !scan.take('t') && !scan.take(' ')) return std::nullopt;
     const int hour = scan.number(2);
     scan.expect(':');
     const int minute = scan.number(2);
     scan.expect(':');
     const int second = scan.number(2);
-    const nanoseconds fraction = scan.take('.') ? scan.fraction(true) : nanoseconds{};
+    const nanoseconds fraction = scan.take('.') ? scan.fraction(false) : nanoseconds{};
     nanoseconds offset{};
     if (!scan.take('Z') && !scan.take('z')) {
         const bool east = scan.take('+');
@@ -162,9 +183,14 @@ std::optional<WallTime> from_rfc3339(std::string_view text) {
         offset = (east ? 1 : -1) * (std::chrono::hours(hours) + std::chrono::minutes(minutes));
     }
     if (!scan.done()) return std::nullopt;
-    const auto time = civil(year, month, day, hour, minute, second);
-    if (!time) return std::nullopt;
-    return *time + fraction - offset;
+    const bool leap = second == 60;
+    auto time = moment(year, month, day, hour, minute, leap ? 59 : second);
+    if (!time || *time == WallTime::min() || *time == WallTime::max()) return time;
+    *time -= offset;
+    if (!leap) return *time + fraction;
+    *time += seconds(1);
+    if (!is_first_of_month(*time)) return std::nullopt;
+    return time;
 }
 
 std::string to_generalized_time(WallTime time, int digits) {
@@ -185,7 +211,7 @@ std::optional<WallTime> from_generalized_time(std::string_view text) {
     const int hour = scan.number(2);
     const int minute = scan.number(2);
     const int second = scan.number(2);
-    const nanoseconds fraction = scan.take('.') ? scan.fraction(false) : nanoseconds{};
+    const nanoseconds fraction = scan.take('.') ? scan.fraction(true) : nanoseconds{};
     scan.expect('Z');
     if (!scan.done()) return std::nullopt;
     const auto time = civil(year, month, day, hour, minute, second);

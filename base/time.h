@@ -67,8 +67,11 @@ WallTime from_unix_us(std::int64_t us);
 /// "2026-11-23T12:00:00.123Z": RFC 3339, UTC, truncated (never rounded up) to `digits` fractional digits
 /// (0…9), all of them written.
 std::string to_rfc3339(WallTime time, int digits = 3);
-/// Reads an RFC 3339 date ("2026-11-23", its midnight) or date-time with "Z" or a numeric offset and up to
-/// nine fractional digits. Nothing if it is anything else, or no date of the calendar.
+/// Reads an RFC 3339 date ("2026-11-23", its midnight) or date-time with "Z" or a numeric offset. Nothing if
+/// it is anything else, or no date of the calendar. For what people and their scripts write, so it takes all
+/// that RFC 3339 allows: digits finer than a nanosecond are cut off, a leap second (23:59:60 UTC at the end
+/// of a month) is the start of the second after it, and what is beyond WallTime's full years ("9999-12-31":
+/// without end) is WallTime::min() or max(). Times that prove something are read by from_generalized_time.
 std::optional<WallTime> from_rfc3339(std::string_view text);
 
 /// DER GeneralizedTime as RFC 3161 2.4.2 wants it: "20261123120000.123Z", "." and never ",", truncated to at

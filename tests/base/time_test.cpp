@@ -35,8 +35,29 @@ TEST_CASE("RFC 3339 dates and date-times") {
     CHECK(from_rfc3339("2026-11-23") == from_rfc3339("2026-11-23T00:00:00Z"));
     CHECK(from_rfc3339("2026-11-23T09:00:00+09:00") == from_rfc3339("2026-11-23T00:00:00Z"));
     for (const auto* bad : {"2026-11-31", "2026-11-23T", "2026-11-23T25:00:00Z", "2026-11-23T00:00:00",
-                            "yesterday", "2026-1-2", "2026-11-23T00:00:00.Z", "2026-11-23T00:00:00+09", ""})
+                            "yesterday", "2026-1-2", "2026-11-23T00:00:00.Z", "2026-11-23T00:00:00+09", "",
+                            "9999-02-30", "99999-01-01", "9999-12-31T24:00:00Z"})
         CHECK_FALSE(from_rfc3339(bad));
     CHECK(to_unix_us(from_unix_us(-1)) == -1);
     CHECK(to_unix_us(WallTime(-nanoseconds(1))) == -1);
+}
+
+TEST_CASE("all that RFC 3339 allows is a time") {
+    // Beyond WallTime: an open end.
+    CHECK(from_rfc3339("9999-12-31") == WallTime::max());
+    CHECK(from_rfc3339("9999-12-31T23:59:59.999+14:00") == WallTime::max());
+    CHECK(from_rfc3339("2262-01-01") == WallTime::max());
+    CHECK(from_rfc3339("0001-01-01T00:00:00Z") == WallTime::min());
+    CHECK(from_rfc3339("2261-12-31T23:59:59.999999999-23:59"));
+    // A leap second is the start of the one after it, wherever the writer's clock hangs.
+    const auto after = from_rfc3339("2017-01-01");
+    CHECK(from_rfc3339("2016-12-31T23:59:60Z") == after);
+    CHECK(from_rfc3339("2016-12-31T23:59:60.75Z") == after);
+    CHECK(from_rfc3339("2017-01-01T08:59:60+09:00") == after);
+    for (const auto* bad :
+         {"2016-12-31T12:00:60Z", "2016-12-30T23:59:60Z", "2016-12-31T23:59:61Z", "2017-01-01T08:59:60Z"})
+        CHECK_FALSE(from_rfc3339(bad));
+    // More digits than a nanosecond has.
+    CHECK(from_rfc3339("2026-11-23T12:00:00.1234567899999Z") ==
+          from_rfc3339("2026-11-23T12:00:00.123456789Z"));
 }
