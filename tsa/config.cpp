@@ -112,6 +112,33 @@ bool is_loopback(const std::string& host) {
     return host == "::1" || host == "localhost" || is_127(host);
 }
 
+namespace {
+
+/// The listeners of a configuration. Two at one place can't both bind; said here, it has a file and a line.
+class Listeners {
+  public:
+    void add(config::Table& table, const config::Endpoint& at) {
+        for (const auto& [name, other] : known_)
+            if (at.port != 0 && at.port == other.port && same_place(at.host, other.host))
+                table.problem("listen", "[" + name + "] listens on " + config::to_text(other) +
+                                            " already; allowed: a port that no other listener has");
+        known_.emplace_back(table.name(), at);
+    }
+
+  private:
+    static std::string address(const std::string& host) { return host == "localhost" ? "127.0.0.1" : host; }
+    static bool same_place(const std::string& a, const std::string& b) {
+        return address(a) == address(b) || takes(a, b) || takes(b, a);
+    }
+    /// Every address; "::" takes those of IPv4 too.
+    static bool takes(const std::string& all, const std::string& host) {
+        return all == "::" || (all == "0.0.0.0" && host.find(':') == std::string::npos);
+    }
+    std::vector<std::pair<std::string, config::Endpoint>> known_;
+};
+
+}  // namespace
+
 Result<Settings> load_settings(const std::string& path) {
     auto document = config::Document::load(path);
     if (!document) return std::move(document).error();
@@ -136,15 +163,23 @@ Result<Settings> load_settings(const std::string& path) {
     settings.http.per_address = static_cast<unsigned>(http.integer("per_address", 1, 100000, 512));
     if (!http.boolean("beyond_loopback", false) && !is_loopback(settings.http.listen.host))
         http.problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
-    if (auto table = root.maybe_table("https")) settings.https = read_tls(*table);
-    if (auto table = root.maybe_table("audit"))
+    Listeners listeners;
+    listeners.add(http, settings.http.listen);
+    if (auto table = root.maybe_table("https")) {
+        settings.https = read_tls(*table);
+        listeners.add(*table, settings.https->listen);
+    }
+    if (auto table = root.maybe_table("audit")) {
         settings.audit = AuditSettings{read_tls(*table), table->path("ca"), table->string("peer")};
+        listeners.add(*table, settings.audit->tls.listen);
+    }
     if (auto table = root.maybe_table("taa")) settings.taa = read_taa(*table);
     if (settings.audit.has_value() != settings.taa.has_value())
         root.problem(settings.taa ? "audit" : "taa",
                      "[audit] and [taa] go together: one listens, one says whom to believe");
     if (auto table = root.maybe_table("admin")) {
         settings.admin = table->endpoint("listen");
+        listeners.add(*table, *settings.admin);
         if (!table->boolean("beyond_loopback", false) && !is_loopback(settings.admin->host))
             table->problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
     }

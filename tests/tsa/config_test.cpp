@@ -95,3 +95,18 @@ TEST_CASE("what contradicts itself or opens too much is refused with what is all
     CHECK(refusal("[policy.g]\n", "[policy.g]\nacuracy = \"1s\"\n").find("accuracy") != std::string::npos);
     CHECK(refusal("[admin]", "[admin]\nunknown = 1").find("tsad.toml:") != std::string::npos);
 }
+
+TEST_CASE("two listeners at one place are a mistake of the configuration") {
+    const std::string https = "listen = \"127.0.0.1:3162\"";
+    const auto text = refusal(https, "listen = \"127.0.0.1:3161\"");
+    CHECK(text.find("[https] listen: [http] listens on 127.0.0.1:3161 already") != std::string::npos);
+    CHECK(text.find("tsad.toml:") != std::string::npos);
+    // The same place by another name, or every address.
+    CHECK(refusal(https, "listen = \"localhost:3161\"").find("[http] listens") != std::string::npos);
+    CHECK(refusal(https, "listen = \"0.0.0.0:3163\"").find("[audit] listen: [https] listens") !=
+          std::string::npos);
+    CHECK(refusal(https, "listen = \"[::]:3165\"").find("[admin] listen: [https] listens") !=
+          std::string::npos);
+    CHECK(sample_with(https, "listen = \"127.0.0.2:3161\""));
+    CHECK(sample_with(https, "listen = \"[::1]:3161\""));
+}
