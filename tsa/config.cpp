@@ -83,6 +83,7 @@ TaaSettings read_taa(config::Table& table) {
     taa.allow_sha1 = table.boolean("allow_sha1", false);
     taa.request = table.maybe_endpoint("request");
     taa.request_before = table.duration("request_before", seconds(1), hours(24), minutes(20));
+    std::vector<std::pair<std::string, std::string>> names;
     for (auto& [name, limit] : table.named_tables("policy", 1)) {
         const auto oid = limit.oid("oid");
         const auto policies = tac::builtin_policies();
@@ -92,6 +93,9 @@ TaaSettings read_taa(config::Table& table) {
             known == policies.end()
                 ? limit.duration("max_offset", milliseconds(1), minutes(1))
                 : limit.duration("max_offset", milliseconds(1), minutes(1), known->second.max_offset);
+        for (const auto& [other, theirs] : names)
+            if (theirs == oid) limit.problem("oid", "[taa.policy." + other + "] has this OID already");
+        names.emplace_back(name, oid);
         taa.limits.push_back(
             {oid, max_offset,
              limit.duration("max_delay", milliseconds(1), minutes(1), tac::Limits().max_delay)});
@@ -107,10 +111,6 @@ bool is_127(const std::string& host) {
     return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == 127;
 }
 }  // namespace
-
-bool is_loopback(const std::string& host) {
-    return host == "::1" || host == "localhost" || is_127(host);
-}
 
 namespace {
 
@@ -138,6 +138,10 @@ class Listeners {
 };
 
 }  // namespace
+
+bool is_loopback(const std::string& host) {
+    return host == "::1" || host == "localhost" || is_127(host);
+}
 
 Result<Settings> load_settings(const std::string& path) {
     auto document = config::Document::load(path);

@@ -8,7 +8,6 @@
 #include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
-#include "pki/certificate.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tsa/audit.h"
@@ -17,6 +16,7 @@
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/routes.h"
+#include "tsa/rules.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
 #include "tsa/tsu.h"
@@ -34,25 +34,6 @@ net::ServerOptions listener(const char* name, const config::Endpoint& at, const 
     options.response_deadline = http.deadline;
     options.max_connections_per_address = http.per_address;
     return options;
-}
-
-Result<tac::Rules> rules_of(const tsa::TaaSettings& taa) {
-    auto anchors = pki::load_certificates(taa.anchors);
-    if (!anchors) return std::move(anchors).error();
-    auto certificates = pki::load_certificates(taa.certificates);
-    if (!certificates) return std::move(certificates).error();
-    tac::Rules rules;
-    rules.anchors = std::move(*anchors);
-    // Only this authority: TSUs and TLS servers have certificates under the same anchors.
-    rules.authorities = {certificates->front().subject_der()};
-    rules.intermediates = std::move(*certificates);
-    rules.policies.clear();
-    for (const auto& limit : taa.limits)
-        rules.policies[limit.oid] = {std::chrono::duration_cast<microseconds>(limit.max_offset),
-                                     std::chrono::duration_cast<microseconds>(limit.max_delay)};
-    rules.accept_weak = taa.allow_sha1;
-    rules.offset_is_taa_minus_tsu = !taa.offset_is_tsu_minus_taa;
-    return rules;
 }
 
 void note(tsa::Journal& journal, const char* kind, const std::string& text) {
@@ -76,7 +57,7 @@ Done serve(const std::string& config_file) {
 
     tac::Rules rules;
     if (settings->taa) {
-        auto read = rules_of(*settings->taa);
+        auto read = tsa::load_rules(*settings->taa, wall.now());
         if (!read) return std::move(read).error();
         rules = std::move(*read);
     }

@@ -93,6 +93,10 @@ TEST_CASE("what contradicts itself or opens too much is refused with what is all
           std::string::npos);
     CHECK(sample_with("[policy.g]\n", "[policy.g]\ngentime_digits = 0\naccuracy = \"2s\"\n"));
     CHECK(refusal("[policy.g]\n", "[policy.g]\nacuracy = \"1s\"\n").find("accuracy") != std::string::npos);
+    // Two limits for one policy: which holds?
+    CHECK(refusal("[admin]", "[taa.policy.again]\noid = \"1.3.6.1.4.1.955.1.18.1.1\"\n[admin]")
+              .find("[taa.policy.again] oid: [taa.policy.seiko-500ms] has this OID already") !=
+          std::string::npos);
     CHECK(refusal("[admin]", "[admin]\nunknown = 1").find("tsad.toml:") != std::string::npos);
 }
 
