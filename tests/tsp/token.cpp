@@ -373,6 +373,31 @@ TEST_CASE("hostile tokens end in a value, and no changed one holds") {
         }
     }
 
+    // The algorithms stand outside of what is signed: every other octet there is malformed, or another
+    // algorithm. (rsaEncryption with the same digest says the same, RFC 3370 3.2.)
+    const Bytes sha512 = hex("60 86 48 01 65 03 04 02 03"),
+                sha512_with_rsa = hex("2a 86 48 86 f7 0d 01 01 0d");
+    std::size_t looked_at = 0;
+    for (const Bytes& oid : {sha512, sha512_with_rsa}) {
+        for (auto at = token.begin();
+             (at = std::search(at, token.end(), oid.begin(), oid.end())) != token.end(); ++at) {
+            const auto from = static_cast<std::size_t>(at - token.begin());
+            if (token[from - 4] != 0x30) continue;  // not an AlgorithmIdentifier
+            ++looked_at;
+            for (std::size_t i = from - 4; i < from - 4 + 2 + token[from - 3]; ++i)
+                for (unsigned value = 0; value < 256; ++value) {
+                    if (value == token[i]) continue;
+                    Bytes der = token;
+                    der[i] = static_cast<std::uint8_t>(value);
+                    const auto changed = tsp::parse_token(der);
+                    if (changed && tsp::verify(*changed, expected).ok() &&
+                        changed->signature_oid != "1.2.840.113549.1.1.1")
+                        FAIL("octet " << i << " may become " << value);
+                }
+        }
+    }
+    CHECK(looked_at == 3);  // digestAlgorithms, digestAlgorithm, signatureAlgorithm
+
     const Bytes large = support::token(
         profile(EssForm::both, EmbedTac::certificates_v2, true, support::attribute_certificate(1)), info);
     for (std::size_t i = 0; i < large.size(); ++i) {

@@ -30,9 +30,21 @@ View minimal(View content) {
     return content;
 }
 
+// An AlgorithmIdentifier. Those that verify() knows have NULL as parameters, or none (RFC 5754 2, RFC 8017
+// A.2.4); of others at most one element is taken.
 std::string read_algorithm(der::Reader& in, std::string_view what) {
     der::Reader fields = in.enter(der::sequence_tag, what);
-    return fields.read_oid(what);  // the parameters are NULL or absent for all that verify() knows
+    const std::string oid = fields.read_oid(what);
+    const bool known =
+        pki::hash_from_oid(oid) || pki::hash_from_rsa_signature_oid(oid) || oid == oids::rsa_encryption;
+    if (!fields.at_end()) {
+        if (known)
+            fields.read_null("the parameters of " + oid);
+        else
+            fields.any();
+    }
+    fields.finish(what);
+    return oid;
 }
 
 EssCertId read_ess_id(der::Reader& in, bool v2) {
@@ -178,7 +190,9 @@ Result<Token> parse_token(View der_octets) {
     const std::int64_t version = in.read_int64("SignedData version");
     token.version = version >= 0 && version <= 5 ? static_cast<int>(version) : -1;
     if (token.version < 0) in.fail("an unknown version of SignedData");
-    in.expect(der::set_tag, "digestAlgorithms");
+    std::vector<std::string> digests;
+    der::Reader algorithms = in.enter(der::set_tag, "digestAlgorithms");
+    while (!algorithms.at_end()) digests.push_back(read_algorithm(algorithms, "digestAlgorithms"));
     der::Reader encapsulated = in.enter(der::sequence_tag, "encapContentInfo");
     if (encapsulated.read_oid("eContentType") != oids::tst_info)
         encapsulated.fail("the content is not a TSTInfo");
@@ -194,6 +208,9 @@ Result<Token> parse_token(View der_octets) {
     der::Reader infos = in.enter(der::set_tag, "signerInfos");
     in.finish("the fields of SignedData");
     read_signer(infos, token);
+    // RFC 5652 5.3: the signer's is among them.
+    if (std::find(digests.begin(), digests.end(), token.digest_oid) == digests.end())
+        in.fail("digestAlgorithms lacks the signer's, " + token.digest_oid);
     if (outer.failed()) return Error::usage("not a time-stamp token: " + outer.fault().text());
 
     auto info = parse_tst_info(token.tst_info_der);
