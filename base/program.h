@@ -15,9 +15,9 @@ class App;
 namespace kokuin {
 
 /// Runs `work` as the program `name` and returns the exit code: what `work` gives, or that of its error,
-/// which becomes one line on stderr ("NAME: text"; design section 7). Before that: no core dumps, and SIGPIPE
-/// ignored, because a peer or a token behind a socket that dies must not end the process. An answer on stdout
-/// that can't be written is an error too.
+/// which becomes one line on stderr ("NAME: text"; design section 7), or one for each problem of a
+/// configuration. Before that: no core dumps, and SIGPIPE ignored, because a peer or a token behind a socket
+/// that dies must not end the process. An answer on stdout that can't be written is an error too.
 int run_program(const std::string& name, const std::function<Result<int>()>& work);
 
 /// Reads the command line of the program `name`. False: it asked for help and got it, there is nothing to do.

@@ -92,10 +92,22 @@ Result<Key> generate(Token& token, const std::string& label, unsigned bits) {
     return token.generate_rsa(label, bits);
 }
 
+namespace {
+
+/// What Token::find_key says, with what to do.
+Result<Key> find(Token& token, std::string_view key) {
+    auto found = token.find_key(key);
+    if (!found && found.error().kind == Error::Kind::no)
+        return Error::no(found.error().text + "; key list shows those there are, key generate makes one");
+    return found;
+}
+
+}  // namespace
+
 Result<std::string> csr(Token& token, std::string_view key, std::string_view subject, Purpose purpose) {
     const auto name = parse_subject(subject);
     if (!name) return name.error();
-    const auto found = token.find_key(key);
+    const auto found = find(token, key);
     if (!found) return found.error();
     try {
         Botan::AutoSeeded_RNG rng;
@@ -115,7 +127,7 @@ Result<std::string> csr(Token& token, std::string_view key, std::string_view sub
 Done import(Token& token, std::string_view key, std::string_view certificate_pem) {
     const auto certificate = pki::Certificate::from_pem(certificate_pem);
     if (!certificate) return certificate.error();
-    const auto found = token.find_key(key);
+    const auto found = find(token, key);
     if (!found) return found.error();
     if (certificate->spki() != found->spki())
         return Error::no("the certificate of " + certificate->subject_text() + " isn't for the key '" +

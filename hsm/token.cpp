@@ -221,9 +221,7 @@ Result<Key> Token::find_key(std::string_view label_or_id) {
         found = find_objects(use->call, use->session(), by_id);
         if (!found) return impl_->failed(use->connection, found.error(), tried);
     }
-    if (found->empty())
-        return Error::no(impl_->description + ": has no RSA key '" + asked +
-                         "'; list its keys, or make one (key generate)");
+    if (found->empty()) return Error::no(impl_->description + ": has no RSA key '" + asked + "'");
     if (found->size() > 1)
         return Error::usage(impl_->description + ": has " + std::to_string(found->size()) + " keys '" +
                             asked + "'; name the one you mean by its id in hex");

@@ -61,7 +61,7 @@ void add_health_routes(net::Router& router, const Status& status) {
     router.add("GET", "/healthz", [](const Request&) { return Response::text(200, "alive"); });
     router.add("GET", "/readyz", [&status](const Request&) {
         const auto [ready, text] = status.readiness();
-        return Response::json(ready ? 200 : 503, text);
+        return Response::json(ready ? 200 : 503, text + '\n');
     });
     router.add("GET", "/metrics", [&status](const Request&) {
         return Response::octets(200, "text/plain; version=0.0.4; charset=utf-8", [&] {

@@ -50,6 +50,7 @@ class CliTest(harness.TestCase):
         self.assertIsInstance(tsu['tac']['offset_us'], int)
         self.assertIsInstance(tsu['tac']['delay_us'], int)
         self.assertIn('ready', self.demo.tsactl('status').out)
+        self.assertTrue(run('curl', '-fsS', f'http://127.0.0.1:{self.demo.port}/readyz').out.endswith('}\n'))
         code, readiness = self.demo.readiness()
         self.assertEqual((code, readiness['ready'], readiness['reasons']), (200, True, []))
 
@@ -259,6 +260,9 @@ class CliTest(harness.TestCase):
             self.assertEqual(json.loads(done.out), {'made': 'archive', 'dir': f'{place}/{name}'})
             done = run(BIN / program, '--config', path, '--json', 'token', 'init', '--so-pin-file', demo.dir / 'tsu-so.pin')
             self.assertEqual(json.loads(done.out), {'made': 'token', 'token': f'spare {name}'})
+            path.write_text(path.read_text().replace(f'"spare {name}"', f'"other {name}"'))
+            done = run(BIN / program, '--config', path, 'token', 'init', '--so-pin-file', demo.dir / 'tsu-so.pin')
+            self.assertEqual(done.out, f'made the token other {name}\n')
             path.unlink()
 
     def test_bad_configuration(self):
@@ -376,7 +380,20 @@ class CliTest(harness.TestCase):
             self.assertFalse((demo.dir / 'missing').exists())
             path.write_text(good.replace('run/tsad.sock', 'run/nobody.sock'))
             done = run(BIN / 'tsactl', '--config', path, 'status', ok=None)
-            self.assertIn('nobody.sock', self.assert_fails(done, 3))
+            line = self.assert_fails(done, 3)
+            self.assertIn('nobody.sock', line)
+            self.assertEqual(line.count('running?'), 1)
+            # Each hint once.
+            path.write_text(good.replace('key = "tsu-1"', 'key = "nokey"').replace('dir = "archive"', f'dir = "{self.folder}/a"'))
+            run(BIN / 'tsactl', '--config', path, 'archive', 'init')
+            line = self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2)
+            self.assertEqual(line.count('key generate'), 1)
+            # [taa] that believes nobody, and two listeners at one place.
+            path.write_text(good.replace('anchors = "pki/root.pem"', 'anchors = "pki/taa.pem"'))
+            self.assertIn('holds no root', self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2))
+            path.write_text(good.replace(f'127.0.0.1:{demo.port + 1}', f'127.0.0.1:{demo.port}'))
+            line = self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2)
+            self.assertRegex(line, r'other\.toml:\d+: \[https\] listen: \[http\]')
         finally:
             path.unlink()
 

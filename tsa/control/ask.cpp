@@ -31,10 +31,8 @@ Result<json> ask(const Settings& settings, const std::string& path) {
     if (!client) return std::move(client).error();
     net::Call call;
     call.path = path;
-    const auto answer = client->request(call, patience);
-    if (!answer)
-        return Error::environment("tsad doesn't answer on " + settings.control + " (" + answer.error().text +
-                                  "); is it running?");
+    auto answer = client->request(call, patience);
+    if (!answer) return std::move(answer).error().in("tsad doesn't answer");
     auto value = json::parse(as_text(answer->body), nullptr, false);
     if (value.is_discarded())
         return Error::environment("tsad's answer on " + settings.control + " is no JSON");

@@ -88,6 +88,8 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
             const auto refusal =
                 tac::judge_embedded(embedded.der, rules, *verification.signer, token->tst_info.gen_time);
             problem = refusal ? std::string(name(refusal->reason)) + ": " + refusal->text : "";
+            if (refusal && refusal->reason == tac::Reason::chain)
+                problem += "; --taa-certificates names the TAA's certificate, --taa-ca its root";
         }
         if (!problem.empty()) ok = false;
         lines.push_back({"tac", problem.empty() ? "passed" : "failed",

@@ -105,7 +105,8 @@ Finding check_binding(const Token& token, const pki::Certificate& signer) {
     std::string text = token.ess_v1 && token.ess_v2 ? "signingCertificate and signingCertificateV2"
                        : token.ess_v1               ? "signingCertificate"
                                                     : "signingCertificateV2";
-    text += " name the signer's certificate";
+    text += token.ess_v1 && token.ess_v2 ? " name" : " names";
+    text += " the signer's certificate";
     // In a signed attribute the TAC is bound by the signature itself, in certificates only by its identifier.
     for (const EmbeddedTac& tac : token.tacs) {
         if (tac.placement == name(EmbedTac::signer_attribute)) continue;
