@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "audit/clock_proof.h"
 #include "base/text.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
@@ -87,8 +88,56 @@ std::string find_json(const store::Found& found) {
     return line(find_object(found));
 }
 
+namespace {
+
+Json evidence_json(const tac::clock::Basis::Piece& piece, const tac::clock::Reading& reading) {
+    const auto us = [](nanoseconds time) { return std::chrono::duration_cast<microseconds>(time).count(); };
+    const auto& evidence = piece.evidence;
+    Json json;
+    json["source"] = tac::clock::name(evidence.source);
+    json["applies"] = piece.applies(reading);
+    json["offset_us"] = us(evidence.error);
+    json["uncertainty_us"] = us(std::chrono::ceil<microseconds>(evidence.uncertainty));
+    json["measured_at"] = to_rfc3339(evidence.at.wall, 6);
+    json["age_us"] = us(reading.before - evidence.at.before);
+    json["drift_ppm"] = piece.rate.learnt ? Json(piece.rate.f * 1e6) : Json(nullptr);
+    json["drift_uncertainty_ppm"] = piece.rate.rho * 1e6;
+    json["note"] = evidence.note;
+    return json;
+}
+
+/// Adds what is known of the clock's proof.
+void add_clock(Json& json, const store::Shown& shown) {
+    const auto read = clock_proof(shown);
+    if (!read) {
+        json["clock_proof"] = "unreadable: " + read.error().text;
+        return;
+    }
+    if (!*read) {
+        json["clock_proof"] = "none";
+        return;
+    }
+    const auto& proof = **read;
+    json["clock_proof"] = proof.objection.empty() ? "holds" : "fails: " + proof.objection;
+    json["clock_evidence"] = Json::array();
+    for (const auto& piece : proof.basis.pieces)
+        json["clock_evidence"].push_back(evidence_json(piece, proof.reading));
+}
+
+std::string sentence(const store::Shown& shown) {
+    const auto bound_us = shown.found.issuance().clock_bound_us;
+    const auto read = clock_proof(shown);
+    if (!read)
+        return "The record says that the clock was right within " + duration_text(bound_us) +
+               ", but its evidence can't be read: " + read.error().text + ".";
+    return clock_sentence(bound_us, *read ? &**read : nullptr);
+}
+
+}  // namespace
+
 std::string show_json(const store::Shown& shown) {
     Json json = find_object(shown.found);
+    add_clock(json, shown);
     json["at"] = to_rfc3339(from_unix_us(shown.found.record.at_us), 6);
     json["certificate"] = to_hex(shown.found.issuance().certificate);
     json["certificate_subject"] = subject_of(shown.certificate);
@@ -168,8 +217,7 @@ std::string show_text(const store::Shown& shown) {
     } else {
         text += row("TAC", "none: issued under a policy that doesn't require one");
     }
-    text += row("clock", "When this token was issued, its clock could not have been more than " +
-                             duration_text(issuance.clock_bound_us) + " from UTC.");
+    text += row("clock", sentence(shown));
     text += row("token", std::to_string(shown.token.size()) + " octets, SHA-256 " + sha256(shown.token));
     text += row("record", std::to_string(shown.found.record.number) + " of segment " + shown.found.segment +
                               ", appended " + to_rfc3339(from_unix_us(shown.found.record.at_us), 6));

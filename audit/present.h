@@ -19,7 +19,10 @@ std::string duration_text(std::int64_t us);
 /// Keys of design section 7 (serial, gen_time, policy, imprint, imprint_algorithm, tsu, tac, clock_bound_us,
 /// segment) and `number`. One line, no line end.
 std::string find_json(const store::Found& found);
-/// As find_json, and: at, certificate, certificate_subject, tac_sha256, token_sha256, token_octets.
+/// As find_json, and: clock_proof ("holds": the bound was computed again from the evidence and is right;
+/// "fails: …"; "none" in records of version 1), clock_evidence (source, applies, offset_us, uncertainty_us,
+/// measured_at, age_us, drift_ppm, drift_uncertainty_ppm, note), at, certificate, certificate_subject,
+/// tac_sha256, token_sha256, token_octets.
 std::string show_json(const store::Shown& shown);
 /// number, at, kind, subject, text, fields (octets as hex), blobs (SHA-256, hex), segment.
 std::string event_json(const store::Found& found);

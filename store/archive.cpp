@@ -31,7 +31,7 @@ constexpr std::chrono::milliseconds recover_every{500};
 
 /// One append that waits.
 struct Pending {
-    Bytes body;
+    EncodedBody body;
     std::int64_t at_us = 0;
     std::string month;  // empty: no new segment for this one
     std::optional<Salt> salt;

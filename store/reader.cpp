@@ -168,6 +168,11 @@ Result<Shown> ArchiveReader::show(View serial) {
             if (!tac) return tac.error();
             shown->tac = std::move(*tac);
         }
+        if (issuance.clock) {
+            auto basis = fetch(issuance.clock->basis);
+            if (!basis) return basis.error();
+            shown->basis = std::move(*basis);
+        }
         return false;
     });
     if (!done) return done.error();

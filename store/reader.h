@@ -43,9 +43,10 @@ using Visitor = std::function<bool(const Found&)>;
 /// An issuance with its token.
 struct Shown {
     Found found;
-    Bytes token;               ///< the ContentInfo, DER, byte for byte as the client got it
-    Bytes certificate;         ///< the TSU's certificate, DER
-    std::optional<Bytes> tac;  ///< the TAC, DER as it arrived
+    Bytes token;                   ///< the ContentInfo, DER, byte for byte as the client got it
+    Bytes certificate;             ///< the TSU's certificate, DER
+    std::optional<Bytes> tac;      ///< the TAC, DER as it arrived
+    std::optional<Bytes> basis{};  ///< what its clock's bound was computed from (Issuance::clock)
 };
 
 /// Reads one archive. Safe while the writer writes and the month changes: its transactions are short (a few

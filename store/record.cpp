@@ -9,11 +9,14 @@ namespace {
 
 using der::context;
 
-constexpr std::int64_t version = 1;
+// What a program of version 1 can't read has version 2.
+constexpr std::int64_t first_version = 1;
+constexpr std::int64_t version_with_clock = 2;
 constexpr std::uint8_t salt_tag = context(0, false);
 constexpr std::uint8_t issuance_tag = context(1, true);
 constexpr std::uint8_t event_tag = context(2, true);
 constexpr std::uint8_t tac_tag = context(0, true);
+constexpr std::uint8_t clock_tag = context(3, true);
 constexpr std::uint8_t literal_tag = context(0, false);
 constexpr std::uint8_t blob_tag = context(1, false);
 constexpr std::uint8_t field_tag = context(2, false);
@@ -65,6 +68,7 @@ std::optional<std::string> objection(const Issuance& body) {
     if (!is_name(body.tsu, 1, longest_name)) return "tsu: must be one line of UTF-8, 1 to 256 octets";
     if (body.tac && body.tac->serial.size() > longest_serial) return "TAC serial: at most 256 octets";
     if (body.clock_bound_us < 0) return "clock bound: must not be negative";
+    if (body.clock && body.clock->gap_ns < 0) return "clock: a negative gap";
     if (body.token.empty()) return "token: has no parts";
     bool after_literal = false;
     for (const Part& part : body.token) {
@@ -102,10 +106,16 @@ Bytes encode_issuance(const Issuance& body) {
     const Bytes tac =
         body.tac ? der::tlv(tac_tag, {der::octets(body.tac->blob), der::unsigned_integer(body.tac->serial)})
                  : Bytes{};
+    const Bytes clock =
+        body.clock ? der::tlv(clock_tag, {der::octets(body.clock->basis), der::integer(body.clock->m_ns),
+                                          der::integer(body.clock->c_ns), der::integer(body.clock->gap_ns),
+                                          der::integer(body.clock->asleep_low_ns),
+                                          der::integer(body.clock->asleep_high_ns)})
+                   : Bytes{};
     return der::tlv(issuance_tag,
                     {der::unsigned_integer(body.serial), der::integer(body.gen_time_us),
                      der::oid(body.policy), der::oid(body.imprint_algorithm), der::octets(body.imprint),
-                     der::utf8(body.tsu), tac, der::integer(body.clock_bound_us),
+                     der::utf8(body.tsu), tac, der::integer(body.clock_bound_us), clock,
                      der::octets(body.certificate), der::tlv(der::sequence_tag, parts)});
 }
 
@@ -161,7 +171,7 @@ Part read_part(der::Reader& reader) {
     return content.size() == 1 && content[0] == 1 ? Field::serial : Field::imprint;
 }
 
-Issuance read_issuance(der::Reader& reader) {
+Issuance read_issuance(der::Reader& reader, bool with_clock) {
     Issuance body;
     body.serial = read_magnitude(reader, "serial");
     body.gen_time_us = reader.read_int64("genTime");
@@ -178,6 +188,18 @@ Issuance read_issuance(der::Reader& reader) {
         body.tac = std::move(reference);
     }
     body.clock_bound_us = reader.read_int64("clock bound");
+    if (with_clock) {
+        der::Reader clock = reader.enter(clock_tag, "clock");
+        ClockProof proof;
+        proof.basis = fixed<32>(clock, clock.read_octets("clock basis"), "clock basis");
+        proof.m_ns = clock.read_int64("M");
+        proof.c_ns = clock.read_int64("C");
+        proof.gap_ns = clock.read_int64("gap");
+        proof.asleep_low_ns = clock.read_int64("asleep");
+        proof.asleep_high_ns = clock.read_int64("asleep");
+        clock.finish("clock");
+        body.clock = proof;
+    }
     body.certificate = fixed<32>(reader, reader.read_octets("certificate"), "certificate");
     der::Reader parts = reader.enter(der::sequence_tag, "token");
     while (!parts.at_end()) body.token.push_back(read_part(parts));
@@ -213,19 +235,20 @@ Event read_event(der::Reader& reader) {
 
 }  // namespace
 
-Result<Bytes> encode_body(const Issuance& body) {
+Result<EncodedBody> encode_body(const Issuance& body) {
     if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
-    return encode_issuance(body);
+    return EncodedBody{body.clock ? version_with_clock : first_version, encode_issuance(body)};
 }
 
-Result<Bytes> encode_body(const Event& body) {
+Result<EncodedBody> encode_body(const Event& body) {
     if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
-    return encode_event(body);
+    return EncodedBody{first_version, encode_event(body)};
 }
 
-Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body) {
-    return der::sequence({der::integer(version), der::integer(number), der::integer(at_us),
-                          salt ? der::tlv(salt_tag, *salt) : Bytes{}, body});
+Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt,
+                    const EncodedBody& body) {
+    return der::sequence({der::integer(body.version), der::integer(number), der::integer(at_us),
+                          salt ? der::tlv(salt_tag, *salt) : Bytes{}, body.der});
 }
 
 Result<Bytes> encode(const Record& record) {
@@ -243,9 +266,9 @@ Result<Record> decode(View octets) {
     {
         der::Reader reader = outer.enter(der::sequence_tag, "record");
         const std::int64_t found = reader.read_int64("version");
-        if (!reader.failed() && found != version)
+        if (!reader.failed() && found != first_version && found != version_with_clock)
             return Error::environment("record: version " + std::to_string(found) +
-                                      ", this program knows version 1: use a newer one");
+                                      ", this program knows versions 1 and 2: use a newer one");
         record.number = reader.read_int64("number");
         if (record.number < 0) reader.fail("number: negative");
         record.at_us = reader.read_int64("at");
@@ -256,9 +279,11 @@ Result<Record> decode(View octets) {
         const bool is_issuance = reader.next_is(issuance_tag);
         if (!reader.failed() && is_issuance == record.salt.has_value())
             reader.fail("salt: everything but issuances has one");
+        if (!reader.failed() && found == version_with_clock && !is_issuance)
+            reader.fail("version 2: only issuances have it");
         der::Reader body = reader.enter(is_issuance ? issuance_tag : event_tag, "body");
         if (is_issuance) {
-            record.body = read_issuance(body);
+            record.body = read_issuance(body, found == version_with_clock);
         } else {
             record.body = read_event(body);
         }
@@ -284,6 +309,7 @@ std::vector<BlobId> each_once(std::vector<BlobId> ids) {
 std::vector<BlobId> blobs_of(const Issuance& body) {
     std::vector<BlobId> ids{body.certificate};
     if (body.tac) ids.push_back(body.tac->blob);
+    if (body.clock) ids.push_back(body.clock->basis);
     for (const Part& part : body.token)
         if (const auto* reference = std::get_if<BlobReference>(&part)) ids.push_back(reference->id);
     return each_once(std::move(ids));

@@ -31,18 +31,32 @@ struct TacReference {
     bool operator==(const TacReference&) const = default;
 };
 
+/// How the error of the clock was known when a token was issued: enough to compute it again.
+struct ClockProof {
+    BlobId basis{};  ///< the evidence, as tac::clock::Basis encodes it, is this blob of the segment
+    /// The reading that was judged and became genTime: M, C (since 1970, POSIX) and M again in ns, and how
+    /// long the machine had been asleep, at least and at most.
+    std::int64_t m_ns = 0;
+    std::int64_t c_ns = 0;
+    std::int64_t gap_ns = 0;  ///< ≥ 0
+    std::int64_t asleep_low_ns = 0;
+    std::int64_t asleep_high_ns = 0;
+    bool operator==(const ClockProof&) const = default;
+};
+
 /// One token went out (or was about to: the record comes first, design section 4 step 8).
 struct Issuance {
     Bytes serial;  ///< unsigned big-endian magnitude, positive; encode() drops leading zeros
     std::int64_t gen_time_us =
         0;  ///< genTime of the TSTInfo, µs since 1970 (POSIX); the token may be coarser or finer
-    std::string policy;               ///< OID, dotted
-    std::string imprint_algorithm;    ///< OID of the hash, dotted
-    Bytes imprint;                    ///< 1 to 1024 octets
-    std::string tsu;                  ///< configured name of the TSU, UTF-8, 1 to 256 octets, one line
-    std::optional<TacReference> tac;  ///< nothing if issued without a TAC (`require_tac = false`)
-    std::int64_t clock_bound_us = 0;  ///< largest |error| the clock could have had at genTime, µs, ≥ 0
-    BlobId certificate{};             ///< the TSU's signing certificate, DER, is this blob of the segment
+    std::string policy;                 ///< OID, dotted
+    std::string imprint_algorithm;      ///< OID of the hash, dotted
+    Bytes imprint;                      ///< 1 to 1024 octets
+    std::string tsu;                    ///< configured name of the TSU, UTF-8, 1 to 256 octets, one line
+    std::optional<TacReference> tac;    ///< nothing if issued without a TAC (`require_tac = false`)
+    std::int64_t clock_bound_us = 0;    ///< largest |error| the clock could have had at genTime, µs, ≥ 0
+    std::optional<ClockProof> clock{};  ///< nothing in records of version 1
+    BlobId certificate{};               ///< the TSU's signing certificate, DER, is this blob of the segment
     Parts token;  ///< rebuilds the token (the ContentInfo, DER) byte for byte; see split()
     bool operator==(const Issuance&) const = default;
 };
@@ -77,11 +91,17 @@ struct Record {
 
 /// The one encoding of `record`. Error (usage) that names the field if something is outside the ranges above.
 Result<Bytes> encode(const Record& record);
+/// A body alone, and the version of a record that holds it: the lowest that can.
+struct EncodedBody {
+    std::int64_t version = 1;
+    Bytes der;
+};
 /// The encoding of the body alone; what encode() puts last.
-Result<Bytes> encode_body(const Issuance& body);
-Result<Bytes> encode_body(const Event& body);
+Result<EncodedBody> encode_body(const Issuance& body);
+Result<EncodedBody> encode_body(const Event& body);
 /// The record around a body that encode_body() made.
-Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt, View body);
+Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt,
+                    const EncodedBody& body);
 
 /// Strict: octets that decode are exactly those that encode() makes of the result. Error (environment: the
 /// archive is damaged, or newer than this program) with the offset and what was wrong.

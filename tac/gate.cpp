@@ -133,7 +133,8 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         WallTime(reading.wall.time_since_epoch() - ((reading.wall.time_since_epoch() % unit) + unit) % unit);
     if (state.stop) return closed(Cause::stopped, state.stop->text);
 
-    const clock::Bound bound = state.error.at(reading);
+    const auto& basis = state.error.basis();
+    const clock::Bound bound = basis->at(reading);
     if (bound.state == clock::Bound::State::slept)
         return closed(Cause::slept, "the machine was suspended after the last audit; a new one is needed");
     if (bound.state == clock::Bound::State::contradiction)
@@ -157,7 +158,7 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::bound, "the clock may be off by " + std::to_string(bound_us) +
                                         " us, the accuracy is " + std::to_string(demand.accuracy.count()) +
                                         " us");
-    if (const auto* leap = state.error.near_leap(reading, bound))
+    if (const auto* leap = basis->near_leap(reading, bound))
         return closed(Cause::leap_second,
                       "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
     // The key's time is judged last: only a proved clock can tell it, and an unproved one is the cause to
@@ -166,18 +167,7 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
     if (gen_time + demand.accuracy > state.key.until)
         return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
-    return Open{bound_us, tac_valid ? tac : nullptr, reference_of(state, reading), state.error.misses()};
-}
-
-std::optional<clock::Evidence> Gate::reference_of(const State& state, const clock::Reading& reading) {
-    const auto& all = state.error.evidence();
-    const auto newest = std::find_if(all.rbegin(), all.rend(), [](const clock::Evidence& one) {
-        return one.source == clock::Source::reference;
-    });
-    if (newest == all.rend() || reading.after > newest->good_until ||
-        clock::slept_between(newest->at.asleep, reading.asleep))
-        return std::nullopt;
-    return *newest;
+    return Open{bound_us, tac_valid ? tac : nullptr, basis, state.error.misses()};
 }
 
 Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const {
@@ -217,7 +207,7 @@ std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading&
         left = std::min(left, nanoseconds(state.tac->deadline - now.after));
     }
     left = std::min(left, nanoseconds(state.key.until - demand.accuracy - now.wall));
-    for (const auto& leap : state.error.leaps())
+    for (const auto& leap : state.error.basis()->leaps)
         if (leap.midnight > now.wall)
             left = std::min(left, nanoseconds(leap.midnight - seconds(1) - now.wall));
     return now.wall + std::max(left, nanoseconds(0));
@@ -240,7 +230,7 @@ GateStatus Gate::status(const clock::Reading& now, const Demand& demand) const {
                       state_.suspended,
                       state_.error.rate(clock::Source::tac),
                       state_.error.rate(clock::Source::reference),
-                      reference_of(state_, now),
+                      state_.error.basis(),
                       state_.error.at(now),
                       judge(state_, state_.tac, now, demand),
                       foretell(state_, now, demand, false),

@@ -46,8 +46,8 @@ struct Open {
     std::int64_t bound_us = 0;  ///< largest error of genTime, truncation included, rounded up
     std::shared_ptr<const AcceptedTac>
         tac;  ///< the TAC it rests on; null only where the policy doesn't require one
-    /// What the reference measured last, if that applies.
-    std::optional<clock::Evidence> reference{};
+    /// What the bound was computed from; never null.
+    std::shared_ptr<const clock::Basis> basis;
     std::uint64_t misses = 0;  ///< ErrorBound::misses() at this moment
 };
 struct Closed {
@@ -71,7 +71,7 @@ struct GateStatus {
     std::optional<std::string> suspended;
     clock::Rate rate;  ///< what TACs taught
     clock::Rate reference_rate;
-    std::optional<clock::Evidence> reference;  ///< its last, if it applies
+    std::shared_ptr<const clock::Basis> basis;  ///< never null
     clock::Bound bound;
     Decision decision;                      ///< for the demand asked about
     std::optional<WallTime> closes_at;      ///< if nothing new comes; nothing while closed
@@ -136,7 +136,6 @@ class Gate {
     /// `tac`: the one that must be valid at the reading and that an open decision names.
     static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
                           const clock::Reading& reading, const Demand& demand);
-    static std::optional<clock::Evidence> reference_of(const State& state, const clock::Reading& reading);
     static std::optional<WallTime> foretell(const State& state, const clock::Reading& now,
                                             const Demand& demand, bool by_tac_alone);
     static std::optional<LastTac> last_of(const State& state);

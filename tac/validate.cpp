@@ -321,6 +321,7 @@ class Judge {
             (nanoseconds(tac().delay) + nanoseconds(1)) / 2 + rules_.taa_bound + moved_ + microseconds(1);
         evidence.at = exchange().received;
         evidence.good_until = deadline_;
+        evidence.note = "TAC " + serial_hex(tac().serial);
         AcceptedTac tac_taken{delivered_,  value_,       serial_hex(tac().serial),
                               policy_,     offset_,      evidence,
                               valid_from_, valid_until_, deadline_,

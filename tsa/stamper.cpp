@@ -20,6 +20,15 @@ WallTime floor_to(WallTime time, int digits) {
     return time - rest;
 }
 
+store::ClockProof proof_of(const tac::clock::Reading& reading, const store::BlobId& basis) {
+    return {basis,
+            reading.before.time_since_epoch().count(),
+            reading.wall.time_since_epoch().count(),
+            reading.gap().count(),
+            reading.asleep.low.count(),
+            reading.asleep.high.count()};
+}
+
 }  // namespace
 
 Stamper::Refused Stamper::failure(const char* cause, std::string detail) {
@@ -31,7 +40,7 @@ struct Stamper::Signed {
     tac::Demand demand;
     tac::clock::Reading reading;
     tac::Open open;
-    std::shared_ptr<const Form> form;
+    std::vector<store::Blob> blobs;
     Bytes token;
     store::Issuance issuance;
 };
@@ -44,7 +53,7 @@ void Stamper::respond(View request, const tsp::PolicyRules& rules, Answer answer
     // 8. Durable before the answer.
     const auto& one = **made;
     parts_.archive.append(
-        one.reading.wall, one.issuance, one.form->blobs,
+        one.reading.wall, one.issuance, one.blobs,
         [this, made = *made, answer = std::move(answer)](const Result<store::RecordNumber>& number) {
             answer(answer_of(release(*made, number)));
         });
@@ -144,7 +153,10 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu& ts
     issuance.clock_bound_us = open.bound_us;
     issuance.certificate = tsu.certificate_blob().id();
     issuance.token = store::split(token, (*form)->blobs, info.imprint, info.serial);
-    return std::make_shared<Signed>(Signed{tsu, demand_of(policy), reading, std::move(open), std::move(*form),
+    auto blobs = (*form)->blobs;
+    blobs.push_back(tsu.basis_blob(open.basis));
+    issuance.clock = proof_of(reading, blobs.back().id());
+    return std::make_shared<Signed>(Signed{tsu, demand_of(policy), reading, std::move(open), std::move(blobs),
                                            std::move(token), std::move(issuance)});
 }
 

@@ -97,6 +97,15 @@ Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool ce
     return std::shared_ptr<const Form>(form);
 }
 
+store::Blob Tsu::basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis) {
+    const std::lock_guard lock(forms_mutex_);
+    if (basis_ != basis) {
+        basis_blob_.emplace(basis->encode());
+        basis_ = basis;
+    }
+    return *basis_blob_;
+}
+
 tac::Demand demand_of(const tsp::Policy& policy) {
     return {policy.accuracy, policy.gentime_digits, policy.require_tac};
 }

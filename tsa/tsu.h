@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ class Tsu {
     Result<std::shared_ptr<const Form>> form(const tsp::Policy& policy, bool cert_req,
                                              const std::shared_ptr<const tac::AcceptedTac>& tac);
 
+    /// What the archive keeps of what a bound was computed from. Made once for each basis.
+    store::Blob basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis);
+
   private:
     Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate, std::vector<pki::Certificate> chain,
         pki::PublicKey public_key);
@@ -67,6 +71,8 @@ class Tsu {
     std::mutex forms_mutex_;
     std::shared_ptr<const tac::AcceptedTac> forms_tac_;  // the TAC that forms_ were made with
     std::map<std::pair<const tsp::Policy*, bool>, std::shared_ptr<const Form>> forms_;
+    std::shared_ptr<const tac::clock::Basis> basis_;  // the one that basis_blob_ is of
+    std::optional<store::Blob> basis_blob_;
 };
 
 /// What a policy demands of the gate.

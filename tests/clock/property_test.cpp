@@ -63,8 +63,16 @@ Tally live(unsigned seed, int stamps) {
             error.add(evidence);
         }
 
-        const Bound bound = error.at(world.read());
+        const auto reading = world.read();
+        const Bound bound = error.at(reading);
         ++tally.stamps;
+        // What is kept with a token says the same to whoever reads it later.
+        if (i % 50 == 0) {
+            const auto kept = Basis::decode(error.basis()->encode());
+            REQUIRE(kept);
+            const Bound again = kept->at(reading);
+            REQUIRE((again.state == bound.state && again.low == bound.low && again.high == bound.high));
+        }
         tally.contradictions += bound.state == Bound::State::contradiction;
         if (bound.state != Bound::State::known) continue;
         ++tally.known;

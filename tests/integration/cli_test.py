@@ -163,6 +163,14 @@ class CliTest(harness.TestCase):
         shown = json.loads(self.demo.tsaudit('show', tst.serial, '--json', '--token', token).out)
         self.assertEqual(token.read_bytes(), response.token)
         self.assertEqual({k: shown[k] for k in row}, row)
+        # The proof of its clock is kept, and computed again here.
+        self.assertEqual(shown['clock_proof'], 'holds')
+        evidence = shown['clock_evidence'][-1]
+        self.assertEqual((evidence['source'], evidence['applies']), ('tac', True))
+        self.assertEqual(evidence['note'], 'TAC ' + row['tac'])
+        self.assertLessEqual(abs(evidence['offset_us']), evidence['uncertainty_us'])
+        self.assertRegex(self.demo.tsaudit('show', tst.serial).out,
+                         r'could not have been more than \S+ ms from UTC: an audit by the TAA \(TAC ')
         for serial in ('00' + tst.serial, tst.serial.upper() if tst.serial.islower() else tst.serial):
             self.demo.tsaudit('show', serial, ok=(0, 2))
         self.assertEqual(self.find('--serial', tst.serial), [row])

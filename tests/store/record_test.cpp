@@ -1,5 +1,6 @@
 #include "store/record.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -17,6 +18,14 @@ Record issuance_record() {
     return {41, noon + 5, std::nullopt, made.issuance};
 }
 
+/// With the proof of its clock: version 2.
+Record proved_record() {
+    Record record = issuance_record();
+    std::get<Issuance>(record.body).clock =
+        ClockProof{blob_id(Bytes{3}), 5'000'000'123, noon * 1000 + 456, 60, -40, 40};
+    return record;
+}
+
 Record event_record() {
     Event event;
     event.kind = "tac.accepted";
@@ -30,7 +39,7 @@ Record event_record() {
 }  // namespace
 
 TEST_CASE("a record round-trips") {
-    for (const Record& record : {issuance_record(), event_record()}) {
+    for (const Record& record : {issuance_record(), proved_record(), event_record()}) {
         const auto octets = encode(record);
         REQUIRE(octets);
         const auto again = decode(*octets);
@@ -48,10 +57,28 @@ TEST_CASE("an issuance record holds little more than what is the token's own") {
     const Sample made = sample(7, noon);
     CHECK(made.token.size() > 2600);
     CHECK(encode(issuance_record())->size() < 850);
+    CHECK(encode(proved_record())->size() - encode(issuance_record())->size() < 70);
+}
+
+TEST_CASE("a record has the lowest version that can hold it") {
+    const auto version = [](const Record& record) {
+        const Bytes octets = *encode(record);
+        der::Reader outer(octets);
+        return outer.enter(der::sequence_tag, "record").read_int64("version");
+    };
+    CHECK(version(issuance_record()) == 1);
+    CHECK(version(proved_record()) == 2);
+    CHECK(version(event_record()) == 1);
+    const auto blobs = blobs_of(std::get<Issuance>(proved_record().body));
+    CHECK(std::count(blobs.begin(), blobs.end(), blob_id(Bytes{3})) == 1);
+    // An event of version 2 doesn't exist.
+    const auto event = encode_body(std::get<Event>(event_record().body));
+    CHECK(decode(encode_around(0, 0, Salt{}, {1, event->der})));
+    CHECK_FALSE(decode(encode_around(0, 0, Salt{}, {2, event->der})));
 }
 
 TEST_CASE("every changed bit is refused or gives another canonical record") {
-    for (const Record& record : {issuance_record(), event_record()}) {
+    for (const Record& record : {issuance_record(), proved_record(), event_record()}) {
         const Bytes octets = *encode(record);
         int survivors = 0;
         for (std::size_t i = 0; i < octets.size(); ++i) {
@@ -71,7 +98,7 @@ TEST_CASE("every changed bit is refused or gives another canonical record") {
 }
 
 TEST_CASE("every prefix and every longer record is refused") {
-    for (const Record& record : {issuance_record(), event_record()}) {
+    for (const Record& record : {issuance_record(), proved_record(), event_record()}) {
         Bytes octets = *encode(record);
         for (std::size_t length = 0; length < octets.size(); ++length)
             REQUIRE_FALSE(decode(View(octets).first(length)));
@@ -81,10 +108,10 @@ TEST_CASE("every prefix and every longer record is refused") {
 }
 
 TEST_CASE("a record of a later version is refused by name") {
-    const Bytes later = der::sequence({der::integer(2), der::integer(0), der::integer(0)});
+    const Bytes later = der::sequence({der::integer(3), der::integer(0), der::integer(0)});
     const auto decoded = decode(later);
     REQUIRE_FALSE(decoded);
-    CHECK_THAT(decoded.error().text, Catch::Contains("version 2"));
+    CHECK_THAT(decoded.error().text, Catch::Contains("version 3"));
 }
 
 TEST_CASE("what is out of range is refused before it is written") {

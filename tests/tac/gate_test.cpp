@@ -12,11 +12,11 @@
 
 using namespace kokuin;
 using namespace kokuin::tac;
+using kokuin::tac::clock::Evidence;
 using std::chrono::hours;
 using std::chrono::minutes;
 using town::Audit;
 using world::World;
-using kokuin::tac::clock::Evidence;
 
 // Counts allocations, so that "doesn't allocate" can be tested. The sanitizers bring their own operator new.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -260,7 +260,8 @@ TEST_CASE("an order to stop from a TAA whose clock is ahead is lifted by the nex
 namespace {
 
 /// What an independent reference would say of the clock of this world now, wrong by `wrong`.
-Evidence reference(World& world, nanoseconds wrong = nanoseconds(0), nanoseconds uncertainty = milliseconds(5)) {
+Evidence reference(World& world, nanoseconds wrong = nanoseconds(0),
+                   nanoseconds uncertainty = milliseconds(5)) {
     Evidence evidence;
     evidence.source = clock::Source::reference;
     evidence.at = world.read();
@@ -282,8 +283,9 @@ TEST_CASE("the reference: wanted, it must apply; its evidence narrows the bound 
     town.gate.add(reference(town.world));
     REQUIRE(town.state(both) == "open");
     const auto open = std::get<Open>(town.decide(both));
-    REQUIRE(open.reference);
-    CHECK(open.reference->uncertainty == milliseconds(5));
+    const auto* told = open.basis->newest(clock::Source::reference, town.world.read());
+    REQUIRE(told);
+    CHECK(told->evidence.uncertainty == milliseconds(5));
     CHECK(open.bound_us < 8'000);
     CHECK(open.tac);
     // It is foretold that the reference will have said nothing for too long, and when a TAC is due.
@@ -295,7 +297,7 @@ TEST_CASE("the reference: wanted, it must apply; its evidence narrows the bound 
     town.world.advance(seconds(65));
     CHECK(town.state(both) == "no-reference");
     CHECK(town.state() == "open");
-    CHECK_FALSE(std::get<Open>(town.decide()).reference);
+    CHECK_FALSE(std::get<Open>(town.decide()).basis->newest(clock::Source::reference, town.world.read()));
 }
 
 TEST_CASE("without a TAC the reference alone opens the gate, where the policy says so") {
