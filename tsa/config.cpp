@@ -42,13 +42,23 @@ tsp::Policy read_policy(const std::string& name, config::Table& table) {
                 " digits may be as far behind as the accuracy, so the gate could never open; allowed: more "
                 "digits, or an accuracy above " +
                 config::to_text(tac::clock::truncation(policy.gentime_digits)));
-    // TSA-6 and design section 3: without a TAC something else must prove the clock, and that is the
-    // reference.
-    if (!policy.require_tac) table.problem("require_tac", "nothing else proves the clock yet; allowed: true");
     return policy;
 }
 
-std::vector<tsp::Policy> read_policies(config::Table root) {
+/// What must prove the clock has to be configured (TSA-6, design section 3).
+void check_proof(const tsp::Policy& policy, config::Table& table, const Settings& settings) {
+    if (policy.require_tac && !settings.taa)
+        table.problem("require_tac",
+                      "is true, and there is no [taa] whose TACs could be accepted; allowed: "
+                      "[audit] and [taa], or require_tac = false with a [reference]");
+    if (!policy.require_tac && !settings.reference)
+        table.problem("require_tac",
+                      "false needs a [reference] that proves the clock instead; allowed: true");
+    if (policy.embed_tac != tsp::EmbedTac::none && !policy.require_tac)
+        table.problem("embed_tac", "there may be no TAC to embed with require_tac = false; allowed: none");
+}
+
+std::vector<tsp::Policy> read_policies(config::Table root, const Settings& settings) {
     std::vector<tsp::Policy> policies;
     std::optional<std::size_t> first;
     for (auto& [name, table] : root.named_tables("policy", 1)) {
@@ -58,6 +68,8 @@ std::vector<tsp::Policy> read_policies(config::Table root) {
             first = policies.size();
         }
         policies.push_back(read_policy(name, table));
+        policies.back().require_reference = settings.reference && settings.reference->required;
+        check_proof(policies.back(), table, settings);
         for (std::size_t i = 0; i + 1 < policies.size(); ++i)
             if (policies[i].oid == policies.back().oid)
                 table.problem("oid", "policy '" + policies[i].name + "' has this OID already");
@@ -159,8 +171,6 @@ Result<Settings> load_settings(const std::string& path) {
                 table.problem("key", "[tsu." + settings.tsus[i].name +
                                          "] has this key already; each TSU has its own (TSA-2)");
     }
-    settings.policies = read_policies(root);
-
     auto http = root.table("http");
     settings.http.listen = http.endpoint("listen", {"127.0.0.1", 3161});
     settings.http.deadline = http.duration("deadline", milliseconds(100), minutes(5), seconds(10));
@@ -181,6 +191,8 @@ Result<Settings> load_settings(const std::string& path) {
     if (settings.audit.has_value() != settings.taa.has_value())
         root.problem(settings.taa ? "audit" : "taa",
                      "[audit] and [taa] go together: one listens, one says whom to believe");
+    if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
+    settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {
         settings.admin = table->endpoint("listen");
         listeners.add(*table, *settings.admin);

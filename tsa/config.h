@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "hsm/settings.h"
+#include "tac/clock/reference_settings.h"
 #include "tsa/protocol/policy.h"
 
 namespace kokuin::tsa {
@@ -67,6 +68,7 @@ struct Settings {
     std::optional<TlsSettings> https;
     std::optional<AuditSettings> audit;
     std::optional<TaaSettings> taa;
+    std::optional<tac::clock::ReferenceSettings> reference;
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::string log_level;

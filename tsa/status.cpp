@@ -30,6 +30,34 @@ json tac_of(const std::shared_ptr<const tac::AcceptedTac>& tac) {
             {"delay_us", tac->value.tac.delay.count()}};
 }
 
+json rate_of(const tac::clock::Rate& rate) {
+    return {{"drift_ppm", rate.learnt ? json(rate.f * 1e6) : json(nullptr)},
+            {"drift_uncertainty_ppm", rate.rho * 1e6}};
+}
+
+/// What the reference says; times in us. `now`: to tell its age.
+json reference_of(const tac::clock::ReferenceWatch* watch, const tac::clock::Reading& now) {
+    if (!watch) return nullptr;
+    const auto seen = watch->snapshot();
+    json out{{"state", tac::clock::name(seen.state)},
+             {"text", seen.text},
+             {"measurements", seen.measurements},
+             {"resets", seen.resets},
+             {"last", nullptr},
+             {"sources", nullptr}};
+    if (seen.last)
+        out["last"] = {{"offset_us", in_us(seen.last->error)},
+                       {"uncertainty_us", in_us(seen.last->uncertainty)},
+                       {"at", to_rfc3339(seen.last->at.wall)},
+                       {"age_us", in_us(now.after - seen.last->at.before)}};
+    if (seen.said)
+        out["sources"] = {{"configured", seen.said->sources.configured},
+                          {"agreeing", seen.said->sources.agreeing},
+                          {"falsetickers", seen.said->sources.falsetickers},
+                          {"unreachable", seen.said->sources.unreachable}};
+    return out;
+}
+
 prometheus::MetricFamily family(const char* name, const char* help, prometheus::MetricType type) {
     prometheus::MetricFamily made;
     made.name = name;
@@ -81,25 +109,26 @@ std::string Status::status() const {
                         {"order_to_stop", gate.stop ? json(gate.stop->text) : json(nullptr)},
                         {"drift_ppm", gate.rate.learnt ? json(gate.rate.f * 1e6) : json(nullptr)},
                         {"drift_uncertainty_ppm", gate.rate.rho * 1e6},
-                        {"closes_at", or_null(gate.closes_at)}});
+                        {"reference_rate", rate_of(gate.reference_rate)},
+                        {"closes_at", or_null(gate.closes_at)},
+                        {"tac_needed_at", or_null(gate.tac_needed_at)}});
     }
     json policies = json::array();
-    // Deviations from the MIND policy that an operator can choose are named (design section 3).
-    json departures =
-        json::array({"no independent reference clock is configured (TSA-6): the TAA alone proves the time"});
     for (const auto& policy : parts_.policies)
         policies.push_back({{"name", policy.name},
                             {"oid", policy.oid},
                             {"accuracy_us", policy.accuracy.count()},
                             {"embed_tac", std::string(name(policy.embed_tac))},
-                            {"require_tac", policy.require_tac}});
+                            {"require_tac", policy.require_tac},
+                            {"require_reference", policy.require_reference}});
     const auto archive = parts_.archive.state();
     return json{{"ready", why.empty()},
                 {"reasons", why},
                 {"time", to_rfc3339(reading.wall)},
                 {"tsus", tsus},
                 {"policies", policies},
-                {"departures", departures},
+                {"reference", reference_of(parts_.reference, reading)},
+                {"departures", departures()},
                 {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
                 {"archive",
                  {{"ready", archive.kind == store::ArchiveState::Kind::ready},
@@ -108,6 +137,22 @@ std::string Status::status() const {
                   {"records", archive.next}}},
                 {"tokens_since_start", parts_.stamper.granted()}}
         .dump();
+}
+
+std::vector<std::string> Status::departures() const {
+    std::vector<std::string> out;
+    if (!parts_.reference)
+        out.emplace_back(
+            "no independent reference clock is configured (TSA-6): the TAA alone proves the time");
+    for (const auto& policy : parts_.policies) {
+        if (parts_.reference && !policy.require_reference)
+            out.push_back("policy " + policy.name +
+                          " stamps without the independent reference when that is missing (TSA-6)");
+        if (!policy.require_tac)
+            out.push_back("policy " + policy.name +
+                          " needs no TAC (TAC-2): the independent reference alone proves the time");
+    }
+    return out;
 }
 
 std::string Status::metrics() const {
@@ -156,6 +201,35 @@ std::string Status::metrics() const {
     for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
         families.push_back(std::move(*one));
 
+    if (parts_.reference) {
+        const auto seen = parts_.reference->snapshot();
+        auto states = family("kokuin_reference_state", "1 for the state that the independent reference is in",
+                             MetricType::Gauge);
+        using State = tac::clock::Reference::State;
+        for (const auto state :
+             {State::starting, State::good, State::silent, State::unsynchronised, State::stale})
+            add(states, seen.state == state ? 1 : 0, {{"state", std::string(tac::clock::name(state))}});
+        families.push_back(std::move(states));
+        if (seen.last) {
+            const auto in_seconds = [](nanoseconds time) {
+                return std::chrono::duration<double>(time).count();
+            };
+            single("kokuin_reference_offset_seconds", "clock minus UTC as last measured by the reference",
+                   MetricType::Gauge, in_seconds(seen.last->error));
+            single("kokuin_reference_uncertainty_seconds", "how far that can be wrong", MetricType::Gauge,
+                   in_seconds(seen.last->uncertainty));
+            single("kokuin_reference_age_seconds", "since the last measurement", MetricType::Gauge,
+                   in_seconds(reading.after - seen.last->at.before));
+        }
+        if (seen.said) {
+            single("kokuin_reference_sources_agreeing", "time servers that agree", MetricType::Gauge,
+                   static_cast<double>(seen.said->sources.agreeing));
+            single("kokuin_reference_falsetickers", "time servers that contradict the majority",
+                   MetricType::Gauge, static_cast<double>(seen.said->sources.falsetickers));
+        }
+        single("kokuin_reference_resets_total", "how often chrony had to begin anew", MetricType::Counter,
+               static_cast<double>(seen.resets));
+    }
     single("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge,
            parts_.token.available() ? 1 : 0);
     const auto archive = parts_.archive.state();

@@ -9,6 +9,7 @@
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
+#include "tac/clock/reference_watch.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/stamper.h"
@@ -25,6 +26,7 @@ struct StatusParts {
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     const Stamper& stamper;
     const Refusals& refusals;
+    const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().
@@ -47,6 +49,7 @@ class Status {
     [[nodiscard]] Result<std::string> keys() const;
 
   private:
+    [[nodiscard]] std::vector<std::string> departures() const;
     [[nodiscard]] std::vector<std::string> reasons() const {
         return parts_.stamper.obstacles(parts_.policies.front());
     }

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/net/server.h"
 #include "base/program.h"
@@ -10,7 +11,9 @@
 #include "hsm/commands.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
+#include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
+#include "tsa/comparisons.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
@@ -85,7 +88,15 @@ Done serve(const std::string& config_file) {
     tsa::RefusedTacs refused(journal);
     tsa::Audited audited({clock, **archive, journal, refused, tsus, rules});
     if (auto done = audited.restore(); !done) return done;
-    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals});
+    tsa::Comparisons comparisons({clock, journal, tsus});
+    std::optional<tac::clock::ReferenceWatch> reference;
+    if (settings->reference) {
+        reference.emplace(settings->reference->daemon, settings->reference->rules, clock,
+                          comparisons.listener());
+        if (auto done = reference->prepare(); !done) return std::move(done).error().in("[reference]");
+    }
+    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
+                        reference ? &*reference : nullptr});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
     std::vector<std::unique_ptr<net::Server>> servers;
@@ -146,10 +157,13 @@ Done serve(const std::string& config_file) {
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
     housekeeper.start();
+    if (reference) reference->start();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    if (reference) reference->stop();
+    comparisons.flush();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");
     if (const auto lost = journal.waiting(); lost > 0)

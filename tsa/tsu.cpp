@@ -107,7 +107,7 @@ store::Blob Tsu::basis_blob(const std::shared_ptr<const tac::clock::Basis>& basi
 }
 
 tac::Demand demand_of(const tsp::Policy& policy) {
-    return {policy.accuracy, policy.gentime_digits, policy.require_tac};
+    return {policy.accuracy, policy.gentime_digits, policy.require_tac, policy.require_reference};
 }
 
 }  // namespace kokuin::tsa

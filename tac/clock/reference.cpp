@@ -1,6 +1,9 @@
 #include "tac/clock/reference.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
 
 namespace kokuin::tac::clock {
 namespace {
@@ -66,7 +69,7 @@ Reference::State Reference::state_now(const Result<chrony::Report>& report, cons
     return now.after > last_->good_until ? State::stale : State::good;
 }
 
-Reference::Seen Reference::look(const Result<chrony::Report>& report, const Reading& now) {
+Reference::Seen Reference::look(const Result<chrony::Report>& report, MonoTime asked, const Reading& now) {
     Seen seen;
     path_.push_back({middle(now), nanoseconds(now.wall.time_since_epoch() - middle(now).time_since_epoch())});
     while (path_.back().m - path_.front().m > rules_.memory) path_.pop_front();
@@ -77,18 +80,22 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
         report && report->tracking.synchronised && report->sources.agreeing >= rules_.min_sources;
     if (usable) {
         const auto& tracking = report->tracking;
-        // The first look can't tell how old the measurement is.
-        if (measured_ && last_look_ && tracking.measured != *measured_) {
+        // The first look can't tell how old the measurement is, and two can't tell a step from a slope.
+        if (measured_ && last_look_ && path_.size() > 2 && tracking.measured != *measured_) {
             Evidence evidence;
             evidence.source = Source::reference;
             evidence.error = tracking.offset;
             // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance). A
             // regression over points that leave their line by `bent` was seen to err by as much; twice that
             // is counted.
-            evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion + 2 * bent + now.gap();
+            // Since it spoke C may have run away as fast as the kernel slews (500 ppm, and M's own error).
+            evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion + 2 * bent + now.gap() +
+                                   (now.after - asked) / 1000;
             evidence.at = now;
             // The measurement was made after the look before.
             evidence.good_until = *last_look_ + rules_.max_age;
+            evidence.note = report->sources.text();
+            if (!tracking.source.empty()) evidence.note += ", followed: " + one_line(tracking.source, 80);
             seen.evidence = evidence;
             last_ = std::move(evidence);
         }
@@ -96,7 +103,7 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
     }
     // Without a measurement since the start the next one is new in any case.
     if (report && !report->tracking.synchronised && !measured_) measured_ = report->tracking.measured;
-    last_look_ = now.before;
+    last_look_ = asked;
 
     seen.state = state_now(report, now);
     switch (seen.state) {

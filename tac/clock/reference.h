@@ -52,9 +52,10 @@ class Reference {
         std::optional<Evidence> evidence;  ///< of a new measurement
         bool wants_reset = false;  ///< chrony's filter is spoilt: chronyc "reset sources", then started()
     };
-    /// To be called about once a second: `now` was read right after chrony said `report`. A new measurement
-    /// is found by the next look; the longer between two, the more a change of C in between costs.
-    Seen look(const Result<chrony::Report>& report, const Reading& now);
+    /// To be called about once a second: chrony was asked at `asked` and had said `report` when `now` was
+    /// read. A new measurement is found by the next look; the longer between two, the more a change of C in
+    /// between costs.
+    Seen look(const Result<chrony::Report>& report, MonoTime asked, const Reading& now);
     /// chrony has forgotten its measurements, or has only now been started.
     void started();
 

@@ -78,7 +78,8 @@ struct Place {
     }
     Reference::Seen look() {
         const auto report = chrony.report();
-        auto seen = reference.look(report, world.read());
+        const auto now = world.read();
+        auto seen = reference.look(report, now.before, now);
         if (seen.evidence) error.add(*seen.evidence);
         return seen;
     }

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import pwd
 import random
 import re
 import shutil
@@ -28,6 +29,7 @@ import rfc3161
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get('KOKUIN_BIN') or TOP / 'build' / 'bin')
+CHRONY = TOP / 'build' / 'chrony'  # unpacked by scripts/setup --test
 FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1'
 QUERY_TYPE = 'application/timestamp-query'
 REPLY_TYPE = 'application/timestamp-reply'
@@ -288,6 +290,57 @@ class Load(Program):
         return json.loads(self.written())
 
 
+class Nts:
+    """A certificate for 127.0.0.13 under a root of its own: what a time server needs to offer NTS (RFC 8915)."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port = pathlib.Path(folder), port
+        openssl = lambda *words: run('openssl', *words, cwd=folder)
+        openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'nts-root.key', '-out', 'nts-root.pem',
+                '-subj', '/CN=NTS root', '-days', '2')
+        openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'nts.key', '-out', 'nts.pem', '-subj', '/CN=NTS',
+                '-days', '2', '-CA', 'nts-root.pem', '-CAkey', 'nts-root.key', '-addext', 'subjectAltName=IP:127.0.0.13',
+                '-addext', 'basicConstraints=critical,CA:FALSE')
+        self.root = self.folder / 'nts-root.pem'
+
+    def server(self):
+        return (f'ntsport {self.port}\nntsservercert {self.folder}/nts.pem\nntsserverkey {self.folder}/nts.key\n'
+                f'ntsdumpdir {self.folder}\n')
+
+
+class TimeServer(Program):
+    """A chronyd of its own on 127.0.0.1N that serves this machine's time, or with lie() another one."""
+
+    def __init__(self, folder, number, port, nts=None):
+        self.nts = nts
+        self.host, self.port, base = f'127.0.0.1{number}', port, pathlib.Path(folder) / f'server{number}'
+        self.socket = f'{base}.sock'
+        base.with_suffix('.conf').write_text(
+            f'local stratum 2\nallow 127.0.0.0/8\nbindaddress {self.host}\nport {port}\ncmdport 0\n'
+            f'bindcmdaddress {self.socket}\npidfile {base}.pid\n' + (nts.server() if nts else ''))
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        super().__init__(CHRONY / 'usr/sbin/chronyd', '-x', '-d', '-U', '-u', user, '-f', f'{base}.conf',
+                         log=f'{base}.log', ready=lambda: self.answers('tracking'))
+
+    def answers(self, *words):
+        return run(CHRONY / 'usr/bin/chronyc', '-h', self.socket, *words, ok=None).returncode == 0
+
+    def lie(self, seconds):
+        """It is ahead by so much more from now on."""
+        assert self.answers('doffset', str(seconds))
+
+
+def reference(servers, nts=True, **keys):
+    """The table [reference] of a configuration, with these time servers; by NTS those that offer it, if `nts`."""
+    table = {'chronyd': str(CHRONY / 'usr/sbin/chronyd'), 'chronyc': str(CHRONY / 'usr/bin/chronyc'),
+             'servers': [f'{server.host}:{server.port}' for server in servers if not (nts and server.nts)]}
+    for server in servers:
+        if nts and server.nts:
+            table |= {'nts_servers': [f'{server.host}:{server.nts.port}'], 'nts_ca': str(server.nts.root)}
+    table |= keys
+    return '\n[reference]\n' + ''.join(f'{key} = {json.dumps(value)}\n' for key, value in table.items())
+
+
 class Saved:
     """The records of a kokuin-load --save file."""
 
@@ -355,6 +408,11 @@ class TestCase(unittest.TestCase):
         """The environment of a program whose wall clock set_clock() sets."""
         return {'LD_PRELOAD': FAKETIME, 'FAKETIME_TIMESTAMP_FILE': str(self.folder / 'faketime'),
                 'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'}
+
+    def faked_with_chrony(self):
+        """The same of a program that starts a chronyd: that one's clock is off by as much."""
+        env = self.faked()
+        return {**env, 'LD_PRELOAD': f'{FAKETIME}:{BIN}/kokuin-userland-stamps.so'}
 
     def started(self, program):
         """Registers a background program to be ended with the test."""

@@ -114,3 +114,94 @@ TEST_CASE("two listeners at one place are a mistake of the configuration") {
     CHECK(sample_with(https, "listen = \"127.0.0.2:3161\""));
     CHECK(sample_with(https, "listen = \"[::1]:3161\""));
 }
+
+namespace {
+/// The sample with a reference.
+Result<tsa::Settings> with_reference(const std::string& keys, const std::string& policy = "") {
+    return sample_with("[policy.g]\n", "[reference]\n" + keys + "\n[policy.g]\n" + policy);
+}
+std::string reference_refusal(const std::string& keys, const std::string& policy = "") {
+    const auto settings = with_reference(keys, policy);
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().kind == Error::Kind::usage);
+    return settings.error().text;
+}
+const std::string three =
+    "servers = [\"a.example\", \"192.0.2.1:1123\"]\nnts_servers = [\"[2001:db8::1]:4461\"]\n";
+}  // namespace
+
+TEST_CASE("the reference: three servers, or somebody else's chronyd") {
+    const auto settings = with_reference(three);
+    if (!settings) FAIL(settings.error().text);
+    REQUIRE(settings->reference);
+    const auto& daemon = settings->reference->daemon;
+    REQUIRE(daemon.servers.size() == 3);
+    CHECK(daemon.servers[0].host == "a.example");
+    CHECK(daemon.servers[0].port == 0);
+    CHECK(daemon.servers[1].host == "192.0.2.1");
+    CHECK(daemon.servers[1].port == 1123);
+    CHECK_FALSE(daemon.servers[1].nts);
+    CHECK(daemon.servers[2].host == "2001:db8::1");
+    CHECK(daemon.servers[2].port == 4461);
+    CHECK(daemon.servers[2].nts);
+    CHECK(daemon.nts_ca.empty());
+    CHECK(daemon.min_sources == 2);
+    CHECK(settings->reference->rules.max_age == seconds(64));
+    CHECK(settings->reference->rules.min_sources == 2);
+    // Where there is a reference, every policy wants it.
+    CHECK(settings->policies[0].require_reference);
+    const auto lax = with_reference(three + "required = false\n");
+    REQUIRE(lax);
+    CHECK_FALSE(lax->policies[0].require_reference);
+    const auto others = with_reference("socket = \"/run/x/chronyd.sock\"\nmax_age = \"30s\"");
+    REQUIRE(others);
+    CHECK(others->reference->daemon.socket == "/run/x/chronyd.sock");
+    CHECK(others->reference->rules.max_age == seconds(30));
+    CHECK_FALSE(sample_with("[policy.g]", "[policy.g]")->policies[0].require_reference);
+}
+
+TEST_CASE("the reference of the sample, once its lines are no comments any more") {
+    const auto text = as_text(*read_file(sample));
+    std::string keys;
+    for (auto at = text.find("# [reference]\n") + 14; text[at] == '#';) {
+        const auto end = text.find('\n', at);
+        if (text.compare(at, 8, "# socket") != 0) keys += text.substr(at + 2, end - at - 1);
+        at = end + 1;
+    }
+    const auto settings = with_reference(keys);
+    if (!settings) FAIL(settings.error().text);
+    const auto& shown = *settings->reference;
+    const auto usual = *with_reference(three)->reference;
+    CHECK(shown.daemon.servers.size() == 3);
+    CHECK(shown.rules.max_age == usual.rules.max_age);
+    CHECK(shown.rules.min_sources == usual.rules.min_sources);
+    CHECK(shown.required == usual.required);
+    CHECK(shown.daemon.chronyd == usual.daemon.chronyd);
+    CHECK(std::filesystem::path(shown.daemon.dir).filename() == "reference");
+}
+
+TEST_CASE("a reference that can't be one is refused with what is allowed") {
+    const auto has = [](const std::string& text, const std::string& part) {
+        INFO(text);
+        return text.find(part) != std::string::npos;
+    };
+    CHECK(has(reference_refusal("servers = [\"a\", \"b\"]"), "three or more"));
+    CHECK(has(reference_refusal(""), "three or more"));
+    CHECK(has(reference_refusal(three + "socket = \"/x\""), "belongs to a chronyd of our own"));
+    // Nothing gets into chronyd's configuration but hosts and numbers.
+    for (const auto* bad : {"a b", "a\\nallow", "a:0", "a:65536", "a:1x", "-x", "[::1", "[::1]x", "a#", ":1"})
+        CHECK(has(reference_refusal("servers = [\"" + std::string(bad) + "\", \"b\", \"c\", \"d\"]"),
+                  "is no time server; allowed: HOST"));
+    CHECK(has(reference_refusal(three + "dir = \"my folder\""), "path with spaces"));
+    CHECK(has(reference_refusal(three + "min_sources = 4"), "more than there are servers; allowed: 1 to 3"));
+    CHECK(has(reference_refusal(three + "max_age = \"1s\""), "max_age"));
+    CHECK(has(reference_refusal(three + "requires = true"), "requires"));
+}
+
+TEST_CASE("a policy that nothing would prove is refused") {
+    CHECK(with_reference(three, "require_tac = false\n"));
+    CHECK(refusal("[policy.g]\n", "[policy.g]\nrequire_tac = false\n").find("needs a [reference]") !=
+          std::string::npos);
+    CHECK(reference_refusal(three, "require_tac = false\nembed_tac = \"signer-attribute\"\n")
+              .find("embed_tac") != std::string::npos);
+}

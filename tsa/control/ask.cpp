@@ -76,6 +76,8 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         out << (ready ? "ready" : "NOT READY") << " at " << shown((*answer)["time"]) << '\n';
         for (const auto& reason : (*answer)["reasons"]) out << "  because " << shown(reason) << '\n';
         for (const auto& tsu : (*answer)["tsus"]) print_tsu(tsu, out);
+        if (const auto& reference = (*answer)["reference"]; reference.is_object())
+            out << "reference: " << shown(reference["state"]) << ", " << shown(reference["text"]) << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
         out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';

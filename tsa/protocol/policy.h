@@ -40,6 +40,7 @@ struct Policy {
     int gentime_digits = 3;  ///< fractional digits of genTime, 0…6
     EmbedTac embed_tac = EmbedTac::none;
     bool require_tac = true;
+    bool require_reference = false;  ///< the independent reference must have spoken lately (TSA-6)
     EssForm ess = EssForm::both;
 };
 
