@@ -15,8 +15,9 @@ void end(Report& report, Outcome outcome, const std::string& text) {
 
 }  // namespace
 
-Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks)
-    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks) {}
+Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
+                 const OwnClock* own)
+    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks), own_(own) {}
 
 Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
@@ -41,7 +42,9 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
         return record_failure(tsu, report);
     }
     if (const auto peer = channel->peer()) report.peer = to_hex(peer->sha256);
-    if (!measure(*channel, tsu, report)) return record_failure(tsu, report);
+    if (!own_clock_is_right(*channel, tsu, report) || !measure(*channel, tsu, report) ||
+        !own_clock_is_right(*channel, tsu, report))
+        return record_failure(tsu, report);
 
     auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules);
     if (!issued) {
@@ -68,6 +71,20 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
     if (!number) return end(report, Outcome::not_recorded, number.error().text);
     report.record = *number;
     deliver(*channel, report);
+}
+
+bool Auditor::own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report) {
+    if (!own_) return true;
+    const auto standing = own_->look();
+    if (standing.proved) {
+        report.own_bound_us = standing.bound_us;
+        return true;
+    }
+    report.own_bound_us.reset();
+    end(report, Outcome::own_clock, standing.text);
+    const auto told = channel.notify({tsu.settings.called, tac::Notice::Kind::clock_unproved, standing.text});
+    if (!told) report.undelivered = one_line(told.error().text);
+    return false;
 }
 
 bool Auditor::measure(Channel& channel, const AuditedTsu& tsu, Report& report) {

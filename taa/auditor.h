@@ -9,6 +9,7 @@
 #include "taa/channel.h"
 #include "taa/config.h"
 #include "taa/issuer.h"
+#include "taa/own_clock.h"
 #include "taa/report.h"
 
 namespace kokuin::taa {
@@ -30,10 +31,14 @@ struct Measuring {
 /// Makes audits. Thread-safe: any number of TSUs at once. What it is made of outlives it.
 class Auditor {
   public:
-    Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks);
+    /// `own`: what is known of this TAA's clock; null where nobody watches it.
+    Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
+            const OwnClock* own);
 
     /// One audit, in this order:
     ///  1. connect: both certificates are checked, the TSU's name is in its own (TAA-3);
+    ///     While the TAA's own clock isn't known to be within its limit (TAA-4), nothing is measured, and the
+    ///     TSU is told why it gets no TAC; that is looked at again before anything is signed;
     ///  2. measure: `samples` exchanges, each with a fresh nonce; the least delay counts. Beyond max_delay:
     ///  measured
     ///     again, a bounded number of times;
@@ -49,12 +54,14 @@ class Auditor {
     void run(const AuditedTsu& tsu, Report& report);
     [[nodiscard]] bool measure(Channel& channel, const AuditedTsu& tsu, Report& report);
     void deliver(Channel& channel, Report& report);
+    [[nodiscard]] bool own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report);
     void record_failure(const AuditedTsu& tsu, Report& report);
 
     const Measuring measuring_;
     const Issuer& issuer_;
     store::Archive& archive_;
     const Clocks clocks_;
+    const OwnClock* const own_;
 };
 
 }  // namespace kokuin::taa

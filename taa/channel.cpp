@@ -97,4 +97,14 @@ Result<tac::DeliveryVerdict> Channel::deliver(const tac::TacDelivery& delivery) 
     return verdict;
 }
 
+Done Channel::notify(const tac::Notice& notice) {
+    const auto response =
+        connection_.request(json_call("POST", "/audit/notice", notice.to_json()), deadline_);
+    if (!response) return response.error();
+    if (response->status != 200) return Error::environment("POST /audit/notice: " + status_text(*response));
+    const auto answer = tac::NoticeAnswer::from_json(as_text(response->body));
+    if (!answer) return Error(answer.error()).in("POST /audit/notice");
+    return {};
+}
+
 }  // namespace kokuin::taa

@@ -56,6 +56,9 @@ class Channel {
     /// then.
     Result<tac::DeliveryVerdict> deliver(const tac::TacDelivery& delivery);
 
+    /// POST /audit/notice. Error (environment): it wasn't noted; a TSU of another make may not know notices.
+    Done notify(const tac::Notice& notice);
+
     /// The certificate the TSU showed.
     [[nodiscard]] std::shared_ptr<const net::PeerCertificate> peer() const { return connection_.peer(); }
 

@@ -61,6 +61,21 @@ Result<Settings> read(config::Document& document) {
     settings.channel.key = channel.path("key");
     settings.channel.ca = channel.path("ca");
 
+    auto clock = root.table("clock");
+    settings.own_limit = std::chrono::floor<microseconds>(
+        clock.duration("limit", milliseconds(1), milliseconds(30), settings.own_limit));
+    const bool unwatched = clock.boolean("unwatched", false);
+    if (auto table = root.maybe_table("reference")) {
+        settings.reference = tac::clock::read_reference(*table);
+        if (!settings.reference->required)
+            table->problem("required", "a TAA issues nothing without its reference (TAA-4); allowed: true");
+        if (unwatched) clock.problem("unwatched", "contradicts [reference]; allowed: one of both");
+    } else if (!unwatched) {
+        root.problem("reference",
+                     "nothing watches this TAA's clock (TAA-4); allowed: [reference], or unwatched = true in "
+                     "[clock], and its accuracy is then its operator's word");
+    }
+
     auto schedule = root.table("schedule");
     auto& pace = settings.pace;
     pace.interval = schedule.duration("interval", seconds(1), hours(24), pace.interval);

@@ -1,6 +1,7 @@
 // The configuration of taad (conf/taad.toml is the sample with every key).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "hsm/settings.h"
 #include "pki/hash.h"
 #include "taa/timetable.h"
+#include "tac/clock/reference_settings.h"
 #include "tac/validate.h"
 
 namespace kokuin::taa {
@@ -45,6 +47,10 @@ struct Settings {
         std::string ca;
     } channel;
     Pace pace;
+    /// The TAA's own clock (TAA-4): within this of UTC, or no TAC is issued; at most 30 ms.
+    microseconds own_limit = milliseconds(30);
+    /// What watches it; nothing only if the operator says so in as many words.
+    std::optional<tac::clock::ReferenceSettings> reference;
     unsigned samples = 8;               ///< of one measurement; the one with the least delay counts
     unsigned measurements = 3;          ///< at most in one audit, while the delay is too large
     nanoseconds deadline = seconds(5);  ///< of one exchange with a TSU

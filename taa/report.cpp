@@ -52,6 +52,8 @@ std::string_view name(Outcome outcome) {
             return "delay-too-large";
         case Outcome::not_signed:
             return "not-signed";
+        case Outcome::own_clock:
+            return "own-clock";
         case Outcome::not_recorded:
             return "not-recorded";
     }
@@ -138,6 +140,7 @@ store::Event audit_event(const Report& report, const AuditRules& rules, const pk
     fields["max_offset_us"] = us(rules.max_offset);
     fields["max_delay_us"] = us(rules.max_delay);
     fields["tsu_certificate"] = to_hex(holder.sha256());
+    if (report.own_bound_us) fields["own_bound_us"] = *report.own_bound_us;
     if (!report.peer.empty()) fields["channel_certificate"] = report.peer;
     if (report.sample) {
         const auto& sample = *report.sample;

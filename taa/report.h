@@ -23,6 +23,7 @@ enum class Outcome {
     delay_too_large,    ///< no sample was fast enough to say anything
     not_signed,         ///< HSM or the TAA's certificate; nothing left
     not_recorded,       ///< the archive failed; nothing left
+    own_clock,          ///< the TAA's own clock isn't known to be right (TAA-4): nobody was measured
 };
 /// One word for log and archive: "good", "delay-too-large", …
 std::string_view name(Outcome outcome);
@@ -41,7 +42,10 @@ struct Report {
     std::string tsu;  ///< its name in the TAA's configuration
     Cause cause = Cause::schedule;
     Outcome outcome = Outcome::unreachable;
-    std::string text;              ///< why, one line; empty for `good`
+    std::string text;  ///< why, one line; empty for `good`
+    /// Largest error that the TAA's own clock could have when the TAC was signed; nothing if it isn't
+    /// watched.
+    std::optional<std::int64_t> own_bound_us;
     unsigned samples = 0;          ///< that counted, of the last measurement
     unsigned measurements = 0;     ///< begun
     std::optional<Sample> sample;  ///< the one with the least delay
@@ -61,10 +65,11 @@ struct Report {
 };
 
 /// The event "audit": everything up to and with the TAC, written before the TAC leaves. Fields: outcome,
-/// cause ("schedule", "request", "operator"), samples, measurements, policy, max_offset_us, max_delay_us;
-/// with a sample: nonce, t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU − TAA), delay_ns; with a
-/// TAC: tac_serial (hex), tac_not_after (RFC 3339); channel_certificate (hex SHA-256) and tsu_certificate
-/// (hex SHA-256). Blobs, in this order, with a TAC: the TAC, the TSU's certificate, the TAA's certificate.
+/// cause ("schedule", "request", "operator"), samples, measurements, policy, max_offset_us, max_delay_us,
+/// own_bound_us; with a sample: nonce, t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU − TAA),
+/// delay_ns; with a TAC: tac_serial (hex), tac_not_after (RFC 3339); channel_certificate (hex SHA-256) and
+/// tsu_certificate (hex SHA-256). Blobs, in this order, with a TAC: the TAC, the TSU's certificate, the TAA's
+/// certificate.
 store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,
                          const std::vector<store::Blob>& blobs);
 

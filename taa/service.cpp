@@ -6,11 +6,13 @@
 #include <random>
 #include <utility>
 
+#include "base/text.h"
 #include "taa/requests.h"
 
 namespace kokuin::taa {
 namespace {
 
+constexpr nanoseconds time_for_the_first_proof = seconds(20);
 constexpr nanoseconds month = std::chrono::hours(24 * 31);
 
 net::ClientOptions client_options(const Settings& settings, const TsuSettings& tsu) {
@@ -95,18 +97,25 @@ void log(const Report& report) {
 }
 
 Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu> tsus,
-                 store::Archive& archive, Clocks clocks, std::function<void()> on_doubt)
+                 store::Archive& archive, Clocks clocks, const tac::clock::StampingClock& clock,
+                 std::function<void()> on_doubt)
     : issuer_(std::move(issuer)),
       tsus_(std::move(tsus)),
       archive_(archive),
       clocks_(clocks),
       on_doubt_(std::move(on_doubt)),
-      auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, archive_, clocks_),
+      own_(settings.reference ? std::optional<OwnClock>(std::in_place, clock, settings.own_limit)
+                              : std::nullopt),
+      auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, archive_, clocks_,
+               own_ ? &*own_ : nullptr),
       scheduler_(
           settings.pace, names(tsus_), clocks_.mono,
           [this](const std::string& name, bool requested) { return audit(name, requested); }, dice),
       server_(server_options(settings),
-              router(settings, [this](const std::string& tsu) { return scheduler_.request(tsu); })) {}
+              router(settings, [this](const std::string& tsu) { return scheduler_.request(tsu); })) {
+    if (settings.reference)
+        reference_.emplace(settings.reference->daemon, settings.reference->rules, clock, listener());
+}
 
 Service::~Service() {
     stop();
@@ -126,14 +135,87 @@ Done Service::start() {
         return std::move(number).error();
     }
     started_ = true;
-    scheduler_.start();
+    if (!own_) {
+        auditing_ = true;
+        scheduler_.start();
+        spdlog::warn(
+            "clock text=\"nobody watches this TAA's clock (unwatched = true, TAA-4): its accuracy is its "
+            "operator's word\"");
+        return {};
+    }
+    if (auto done = reference_->prepare(); !done) {
+        stop();
+        return std::move(done).error().in("[reference]");
+    }
+    patience_until_ = clocks_.mono.now() + time_for_the_first_proof;
+    reference_->start();
     return {};
+}
+
+void Service::record(const char* kind, const std::string& text,
+                     const std::map<std::string, std::int64_t>& fields) {
+    store::Event event;
+    event.kind = kind;
+    event.text = one_line(text, 4000);
+    for (const auto& [key, value] : fields) event.fields.emplace(key, value);
+    const auto number = archive_.append(clocks_.wall.now(), event);
+    if (!number) spdlog::error("archive text=\"{} isn't recorded: {}\"", kind, number.error().text);
+}
+
+tac::clock::ReferenceWatch::Listener Service::listener() {
+    using State = tac::clock::Reference::State;
+    return {[this](const tac::clock::Evidence& evidence) {
+                if (own_->take(evidence) == tac::clock::ErrorBound::Added::misses) {
+                    spdlog::warn("reference text=\"missed what was predicted: the rate is learnt anew\"");
+                    record("reference.missed", evidence.note, {});
+                }
+                if (comparison_.add(evidence)) record_comparison();
+            },
+            [this](State state, const std::string& text) {
+                const bool calm = state == State::good || state == State::starting;
+                spdlog::log(calm ? spdlog::level::info : spdlog::level::warn,
+                            "reference state={} text=\"{}\"", tac::clock::name(state), text);
+                record(("reference." + std::string(tac::clock::name(state))).c_str(), text, {});
+            },
+            [this](const std::string& text) {
+                spdlog::warn("reference text=\"{}\"", text);
+                record("reference.reset", text, {});
+            },
+            [this] { watch_own_clock(); }};
+}
+
+void Service::record_comparison() {
+    if (const auto compared = comparison_.take())
+        record("reference.compared", compared->text, compared->fields);
+}
+
+void Service::watch_own_clock() {
+    const auto standing = own_->look();
+    // What isn't known yet, right after the start, isn't a fault to tell the world.
+    if (!auditing_ && !standing.proved && clocks_.mono.now() < *patience_until_) return;
+    if (own_proved_ != standing.proved) {
+        own_proved_ = standing.proved;
+        spdlog::log(standing.proved ? spdlog::level::info : spdlog::level::err, "clock {} text=\"{}\"",
+                    standing.proved ? "proved" : "unproved", standing.text);
+        std::map<std::string, std::int64_t> fields;
+        if (standing.proved) fields["own_bound_us"] = standing.bound_us;
+        record(standing.proved ? "clock.proved" : "clock.unproved", standing.text, fields);
+        // The audit tells each TSU, or makes up for those that couldn't be.
+        if (auditing_)
+            for (const auto& tsu : tsus_) (void)scheduler_.request(tsu.settings.name);
+    }
+    if (!auditing_) {
+        auditing_ = true;
+        scheduler_.start();
+    }
 }
 
 void Service::stop() {
     if (!std::exchange(started_, false)) return;
     server_.stop();
+    if (reference_) reference_->stop();
     scheduler_.stop();
+    record_comparison();
     store::Event event;
     event.kind = "taa.stopped";
     event.text = "taad stopped in good order";

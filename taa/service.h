@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 
 #include "base/net/server.h"
 #include "base/result.h"
@@ -10,7 +12,10 @@
 #include "taa/auditor.h"
 #include "taa/config.h"
 #include "taa/issuer.h"
+#include "taa/own_clock.h"
 #include "taa/scheduler.h"
+#include "tac/clock/comparison.h"
+#include "tac/clock/reference_watch.h"
 
 namespace kokuin::taa {
 
@@ -28,13 +33,15 @@ class Service {
     /// `archive` and `clocks` outlive the service. `on_doubt` is called, once or more, from any thread, when
     /// the archive has stopped for good (Archive::in_doubt): no TAC leaves any more and the process should
     /// end.
+    /// `clock` reads the same clocks; used only where a reference is configured.
     Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu> tsus, store::Archive& archive,
-            Clocks clocks, std::function<void()> on_doubt);
+            Clocks clocks, const tac::clock::StampingClock& clock, std::function<void()> on_doubt);
     ~Service();
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;
 
-    /// Records "taa.started", listens, and audits every TSU at once.
+    /// Records "taa.started", listens, and audits every TSU at once; where a reference watches the TAA's own
+    /// clock, once that is proved, or isn't after 20 s.
     Done start();
     /// Refuses requests from now on, lets audits that run come to their end, records "taa.stopped".
     /// Idempotent.
@@ -44,12 +51,24 @@ class Service {
 
   private:
     Ending audit(const std::string& name, bool requested);
+    void record(const char* kind, const std::string& text, const std::map<std::string, std::int64_t>& fields);
+    [[nodiscard]] tac::clock::ReferenceWatch::Listener listener();
+    void watch_own_clock();
+    void record_comparison();
 
     const Issuer issuer_;
     const std::vector<AuditedTsu> tsus_;
     store::Archive& archive_;
     const Clocks clocks_;
     const std::function<void()> on_doubt_;
+    // The TAA's own clock (TAA-4); nothing where nobody watches it. Used by the watching thread.
+    std::optional<OwnClock> own_;
+    std::optional<tac::clock::ReferenceWatch> reference_;
+    tac::clock::Comparison comparison_;
+    std::optional<bool> own_proved_;  // as recorded last
+    std::optional<MonoTime> patience_until_;
+    bool auditing_ = false;
+
     Auditor auditor_;
     Scheduler scheduler_;
     net::Server server_;

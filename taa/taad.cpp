@@ -7,6 +7,7 @@
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/program.h"
 #include "base/stop_signal.h"
@@ -31,6 +32,8 @@ struct Arguments {
 struct House {
     SystemWallClock wall;
     SystemMonoClock mono;
+    tac::clock::SystemBootClock boot;
+    tac::clock::StampingClock clock{wall, mono, boot};
     std::unique_ptr<store::Archive> archive;
     std::unique_ptr<taa::Signer> signer;
     std::optional<taa::Issuer> issuer;
@@ -68,7 +71,7 @@ Result<int> serve(const taa::Settings& settings) {
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
     std::atomic<bool> doubt{false};
     taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus), *house.archive,
-                         {house.wall, house.mono}, [&doubt] {
+                         {house.wall, house.mono}, house.clock, [&doubt] {
                              doubt = true;
                              StopSignal::stop();
                          });
@@ -87,14 +90,43 @@ Result<int> serve(const taa::Settings& settings) {
     return 0;
 }
 
+/// The TAA's own clock, looked at until it is proved.
+struct OwnClockForOnce {
+    taa::OwnClock clock;
+    tac::clock::ReferenceWatch watch;
+    OwnClockForOnce(const tac::clock::ReferenceSettings& settings, microseconds limit,
+                    const tac::clock::StampingClock& clocks)
+        : clock(clocks, limit),
+          watch(settings.daemon, settings.rules, clocks,
+                {[this](const tac::clock::Evidence& evidence) { clock.take(evidence); },
+                 [](tac::clock::Reference::State, const std::string&) {},
+                 [](const std::string&) {},
+                 {}}) {}
+    /// For 20 s at most; then the audit itself says why not.
+    Done prove(const MonoClock& mono) {
+        if (auto done = watch.prepare(); !done) return std::move(done).error().in("[reference]");
+        const auto until = mono.now() + seconds(20);
+        while (!clock.look().proved && mono.now() < until) {
+            watch.tick();
+            std::this_thread::sleep_for(milliseconds(500));
+        }
+        return {};
+    }
+};
+
 Result<int> audit_now(const taa::Settings& settings, const std::string& name, bool json) {
     hsm::apply_environment(settings.hsm);
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    std::optional<OwnClockForOnce> own;
+    if (settings.reference) {
+        own.emplace(*settings.reference, settings.own_limit, house.clock);
+        if (auto done = own->prove(house.mono); !done) return std::move(done).error();
+    }
     for (const auto& tsu : house.tsus) {
         if (tsu.settings.name != name) continue;
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
-                             *house.archive, {house.wall, house.mono});
+                             *house.archive, {house.wall, house.mono}, own ? &own->clock : nullptr);
         const auto report = auditor.audit(tsu, taa::Cause::operator_order);
         std::cout << (json ? report.json() : report.log_line()) << '\n';
         if (report.ending() == taa::Ending::settled) return 0;

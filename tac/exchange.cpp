@@ -237,6 +237,36 @@ std::string DeliveryVerdict::to_json() const {
         {{"verdict", word(kind)}, {"reason", one_line(reason, 64)}, {"text", one_line(text, max_text)}});
 }
 
+std::string_view name(Notice::Kind kind) {
+    switch (kind) {
+        case Notice::Kind::clock_unproved:
+            return "clock-unproved";
+    }
+    return "unknown";
+}
+
+Result<Notice> Notice::from_json(std::string_view body) {
+    Object object("notice", body);
+    Notice value;
+    value.tsu = object.text("tsu", 1, max_name);
+    if (object.text("notice", 1, 64) != name(Kind::clock_unproved))
+        object.fail("notice is none that is known: clock-unproved");
+    value.text = object.text("text", 0, max_text);
+    return end(object, std::move(value));
+}
+std::string Notice::to_json() const {
+    return dump({{"tsu", tsu}, {"notice", std::string(name(kind))}, {"text", one_line(text, max_text)}});
+}
+
+Result<NoticeAnswer> NoticeAnswer::from_json(std::string_view body) {
+    Object object("answer to a notice", body);
+    if (!object.boolean("noted")) object.fail("noted isn't true");
+    return end(object, NoticeAnswer{});
+}
+std::string NoticeAnswer::to_json() const {
+    return dump({{"noted", true}});
+}
+
 Result<AuditRequest> AuditRequest::from_json(std::string_view body) {
     Object object("audit request", body);
     AuditRequest value;

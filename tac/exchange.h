@@ -6,6 +6,8 @@
 //                     →  {"nonce": hex, "t2_ns": n, "t3_ns": n, "certificate_sha256": hex}
 //   PUT  /audit/tac      {"nonce": hex, "tac": base64, "chain": [base64, …]}            chain may be left out
 //                     →  {"verdict": "accepted"|"stop-accepted"|"refused", "reason": word, "text": sentence}
+//   POST /audit/notice   {"tsu": name, "notice": "clock-unproved", "text": sentence}
+//                     →  {"noted": true}
 //   POST /audit/request  {"tsu": name, "why": text}                                     to the TAA
 //                     →  {"accepted": bool, "retry_after_s": n}
 //
@@ -64,6 +66,24 @@ struct DeliveryVerdict {
     std::string reason;  ///< name(Reason) if refused, otherwise empty
     std::string text;    ///< for the logs of both
     static Result<DeliveryVerdict> from_json(std::string_view body);
+    [[nodiscard]] std::string to_json() const;
+};
+/// The TAA says why there is no TAC. It changes nothing of what was delivered before: a TAC was true when it
+/// was signed.
+struct Notice {
+    enum class Kind {
+        clock_unproved,  ///< the TAA doesn't know its own clock to be within ±30 ms (TAA-4)
+    };
+    std::string tsu;
+    Kind kind = Kind::clock_unproved;
+    std::string text;  ///< for people
+    static Result<Notice> from_json(std::string_view body);
+    [[nodiscard]] std::string to_json() const;
+};
+/// "clock-unproved".
+std::string_view name(Notice::Kind kind);
+struct NoticeAnswer {
+    static Result<NoticeAnswer> from_json(std::string_view body);
     [[nodiscard]] std::string to_json() const;
 };
 /// A TSU asks for an audit (TAC-9).

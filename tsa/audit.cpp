@@ -42,6 +42,20 @@ Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
     return tac::ClockAnswer{request.nonce, received.wall, sent.wall, tsu->certificate().sha256()};
 }
 
+Result<tac::NoticeAnswer> Audited::take_notice(const tac::Notice& notice) {
+    auto* tsu = find(notice.tsu);
+    if (!tsu) return Error::usage("there is no TSU '" + notice.tsu + "' here; see [tsu.NAME] in tsad.toml");
+    const auto kind = std::string(name(notice.kind));
+    // The TAA says it again with each audit that it can't make.
+    if (tsu->set_notice(kind)) {
+        auto event = event_of("taa.notice", *tsu, notice.text);
+        event.fields["notice"] = kind;
+        spdlog::warn("audit tsu={} the TAA issues no TACs ({}): {}", tsu->name(), kind, notice.text);
+        if (auto done = parts_.journal.keep(std::move(event)); !done) return std::move(done).error();
+    }
+    return tac::NoticeAnswer{};
+}
+
 Result<tac::DeliveryVerdict> Audited::deliver(const tac::TacDelivery& delivery) {
     const auto now = parts_.clock.read();
     tac::Delivered delivered{delivery.tac, delivery.chain, exchanges_.take(delivery.nonce, now.after)};
@@ -68,6 +82,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const
     // Not in the archive, so not in force; the TAA tries again.
     if (auto done = parts_.journal.write(event, {blob}); !done) return std::move(done).error();
     tsu.gate().accept(tac);
+    (void)tsu.set_notice(std::nullopt);
     spdlog::info("audit tsu={} accepted: {}", tsu.name(), event.text);
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::accepted, "", event.text};
 }

@@ -40,6 +40,10 @@ class Audited {
     /// the TAA delivers again. A refused TAC is archived too (RefusedTacs) and changes nothing.
     Result<tac::DeliveryVerdict> deliver(const tac::TacDelivery& delivery);
 
+    /// POST /audit/notice: archived ("taa.notice") when it says something new, and shown in status until a
+    /// TAC is accepted. It closes nothing. Error::usage: an unknown TSU.
+    Result<tac::NoticeAnswer> take_notice(const tac::Notice& notice);
+
     /// At start: puts the last TAC or order to stop of each TSU back in force. A TAC is validated again, and
     /// only one of the same boot can still prove anything; what comes must be newer in any case. An order to
     /// stop always holds (design section 3).

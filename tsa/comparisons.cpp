@@ -2,13 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 namespace kokuin::tsa {
 namespace {
 
 using tac::clock::Reference;
-constexpr nanoseconds record_every = std::chrono::hours(1);
 
 std::int64_t in_us(nanoseconds time) {
     return std::chrono::duration_cast<microseconds>(time).count();
@@ -34,25 +31,16 @@ void Comparisons::take(const tac::clock::Evidence& evidence) {
         spdlog::warn("reference missed: {}", text);
         note("reference.missed", text);
     }
-    if (!summary_) summary_ = Summary{evidence.at.before, 0, evidence.error, evidence.error, evidence};
-    ++summary_->measurements;
-    summary_->least = std::min(summary_->least, evidence.error);
-    summary_->most = std::max(summary_->most, evidence.error);
-    summary_->last = evidence;
-    if (evidence.at.before - summary_->since >= record_every) flush();
+    if (comparison_.add(evidence)) flush();
 }
 
 void Comparisons::flush() {
-    if (!summary_) return;
+    const auto record = comparison_.take();
+    if (!record) return;
     store::Event event;
     event.kind = "reference.compared";
-    event.text = std::to_string(summary_->measurements) + " measurements, last: " + summary_->last.note;
-    event.fields = {{"measurements", summary_->measurements},
-                    {"offset_min_us", in_us(summary_->least)},
-                    {"offset_max_us", in_us(summary_->most)},
-                    {"offset_last_us", in_us(summary_->last.error)},
-                    {"uncertainty_last_us", in_us(summary_->last.uncertainty)}};
-    summary_.reset();
+    event.text = record->text;
+    for (const auto& [key, value] : record->fields) event.fields.emplace(key, value);
     (void)parts_.journal.keep(std::move(event));
 }
 

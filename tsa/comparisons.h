@@ -1,11 +1,9 @@
 // What becomes of the independent reference's word (TSA-6): evidence for every TSU's gate, and records.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <vector>
 
-#include "tac/clock/reading.h"
+#include "tac/clock/comparison.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/journal.h"
 #include "tsa/tsu.h"
@@ -14,16 +12,15 @@ namespace kokuin::tsa {
 
 /// All of it must outlive it.
 struct ComparisonParts {
-    const tac::clock::StampingClock& clock;
     Journal& journal;
     std::vector<Tsu*> tsus;
 };
 
 /// Gives each measurement to the gates at once. Records, as events of the archive: each change of the
-/// reference's state ("reference.good", "reference.stale", ...), that chrony had to begin anew
+/// reference's state ("reference.good", "reference.stale", …), that chrony had to begin anew
 /// ("reference.reset"), evidence that misses what was predicted ("reference.missed"), and once an hour what
-/// the comparison gave ("reference.compared": measurements, offset_min_us, offset_max_us, offset_last_us,
-/// uncertainty_last_us). Used by the watching thread alone; flush() after it has ended.
+/// the comparison gave ("reference.compared", see tac::clock::Comparison). Used by the watching thread alone;
+/// flush() after it has ended.
 class Comparisons {
   public:
     explicit Comparisons(ComparisonParts parts) : parts_(std::move(parts)) {}
@@ -35,15 +32,8 @@ class Comparisons {
     void take(const tac::clock::Evidence& evidence);
     void note(const char* kind, const std::string& text);
 
-    struct Summary {
-        MonoTime since;
-        std::int64_t measurements = 0;
-        nanoseconds least;
-        nanoseconds most;
-        tac::clock::Evidence last;
-    };
     ComparisonParts parts_;
-    std::optional<Summary> summary_;
+    tac::clock::Comparison comparison_;
 };
 
 }  // namespace kokuin::tsa

@@ -95,6 +95,11 @@ void add_audit_routes(net::Router& router, Audited& audited, const std::string& 
                        request, [&](const tac::TacDelivery& message) { return audited.deliver(message); });
                }),
                limits);
+    router.add("POST", "/audit/notice", guarded([&audited](const Request& request) {
+                   return exchange<tac::Notice>(
+                       request, [&](const tac::Notice& message) { return audited.take_notice(message); });
+               }),
+               limits);
 }
 
 void add_control_routes(net::Router& router, const Status& status) {

@@ -107,6 +107,7 @@ std::string Status::status() const {
                         {"closed_because", closed ? json(closed->text) : json(nullptr)},
                         {"clock_bound_us", open ? json(open->bound_us) : json(nullptr)},
                         {"order_to_stop", gate.stop ? json(gate.stop->text) : json(nullptr)},
+                        {"taa_notice", tsu->notice() ? json(*tsu->notice()) : json(nullptr)},
                         {"drift_ppm", gate.rate.learnt ? json(gate.rate.f * 1e6) : json(nullptr)},
                         {"drift_uncertainty_ppm", gate.rate.rho * 1e6},
                         {"reference_rate", rate_of(gate.reference_rate)},

@@ -88,7 +88,7 @@ Done serve(const std::string& config_file) {
     tsa::RefusedTacs refused(journal);
     tsa::Audited audited({clock, **archive, journal, refused, tsus, rules});
     if (auto done = audited.restore(); !done) return done;
-    tsa::Comparisons comparisons({clock, journal, tsus});
+    tsa::Comparisons comparisons({journal, tsus});
     std::optional<tac::clock::ReferenceWatch> reference;
     if (settings->reference) {
         reference.emplace(settings->reference->daemon, settings->reference->rules, clock,

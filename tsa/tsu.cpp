@@ -97,6 +97,18 @@ Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool ce
     return std::shared_ptr<const Form>(form);
 }
 
+bool Tsu::set_notice(std::optional<std::string> notice) {
+    const std::lock_guard lock(notice_mutex_);
+    const bool is_new = notice != notice_;
+    notice_ = std::move(notice);
+    return is_new;
+}
+
+std::optional<std::string> Tsu::notice() const {
+    const std::lock_guard lock(notice_mutex_);
+    return notice_;
+}
+
 store::Blob Tsu::basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis) {
     const std::lock_guard lock(forms_mutex_);
     if (basis_ != basis) {

@@ -52,6 +52,10 @@ class Tsu {
     Result<std::shared_ptr<const Form>> form(const tsp::Policy& policy, bool cert_req,
                                              const std::shared_ptr<const tac::AcceptedTac>& tac);
 
+    /// What the TAA last gave notice of ("clock-unproved"), until a TAC comes. True if that is new.
+    bool set_notice(std::optional<std::string> notice);
+    [[nodiscard]] std::optional<std::string> notice() const;
+
     /// What the archive keeps of what a bound was computed from. Made once for each basis.
     store::Blob basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis);
 
@@ -67,6 +71,8 @@ class Tsu {
     store::Blob certificate_blob_;
     tac::Gate gate_;
     std::mutex delivery_;
+    mutable std::mutex notice_mutex_;
+    std::optional<std::string> notice_;
 
     std::mutex forms_mutex_;
     std::shared_ptr<const tac::AcceptedTac> forms_tac_;  // the TAC that forms_ were made with

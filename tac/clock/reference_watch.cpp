@@ -105,6 +105,7 @@ void ReferenceWatch::tick() {
         told_ = state;
         listener_.changed(state, text);
     }
+    if (listener_.looked) listener_.looked();
 }
 
 ReferenceWatch::Snapshot ReferenceWatch::snapshot() const {

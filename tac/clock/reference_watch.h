@@ -25,6 +25,7 @@ class ReferenceWatch {
         std::function<void(Reference::State, const std::string& text)> changed;
         /// chrony was told to start anew, because the clock had moved.
         std::function<void(const std::string& text)> reset;
+        std::function<void()> looked{};  ///< after each look, if set
     };
     /// What is known now.
     struct Snapshot {

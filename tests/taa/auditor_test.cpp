@@ -26,8 +26,9 @@ struct Taa {
     }
 
     [[nodiscard]] std::string archive_dir() const { return folder.at("archive"); }
+    const OwnClock* own_clock = nullptr;  // nobody watches its clock
     Report audit(Cause cause = Cause::schedule) {
-        Auditor auditor(measuring, *issuer, *archive, {wall, mono});
+        Auditor auditor(measuring, *issuer, *archive, {wall, mono}, own_clock);
         return auditor.audit(tsu, cause);
     }
     [[nodiscard]] std::vector<store::Found> events(const std::string& kind) const {
@@ -315,6 +316,76 @@ TEST_CASE("a delivery without an answer is recorded as such", "[auditor]") {
     REQUIRE(verdicts.size() == 1);
     CHECK(text_field(verdicts[0], "verdict") == "none");
     CHECK(verdicts[0].event().text.find("500") != std::string::npos);
+}
+
+TEST_CASE("a TAA that doesn't know its own clock measures nobody and says why (TAA-4)", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock(taa.wall, taa.mono, boot);
+    OwnClock own(clock, 30ms);
+    taa.own_clock = &own;
+    const auto compare = [&](nanoseconds error, nanoseconds uncertainty) {
+        tac::clock::Evidence evidence;
+        evidence.source = tac::clock::Source::reference;
+        evidence.error = error;
+        evidence.uncertainty = uncertainty;
+        evidence.at = clock.read();
+        evidence.good_until = evidence.at.after + 60s;
+        return own.take(evidence);
+    };
+    const auto is_refused = [&](const std::string& why) {
+        const auto report = taa.audit();
+        INFO(report.log_line());
+        CHECK(report.outcome == Outcome::own_clock);
+        CHECK(report.text.find(why) != std::string::npos);
+        CHECK(report.ending() == Ending::open);
+        CHECK_FALSE(report.issued);
+        CHECK_FALSE(report.sample);
+        CHECK_FALSE(report.own_bound_us);
+        CHECK(text_field(taa.events("audit").back(), "outcome") == "own-clock");
+        CHECK(tsu.clock_requests == 0);
+        CHECK(tsu.deliveries == 0);
+    };
+    is_refused("measured nothing");
+    CHECK(tsu.notices == 1);
+    // Within 30 ms, but not surely.
+    compare(20ms, 11ms);
+    is_refused("may be off by");
+    CHECK(tsu.notices == 2);
+    compare(12ms, 11ms);
+    const auto report = taa.audit();
+    INFO(report.log_line());
+    CHECK(report.outcome == Outcome::good);
+    REQUIRE(report.own_bound_us);
+    CHECK(*report.own_bound_us >= 23'000);
+    CHECK(*report.own_bound_us <= 23'100);
+    CHECK(std::get<std::int64_t>(taa.events("audit").back().event().fields.at("own_bound_us")) ==
+          *report.own_bound_us);
+    CHECK(tsu.notices == 2);
+}
+
+TEST_CASE("a TAA's clock that goes wrong during the measurement signs nothing", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    const tac::clock::SystemBootClock boot;
+    town::ShiftedClock wall;
+    const tac::clock::StampingClock clock(wall, taa.mono, boot);
+    OwnClock own(clock, 30ms);
+    taa.own_clock = &own;
+    tac::clock::Evidence evidence;
+    evidence.source = tac::clock::Source::reference;
+    evidence.uncertainty = 1ms;
+    evidence.at = clock.read();
+    evidence.good_until = evidence.at.after + 60s;
+    own.take(evidence);
+    REQUIRE(own.look().proved);
+    tsu.on_clock_request = [&wall] { wall.shift(31ms); };
+    const auto report = taa.audit();
+    CHECK(report.outcome == Outcome::own_clock);
+    CHECK_FALSE(report.issued);
+    CHECK(tsu.deliveries == 0);
+    CHECK(tsu.notices == 1);
 }
 
 TEST_CASE("impossible samples are told apart from the TAA's own trouble", "[auditor]") {

@@ -45,6 +45,12 @@ class FakeTsu {
         router->add("POST", "/audit/clock", [this](const auto& request) { return clock_request(request); });
         router->add("PUT", "/audit/tac", [this](const auto& request) { return delivery(request); },
                     {{}, kokuin::tac::max_body});
+        router->add("POST", "/audit/notice", [this](const auto& request) {
+            const auto notice = kokuin::tac::Notice::from_json(kokuin::as_text(request.body));
+            if (!notice || notice->tsu != "tsu-1") return Response::text(400, "no such notice");
+            ++notices;
+            return Response::json(200, kokuin::tac::NoticeAnswer().to_json());
+        });
         kokuin::net::ServerOptions options;
         options.name = "fake-tsu";
         options.port = port;
@@ -64,12 +70,14 @@ class FakeTsu {
     std::atomic<int> slow_requests{1 << 30};  ///< only the first so many are slow
     std::atomic<int> clock_requests{0};
     std::atomic<int> deliveries{0};
+    std::atomic<int> notices{0};
     std::atomic<bool> another_nonce{false};
     std::atomic<bool> nonsense{false};
-    std::atomic<bool> mute_delivery{false};     ///< PUT is answered with 500
-    std::atomic<bool> forget{false};            ///< no nonce is known at delivery
-    std::string certificate = "tsu";            ///< set before the first request
-    std::function<void()> on_delivery = [] {};  ///< called before a delivery is judged; set likewise
+    std::atomic<bool> mute_delivery{false};          ///< PUT is answered with 500
+    std::atomic<bool> forget{false};                 ///< no nonce is known at delivery
+    std::string certificate = "tsu";                 ///< set before the first request
+    std::function<void()> on_delivery = [] {};       ///< called before a delivery is judged; set likewise
+    std::function<void()> on_clock_request = [] {};  ///< before a clock is read; set likewise
 
     std::set<kokuin::Bytes> nonces() {
         const std::lock_guard lock(mutex_);
@@ -98,6 +106,7 @@ class FakeTsu {
         const int number = ++clock_requests;
         auto asked = kokuin::tac::ClockRequest::from_json(kokuin::as_text(request.body));
         if (!asked || asked->tsu != "tsu-1") return Response::text(404, "no such TSU");
+        on_clock_request();
         if (number <= slow_requests) std::this_thread::sleep_for(kokuin::nanoseconds(network_ns.load()));
         kokuin::tac::Exchange exchange;
         exchange.nonce = asked->nonce;

@@ -59,6 +59,7 @@ void print_tsu(const json& tsu, std::ostream& out) {
     } else {
         out << "  no TAC\n";
     }
+    if (tsu["taa_notice"].is_string()) out << "  the TAA gives notice: " << shown(tsu["taa_notice"]) << '\n';
     if (tsu["order_to_stop"].is_string()) out << "  ORDER TO STOP: " << shown(tsu["order_to_stop"]) << '\n';
 }
 
