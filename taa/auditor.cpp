@@ -16,8 +16,8 @@ void end(Report& report, Outcome outcome, const std::string& text) {
 }  // namespace
 
 Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
-                 const OwnClock* own)
-    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks), own_(own) {}
+                 const OwnClock* own, const tac::clock::LeapFile* leaps)
+    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks), own_(own), leaps_(leaps) {}
 
 Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
@@ -46,7 +46,8 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
         !own_clock_is_right(*channel, tsu, report))
         return record_failure(tsu, report);
 
-    auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules);
+    auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules,
+                                leaps_ahead(report.sample->measurement.at));
     if (!issued) {
         end(report, Outcome::not_signed, issued.error().text);
         return record_failure(tsu, report);
@@ -71,6 +72,13 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
     if (!number) return end(report, Outcome::not_recorded, number.error().text);
     report.record = *number;
     deliver(*channel, report);
+}
+
+std::vector<tac::clock::LeapSecond> Auditor::leaps_ahead(WallTime at) const {
+    constexpr nanoseconds month = std::chrono::hours(24 * 31);
+    if (!leaps_) return {};
+    const auto list = leaps_->read(clocks_.mono.now());
+    return list ? (*list)->between(at, at + month) : std::vector<tac::clock::LeapSecond>();
 }
 
 bool Auditor::own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report) {

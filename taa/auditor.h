@@ -11,6 +11,7 @@
 #include "taa/issuer.h"
 #include "taa/own_clock.h"
 #include "taa/report.h"
+#include "tac/clock/leap_list.h"
 
 namespace kokuin::taa {
 
@@ -31,9 +32,10 @@ struct Measuring {
 /// Makes audits. Thread-safe: any number of TSUs at once. What it is made of outlives it.
 class Auditor {
   public:
+    /// `leaps`: what TACs announce a month ahead (TAA-9); null or unreadable: nothing.
     /// `own`: what is known of this TAA's clock; null where nobody watches it.
     Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
-            const OwnClock* own);
+            const OwnClock* own, const tac::clock::LeapFile* leaps);
 
     /// One audit, in this order:
     ///  1. connect: both certificates are checked, the TSU's name is in its own (TAA-3);
@@ -54,6 +56,7 @@ class Auditor {
     void run(const AuditedTsu& tsu, Report& report);
     [[nodiscard]] bool measure(Channel& channel, const AuditedTsu& tsu, Report& report);
     void deliver(Channel& channel, Report& report);
+    [[nodiscard]] std::vector<tac::clock::LeapSecond> leaps_ahead(WallTime at) const;
     [[nodiscard]] bool own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report);
     void record_failure(const AuditedTsu& tsu, Report& report);
 
@@ -62,6 +65,7 @@ class Auditor {
     store::Archive& archive_;
     const Clocks clocks_;
     const OwnClock* const own_;
+    const tac::clock::LeapFile* const leaps_;
 };
 
 }  // namespace kokuin::taa

@@ -64,6 +64,7 @@ Result<Settings> read(config::Document& document) {
     auto clock = root.table("clock");
     settings.own_limit = std::chrono::floor<microseconds>(
         clock.duration("limit", milliseconds(1), milliseconds(30), settings.own_limit));
+    settings.leap_seconds = clock.path("leap_seconds", settings.leap_seconds);
     const bool unwatched = clock.boolean("unwatched", false);
     if (auto table = root.maybe_table("reference")) {
         settings.reference = tac::clock::read_reference(*table);

@@ -10,6 +10,7 @@
 #include "hsm/settings.h"
 #include "pki/hash.h"
 #include "taa/timetable.h"
+#include "tac/clock/leap_list.h"
 #include "tac/clock/reference_settings.h"
 #include "tac/validate.h"
 
@@ -51,6 +52,7 @@ struct Settings {
     microseconds own_limit = milliseconds(30);
     /// What watches it; nothing only if the operator says so in as many words.
     std::optional<tac::clock::ReferenceSettings> reference;
+    std::string leap_seconds{tac::clock::usual_leap_file};  ///< what TACs announce is taken from here (TAA-9)
     unsigned samples = 8;               ///< of one measurement; the one with the least delay counts
     unsigned measurements = 3;          ///< at most in one audit, while the delay is too large
     nanoseconds deadline = seconds(5);  ///< of one exchange with a TSU

@@ -54,7 +54,8 @@ Result<Issuer> Issuer::make(std::vector<pki::Certificate> chain, pki::Hash signa
 }
 
 tac::Tac Issuer::describe(const pki::Certificate& holder, const tac::Measurement& measurement,
-                          const AuditRules& rules, View serial) const {
+                          const AuditRules& rules, const std::vector<tac::clock::LeapSecond>& leaps,
+                          View serial) const {
     tac::Tac tac;
     tac.holder_name = holder.subject_der();
     tac.digest_algorithm = tac::plain(signature_);
@@ -73,11 +74,13 @@ tac::Tac Issuer::describe(const pki::Certificate& holder, const tac::Measurement
     tac.max_delay = std::chrono::duration_cast<microseconds>(rules.max_delay);
     tac.authority_key = authority_key_;
     tac.no_rev_avail = true;
+    tac.leap_events = leaps;
     return tac;
 }
 
 Result<Issued> Issuer::issue(const pki::Certificate& holder, const tac::Measurement& measurement,
-                             const AuditRules& rules) const {
+                             const AuditRules& rules,
+                             const std::vector<tac::clock::LeapSecond>& leaps) const {
     if (!certificate().valid_at(measurement.at))
         return Error::environment("the TAA's certificate is valid from " +
                                   to_rfc3339(certificate().not_before(), 0) + " until " +
@@ -85,7 +88,7 @@ Result<Issued> Issuer::issue(const pki::Certificate& holder, const tac::Measurem
                                   ", not now; renew it (taad key csr) or mend the clock");
     Issued issued;
     issued.judgement = judge(measurement, rules);
-    issued.tac = describe(holder, measurement, rules, fresh_serial());
+    issued.tac = describe(holder, measurement, rules, leaps, fresh_serial());
     auto info = tac::encode_info(issued.tac);
     if (!info) return std::move(info).error().in("TAC");
     auto signature = sign_(signature_, *info);

@@ -42,16 +42,19 @@ class Issuer {
 
     /// The TAC's value, field by field (TAC-7, Seiko policy 8): holder by name and digest of the whole
     /// certificate (with the hash that signs), issuer, AKI and noRevAvail; ntpTime = the measurement's
-    /// moment, offset rounded towards 0 and delay rounded up to whole µs; life 0 for an order to stop.
+    /// moment, offset rounded towards 0 and delay rounded up to whole µs; life 0 for an order to stop;
+    /// the leap seconds to be announced (TAA-9).
     /// `serial`: magnitude, positive. Pure.
     [[nodiscard]] tac::Tac describe(const pki::Certificate& holder, const tac::Measurement& measurement,
-                                    const AuditRules& rules, View serial) const;
+                                    const AuditRules& rules, const std::vector<tac::clock::LeapSecond>& leaps,
+                                    View serial) const;
 
     /// Describes with a fresh random serial of 127 bits, encodes, signs, and checks the signature under the
     /// TAA's own certificate before anybody sees it. Error (environment): the HSM failed, its key isn't the
     /// certificate's, or the TAA's certificate isn't valid at the measurement's moment.
     [[nodiscard]] Result<Issued> issue(const pki::Certificate& holder, const tac::Measurement& measurement,
-                                       const AuditRules& rules) const;
+                                       const AuditRules& rules,
+                                       const std::vector<tac::clock::LeapSecond>& leaps = {}) const;
 
     [[nodiscard]] const pki::Certificate& certificate() const { return chain_.front(); }
     [[nodiscard]] const std::vector<pki::Certificate>& chain() const { return chain_; }

@@ -104,10 +104,11 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
       archive_(archive),
       clocks_(clocks),
       on_doubt_(std::move(on_doubt)),
+      leaps_(settings.leap_seconds),
       own_(settings.reference ? std::optional<OwnClock>(std::in_place, clock, settings.own_limit)
                               : std::nullopt),
       auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, archive_, clocks_,
-               own_ ? &*own_ : nullptr),
+               own_ ? &*own_ : nullptr, &leaps_),
       scheduler_(
           settings.pace, names(tsus_), clocks_.mono,
           [this](const std::string& name, bool requested) { return audit(name, requested); }, dice),

@@ -61,6 +61,7 @@ class Service {
     store::Archive& archive_;
     const Clocks clocks_;
     const std::function<void()> on_doubt_;
+    const tac::clock::LeapFile leaps_;
     // The TAA's own clock (TAA-4); nothing where nobody watches it. Used by the watching thread.
     std::optional<OwnClock> own_;
     std::optional<tac::clock::ReferenceWatch> reference_;

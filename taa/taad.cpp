@@ -118,6 +118,7 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     hsm::apply_environment(settings.hsm);
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    const tac::clock::LeapFile leaps(settings.leap_seconds);
     std::optional<OwnClockForOnce> own;
     if (settings.reference) {
         own.emplace(*settings.reference, settings.own_limit, house.clock);
@@ -126,7 +127,7 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     for (const auto& tsu : house.tsus) {
         if (tsu.settings.name != name) continue;
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
-                             *house.archive, {house.wall, house.mono}, own ? &own->clock : nullptr);
+                             *house.archive, {house.wall, house.mono}, own ? &own->clock : nullptr, &leaps);
         const auto report = auditor.audit(tsu, taa::Cause::operator_order);
         std::cout << (json ? report.json() : report.log_line()) << '\n';
         if (report.ending() == taa::Ending::settled) return 0;

@@ -113,6 +113,21 @@ clock::ErrorBound::Added Gate::add(const clock::Evidence& evidence) {
     return state_.error.add(evidence);
 }
 
+void Gate::announce(const clock::LeapSecond& leap) {
+    {
+        const std::shared_lock lock(mutex_);
+        const auto& known = state_.error.basis()->leaps;
+        if (std::find(known.begin(), known.end(), leap) != known.end()) return;
+    }
+    const std::unique_lock lock(mutex_);
+    state_.error.announce(leap);
+}
+
+std::shared_ptr<const AcceptedTac> Gate::tac() const {
+    const std::shared_lock lock(mutex_);
+    return state_.tac;
+}
+
 void Gate::suspend(std::string why) {
     const std::unique_lock lock(mutex_);
     state_.suspended = std::move(why);
@@ -137,6 +152,11 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
     const clock::Bound bound = basis->at(reading);
     if (bound.state == clock::Bound::State::slept)
         return closed(Cause::slept, "the machine was suspended after the last audit; a new one is needed");
+    // Around it pieces of evidence pass the leap second one after the other: that is the cause to name, and
+    // not that they contradict each other for a moment.
+    if (const auto* leap = basis->near_leap(reading, bound))
+        return closed(Cause::leap_second,
+                      "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
     if (bound.state == clock::Bound::State::contradiction)
         return closed(Cause::contradiction,
                       "what is known about the clock contradicts itself; a new audit is needed");
@@ -158,9 +178,6 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::bound, "the clock may be off by " + std::to_string(bound_us) +
                                         " us, the accuracy is " + std::to_string(demand.accuracy.count()) +
                                         " us");
-    if (const auto* leap = basis->near_leap(reading, bound))
-        return closed(Cause::leap_second,
-                      "within a second of the leap second before " + to_rfc3339(leap->midnight, 0));
     // The key's time is judged last: only a proved clock can tell it, and an unproved one is the cause to
     // name.
     if (gen_time < state.key.from)

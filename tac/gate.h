@@ -19,6 +19,7 @@ enum class Cause {
     suspended,      ///< by the operators (TSA-16)
     stopped,        ///< order to stop, until a newer good TAC
     slept,          ///< the machine was suspended: all evidence is void
+    leap_second,    ///< within a second of one
     contradiction,  ///< evidence excludes evidence
     no_tac,         ///< none accepted in this boot
     tac_not_yet,    ///< C is before its validity
@@ -26,7 +27,6 @@ enum class Cause {
     no_reference,   ///< the independent reference is wanted and has nothing to say (TSA-6)
     no_bound,       ///< the error of the clock isn't known
     bound,          ///< the error may be larger than the accuracy
-    leap_second,    ///< within a second of one
     key_not_yet,    ///< before the key may be used
     key_ended,      ///< genTime + accuracy would lie after the key's end
 };
@@ -102,6 +102,10 @@ class Gate {
     Taken stop(StopOrder order);
     /// Evidence that doesn't come from a TAC.
     clock::ErrorBound::Added add(const clock::Evidence& evidence);
+    /// A leap second that others than a TAC announce. The same one twice is one.
+    void announce(const clock::LeapSecond& leap);
+    /// The last TAC accepted; null before one was.
+    [[nodiscard]] std::shared_ptr<const AcceptedTac> tac() const;
     /// The operators' own switch; `why` is shown.
     void suspend(std::string why);
     void resume();

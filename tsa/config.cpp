@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tac/clock/bound.h"
+#include "tac/clock/leap_list.h"
 #include "tac/validate.h"
 
 namespace kokuin::tsa {
@@ -191,6 +192,7 @@ Result<Settings> load_settings(const std::string& path) {
     if (settings.audit.has_value() != settings.taa.has_value())
         root.problem(settings.taa ? "audit" : "taa",
                      "[audit] and [taa] go together: one listens, one says whom to believe");
+    settings.leap_seconds = root.table("clock").path("leap_seconds", tac::clock::usual_leap_file);
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {

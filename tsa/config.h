@@ -69,6 +69,7 @@ struct Settings {
     std::optional<AuditSettings> audit;
     std::optional<TaaSettings> taa;
     std::optional<tac::clock::ReferenceSettings> reference;
+    std::string leap_seconds;  ///< leap-seconds.list (TSA-15)
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::string log_level;

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 
@@ -71,8 +72,10 @@ void Housekeeper::tick() {
     const auto now = parts_.clock.read();
     (void)parts_.journal.flush();
     parts_.refused.tick(now.after);
+    parts_.leaps.tick(now);
     for (auto* tsu : parts_.tsus) {
         watch_gate(*tsu, now);
+        watch_rates(*tsu, now);
         if (parts_.requester) ask_for_audit(*tsu, now);
     }
     if (!flushed_) flushed_ = now.after;
@@ -104,6 +107,30 @@ void Housekeeper::watch_gate(Tsu& tsu, const tac::clock::Reading& now) {
         spdlog::info("gate tsu={} open: {}", tsu.name(), event.text);
     }
     (void)parts_.journal.keep(std::move(event));
+}
+
+void Housekeeper::watch_rates(Tsu& tsu, const tac::clock::Reading& now) {
+    const auto status = tsu.gate().status(now, demand_of(parts_.policy));
+    for (const auto& [source, rate] : {std::pair{tac::clock::Source::tac, status.rate},
+                                       std::pair{tac::clock::Source::reference, status.reference_rate}}) {
+        auto& known = calibrated_[tsu.name() + '/' + std::string(tac::clock::name(source))];
+        if (known == rate.learnt) continue;
+        known = rate.learnt;
+        store::Event event;
+        event.kind = rate.learnt ? "clock.calibrated" : "clock.uncalibrated";
+        event.subject = tsu.name();
+        event.fields["source"] = std::string(tac::clock::name(source));
+        const auto in_ppb = [](double value) { return static_cast<std::int64_t>(std::llround(value * 1e9)); };
+        if (rate.learnt) {
+            event.fields["drift_ppb"] = in_ppb(rate.f);
+            event.fields["drift_uncertainty_ppb"] = in_ppb(rate.rho);
+        }
+        event.text = "the rate of this machine's clock is " +
+                     std::string(rate.learnt ? "known" : "not known any more") +
+                     " from the evidence of the " + (source == tac::clock::Source::tac ? "TAA" : "reference");
+        spdlog::info("clock tsu={} {}: {}", tsu.name(), event.kind, event.text);
+        (void)parts_.journal.keep(std::move(event));
+    }
 }
 
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {

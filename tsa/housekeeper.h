@@ -1,6 +1,6 @@
 // What tsad does beside answering: archives refusals (of requests per minute, of TACs per hour), records the
-// openings and closings of gates that it sees once a second, and asks the TAA for an audit before a gate
-// closes (TAC-9).
+// openings and closings of gates, rates that were learnt or forgotten, and leap seconds ahead, as it sees
+// them once a second, and asks the TAA for an audit before a gate closes (TAC-9).
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +17,7 @@
 #include "tac/exchange.h"
 #include "tsa/config.h"
 #include "tsa/journal.h"
+#include "tsa/leaps.h"
 #include "tsa/refusals.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/tsu.h"
@@ -46,6 +47,7 @@ struct HousekeeperParts {
     const tsp::Policy& policy;  ///< the default one: its demand decides what counts as open
     Refusals& refusals;
     RefusedTacs& refused;
+    Leaps& leaps;
     AuditRequester* requester = nullptr;  ///< null: the TAA comes by its own schedule only
     nanoseconds request_before{};
 };
@@ -66,11 +68,13 @@ class Housekeeper {
 
   private:
     void watch_gate(Tsu& tsu, const tac::clock::Reading& now);
+    void watch_rates(Tsu& tsu, const tac::clock::Reading& now);
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
     void flush_refusals();
 
     HousekeeperParts parts_;
     std::map<std::string, std::string> gates_;        // TSU → cause of the closed gate, empty while open
+    std::map<std::string, bool> calibrated_;          // TSU and source → whether the rate of M is learnt
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::optional<MonoTime> flushed_;
 

@@ -58,6 +58,18 @@ json reference_of(const tac::clock::ReferenceWatch* watch, const tac::clock::Rea
     return out;
 }
 
+json leap_of(const Leaps& leaps) {
+    const auto known = leaps.snapshot();
+    json pending = nullptr;
+    if (known.pending)
+        pending = {{"midnight", to_rfc3339(known.pending->midnight, 0)},
+                   {"direction", known.pending->direction},
+                   {"announced_by", known.announced_by}};
+    return {{"pending", pending},
+            {"list_expires", or_null(known.expires)},
+            {"warning", known.warning.empty() ? json(nullptr) : json(known.warning)}};
+}
+
 prometheus::MetricFamily family(const char* name, const char* help, prometheus::MetricType type) {
     prometheus::MetricFamily made;
     made.name = name;
@@ -129,6 +141,7 @@ std::string Status::status() const {
                 {"tsus", tsus},
                 {"policies", policies},
                 {"reference", reference_of(parts_.reference, reading)},
+                {"leap", leap_of(parts_.leaps)},
                 {"departures", departures()},
                 {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
                 {"archive",
@@ -202,6 +215,16 @@ std::string Status::metrics() const {
     for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
         families.push_back(std::move(*one));
 
+    if (const auto leap = parts_.leaps.snapshot(); leap.pending) {
+        auto ahead = family("kokuin_leap_second_in_seconds", "until the leap second that is announced",
+                            MetricType::Gauge);
+        add(ahead, until(leap.pending->midnight),
+            {{"kind", leap.pending->direction > 0 ? "inserted" : "deleted"}});
+        families.push_back(std::move(ahead));
+    }
+    if (const auto leap = parts_.leaps.snapshot(); leap.expires)
+        single("kokuin_leap_list_ends_in_seconds", "until leap-seconds.list expires; negative: it has",
+               MetricType::Gauge, until(*leap.expires));
     if (parts_.reference) {
         const auto seen = parts_.reference->snapshot();
         auto states = family("kokuin_reference_state", "1 for the state that the independent reference is in",

@@ -10,6 +10,7 @@
 #include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
+#include "tsa/leaps.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/stamper.h"
@@ -26,6 +27,7 @@ struct StatusParts {
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     const Stamper& stamper;
     const Refusals& refusals;
+    const Leaps& leaps;
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
 };
 

@@ -95,7 +95,9 @@ Done serve(const std::string& config_file) {
                           comparisons.listener());
         if (auto done = reference->prepare(); !done) return std::move(done).error().in("[reference]");
     }
-    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
+    const tac::clock::LeapFile leap_file(settings->leap_seconds);
+    tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
+    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals, leaps,
                         reference ? &*reference : nullptr});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
@@ -148,7 +150,7 @@ Done serve(const std::string& config_file) {
         if (!made) return std::move(made).error();
         requester = std::move(*made);
     }
-    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused,
+    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused, leaps,
                                   requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // From here on there is something to stop in good order.

@@ -26,9 +26,10 @@ struct Taa {
     }
 
     [[nodiscard]] std::string archive_dir() const { return folder.at("archive"); }
+    const tac::clock::LeapFile* leaps = nullptr;
     const OwnClock* own_clock = nullptr;  // nobody watches its clock
     Report audit(Cause cause = Cause::schedule) {
-        Auditor auditor(measuring, *issuer, *archive, {wall, mono}, own_clock);
+        Auditor auditor(measuring, *issuer, *archive, {wall, mono}, own_clock, leaps);
         return auditor.audit(tsu, cause);
     }
     [[nodiscard]] std::vector<store::Found> events(const std::string& kind) const {
@@ -316,6 +317,30 @@ TEST_CASE("a delivery without an answer is recorded as such", "[auditor]") {
     REQUIRE(verdicts.size() == 1);
     CHECK(text_field(verdicts[0], "verdict") == "none");
     CHECK(verdicts[0].event().text.find("500") != std::string::npos);
+}
+
+TEST_CASE("a TAC announces the leap seconds of the next month (TAA-9)", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    const auto days_since_1900 = [&](int ahead) {
+        const auto day = std::chrono::floor<std::chrono::days>(taa.wall.now().time_since_epoch()).count();
+        return std::to_string((day + 25567 + ahead) * 86'400);
+    };
+    taa.folder.write("leaps", as_view("#@ " + days_since_1900(300) + "\n" + days_since_1900(-900) + " 36\n" +
+                                      days_since_1900(-9) + " 37\n" + days_since_1900(10) + " 36\n" +
+                                      days_since_1900(40) + " 37\n"));
+    const tac::clock::LeapFile leaps(taa.folder.at("leaps"));
+    taa.leaps = &leaps;
+    const auto report = taa.audit();
+    INFO(report.log_line());
+    REQUIRE(report.outcome == Outcome::good);
+    const auto decoded = tac::decode(tsu.last_tac());
+    REQUIRE(decoded);
+    REQUIRE(decoded->tac.leap_events.size() == 1);
+    CHECK(decoded->tac.leap_events[0].direction == -1);
+    const auto ahead = decoded->tac.leap_events[0].midnight - taa.wall.now();
+    CHECK(ahead > 24h * 9);
+    CHECK(ahead <= 24h * 10);
 }
 
 TEST_CASE("a TAA that doesn't know its own clock measures nobody and says why (TAA-4)", "[auditor]") {

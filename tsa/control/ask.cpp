@@ -79,6 +79,13 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         for (const auto& tsu : (*answer)["tsus"]) print_tsu(tsu, out);
         if (const auto& reference = (*answer)["reference"]; reference.is_object())
             out << "reference: " << shown(reference["state"]) << ", " << shown(reference["text"]) << '\n';
+        if (const auto& leap = (*answer)["leap"]; leap.is_object()) {
+            if (const auto& pending = leap["pending"]; pending.is_object())
+                out << "LEAP SECOND " << (pending["direction"].get<int>() > 0 ? "inserted" : "deleted")
+                    << " before " << shown(pending["midnight"]) << ", announced by "
+                    << shown(pending["announced_by"]) << '\n';
+            if (leap["warning"].is_string()) out << "note: " << shown(leap["warning"]) << '\n';
+        }
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
         out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';
