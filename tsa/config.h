@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "hsm/settings.h"
 #include "tac/clock/reference_settings.h"
+#include "tsa/hooks.h"
 #include "tsa/protocol/policy.h"
 
 namespace kokuin::tsa {
@@ -72,6 +73,7 @@ struct Settings {
     std::string leap_seconds;  ///< leap-seconds.list (TSA-15)
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
+    std::optional<HookSettings> hook;
     std::string log_level;
 };
 

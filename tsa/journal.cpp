@@ -30,12 +30,16 @@ Done Journal::append(WallTime at, const store::Event& event, const std::vector<s
 Done Journal::write(const store::Event& event, const std::vector<store::Blob>& blobs) {
     if (auto done = flush(); !done) return done;
     const std::lock_guard order(order_);
-    return as_environment(append(clock_.read().wall, event, blobs));
+    const auto at = clock_.read().wall;
+    if (auto done = append(at, event, blobs); !done) return as_environment(std::move(done));
+    if (listener_) listener_(at, event);
+    return {};
 }
 
 Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
     const auto mine = std::make_shared<Waiting>(
         Waiting{clock_.read().wall, std::move(event), std::move(blobs), std::nullopt});
+    if (listener_) listener_(mine->at, mine->event);
     {
         const std::lock_guard lock(queue_mutex_);
         queue_.push_back(mine);
@@ -49,6 +53,7 @@ Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
 
 void Journal::later(store::Event event) {
     auto made = std::make_shared<Waiting>(Waiting{clock_.read().wall, std::move(event), {}, std::nullopt});
+    if (listener_) listener_(made->at, made->event);
     const std::lock_guard lock(queue_mutex_);
     queue_.push_back(std::move(made));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,11 +19,15 @@ namespace kokuin::tsa {
 /// must outlive it.
 class Journal {
   public:
-    Journal(store::Archive& archive, const tac::clock::StampingClock& clock)
-        : archive_(archive), clock_(clock) {}
+    /// Told of each event once, when it has happened, whether or not the archive takes it now; returns at
+    /// once.
+    using Listener = std::function<void(WallTime, const store::Event&)>;
+    Journal(store::Archive& archive, const tac::clock::StampingClock& clock, Listener listener = {})
+        : archive_(archive), clock_(clock), listener_(std::move(listener)) {}
 
-    /// Durable on return, after everything that is still waiting; an error means that it isn't there, and
-    /// nobody tries again. Always Error::environment: whatever is wrong, the peer isn't to blame.
+    /// Durable on return (and only then told to the listener), after everything that is still waiting; an
+    /// error means that it isn't there, and nobody tries again. Always Error::environment: whatever is wrong,
+    /// the peer isn't to blame.
     Done write(const store::Event& event, const std::vector<store::Blob>& blobs = {});
     /// Tries at once; what fails waits, and is tried again with every other event and every flush() until it
     /// is there. Success means that this very event is durable, whoever wrote it; otherwise the error of the
@@ -47,6 +52,7 @@ class Journal {
 
     store::Archive& archive_;
     const tac::clock::StampingClock& clock_;
+    const Listener listener_;
     std::mutex order_;  // held while something is appended
     mutable std::mutex queue_mutex_;
     std::deque<std::shared_ptr<Waiting>> queue_;

@@ -15,6 +15,7 @@
 #include "tsa/audit.h"
 #include "tsa/comparisons.h"
 #include "tsa/config.h"
+#include "tsa/hooks.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
@@ -66,7 +67,11 @@ Done serve(const std::string& config_file) {
     }
     auto archive = store::Archive::open(settings->archive);
     if (!archive) return std::move(archive).error();
-    tsa::Journal journal(**archive, clock);
+    std::optional<tsa::Hooks> hooks;
+    if (settings->hook) hooks.emplace(*settings->hook);
+    tsa::Journal journal(**archive, clock, [&hooks](WallTime at, const store::Event& event) {
+        if (hooks) hooks->tell(at, event);
+    });
     auto token = hsm::open_token(settings->hsm, [&journal](const hsm::TokenEvent& event) {
         store::Event record;
         record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
@@ -155,6 +160,7 @@ Done serve(const std::string& config_file) {
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // From here on there is something to stop in good order.
     StopSignal ends;
+    if (hooks) hooks->start();
     for (auto& server : servers)
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
@@ -168,6 +174,7 @@ Done serve(const std::string& config_file) {
     comparisons.flush();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");
+    if (hooks) hooks->stop();
     if (const auto lost = journal.waiting(); lost > 0)
         return Error::environment(settings->archive + ": " + std::to_string(lost) +
                                   (lost == 1 ? " event" : " events") +

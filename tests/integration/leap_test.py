@@ -49,6 +49,8 @@ class LeapTest(harness.TestCase):
 
     def test_announced_a_day_ahead(self):
         demo, leaps = self.demo, {self.tomorrow: 1}
+        told = self.folder / 'told.jsonl'
+        demo.edit('tsad', append=f'\n[hook]\ncommand = ["sh", "-c", "cat >> {told}"]\n')
         self.configure(leap_list(leaps, self.tomorrow + 100), leap_list(leaps, self.tomorrow + 100))
         self.start()
         until(lambda: (self.leap()['pending'] or {}).get('announced_by') == 'the TAA, leap-seconds.list', self.leap)
@@ -67,6 +69,14 @@ class LeapTest(harness.TestCase):
         demo.tsaudit('show', token.tst.serial, '--tac', self.folder / 'tac.der')
         shown = json.loads(harness.run(harness.BIN / 'tsaudit', 'tac', 'show', self.folder / 'tac.der', '--json').out)
         self.assertEqual([leap['midnight'] for leap in shown['leap_events']], [event['fields']['midnight']])
+        # Each change was told to the operators' hook, once, as the archive has it.
+        demo.tsad.stop()
+        heard = [json.loads(line) for line in told.read_text().splitlines()]
+        kinds = [e['kind'] for e in heard]
+        for kind in ('server.started', 'leap.pending', 'gate.opened', 'server.stopped'):
+            self.assertEqual(kinds.count(kind), 1, kinds)
+        [pending] = [e for e in heard if e['kind'] == 'leap.pending']
+        self.assertEqual({k: event[k] for k in pending}, pending)
 
     def test_disputed(self):
         """The TAA announces one that a list in force doesn't have: said, recorded, and service goes on."""
