@@ -83,6 +83,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const
     if (auto done = parts_.journal.write(event, {blob}); !done) return std::move(done).error();
     tsu.gate().accept(tac);
     (void)tsu.set_notice(std::nullopt);
+    if (parts_.follower) parts_.follower->follow(*tac);
     spdlog::info("audit tsu={} accepted: {}", tsu.name(), event.text);
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::accepted, "", event.text};
 }
@@ -95,6 +96,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::StopOrder& order
     // In force first: whatever becomes of the archive, no token goes out after this (TAC-4).
     tsu.gate().stop(order);
     spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
+    if (parts_.follower) parts_.follower->follow(order);
     // Not acknowledged before it is archived; until then it waits in the journal, which goes on trying.
     if (auto done = parts_.journal.keep(event, {blob}); !done) return std::move(done).error();
     return tac::DeliveryVerdict{tac::DeliveryVerdict::Kind::stop_accepted, "", event.text};

@@ -10,6 +10,7 @@
 #include "tac/clock/reading.h"
 #include "tac/exchange.h"
 #include "tac/validate.h"
+#include "tsa/follower.h"
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/tsu.h"
@@ -24,6 +25,7 @@ struct AuditedParts {
     RefusedTacs& refused;
     std::vector<Tsu*> tsus;
     const tac::Rules& rules;
+    Follower* follower = nullptr;  ///< null: the clock doesn't follow the TAA
 };
 
 /// Answers a TAA whose channel certificate was checked already. Thread-safe.

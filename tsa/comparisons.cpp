@@ -20,7 +20,8 @@ void Comparisons::note(const char* kind, const std::string& text) {
     (void)parts_.journal.keep(std::move(event));
 }
 
-void Comparisons::take(const tac::clock::Evidence& evidence) {
+void Comparisons::take(const tac::clock::Evidence& about_realtime) {
+    const auto evidence = parts_.correction.about_c(about_realtime);
     bool missed = false;
     for (auto* tsu : parts_.tsus)
         missed |= tsu->gate().add(evidence) == tac::clock::ErrorBound::Added::misses;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tac/clock/comparison.h"
+#include "tac/clock/correction.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/journal.h"
 #include "tsa/tsu.h"
@@ -14,6 +15,8 @@ namespace kokuin::tsa {
 struct ComparisonParts {
     Journal& journal;
     std::vector<Tsu*> tsus;
+    /// Between CLOCK_REALTIME, which the reference measures, and the stamping clock.
+    const tac::clock::Correction& correction;
 };
 
 /// Gives each measurement to the gates at once. Records, as events of the archive: each change of the
@@ -29,7 +32,7 @@ class Comparisons {
     void flush();
 
   private:
-    void take(const tac::clock::Evidence& evidence);
+    void take(const tac::clock::Evidence& about_realtime);
     void note(const char* kind, const std::string& text);
 
     ComparisonParts parts_;

@@ -192,7 +192,15 @@ Result<Settings> load_settings(const std::string& path) {
     if (settings.audit.has_value() != settings.taa.has_value())
         root.problem(settings.taa ? "audit" : "taa",
                      "[audit] and [taa] go together: one listens, one says whom to believe");
-    settings.leap_seconds = root.table("clock").path("leap_seconds", tac::clock::usual_leap_file);
+    auto clock = root.table("clock");
+    settings.leap_seconds = clock.path("leap_seconds", tac::clock::usual_leap_file);
+    tac::clock::CorrectionRules correction;
+    correction.largest = clock.duration("max_correction", milliseconds(1), hours(1), correction.largest);
+    correction.rate = static_cast<double>(clock.integer("slew_ppm", 1, 5000, 500)) * 1e-6;
+    if (clock.boolean("follow_tac", false)) {
+        settings.follow_tac = correction;
+        if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
+    }
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {

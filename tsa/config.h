@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "hsm/settings.h"
+#include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
 #include "tsa/hooks.h"
 #include "tsa/protocol/policy.h"
@@ -70,6 +71,8 @@ struct Settings {
     std::optional<AuditSettings> audit;
     std::optional<TaaSettings> taa;
     std::optional<tac::clock::ReferenceSettings> reference;
+    /// The stamping clock follows the TAA by a correction of its own (TAC-5); nothing: it is CLOCK_REALTIME.
+    std::optional<tac::clock::CorrectionRules> follow_tac;
     std::string leap_seconds;  ///< leap-seconds.list (TSA-15)
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket

@@ -58,6 +58,11 @@ json reference_of(const tac::clock::ReferenceWatch* watch, const tac::clock::Rea
     return out;
 }
 
+json correction_of(const tac::clock::Correction* correction, const tac::clock::Reading& now) {
+    if (!correction) return nullptr;
+    return {{"now_us", in_us(correction->at(now.before))}, {"target_us", in_us(correction->plan().to)}};
+}
+
 json leap_of(const Leaps& leaps) {
     const auto known = leaps.snapshot();
     json pending = nullptr;
@@ -141,6 +146,7 @@ std::string Status::status() const {
                 {"tsus", tsus},
                 {"policies", policies},
                 {"reference", reference_of(parts_.reference, reading)},
+                {"correction", correction_of(parts_.correction, reading)},
                 {"leap", leap_of(parts_.leaps)},
                 {"departures", departures()},
                 {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
@@ -215,6 +221,10 @@ std::string Status::metrics() const {
     for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
         families.push_back(std::move(*one));
 
+    if (parts_.correction)
+        single("kokuin_clock_correction_seconds", "what follow_tac adds to this machine's clock now",
+               MetricType::Gauge,
+               std::chrono::duration<double>(parts_.correction->at(reading.before)).count());
     if (const auto leap = parts_.leaps.snapshot(); leap.pending) {
         auto ahead = family("kokuin_leap_second_in_seconds", "until the leap second that is announced",
                             MetricType::Gauge);

@@ -28,6 +28,7 @@ struct StatusParts {
     const Stamper& stamper;
     const Refusals& refusals;
     const Leaps& leaps;
+    const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
 };
 

@@ -57,7 +57,12 @@ Done serve(const std::string& config_file) {
     const SystemWallClock wall;
     const SystemMonoClock mono;
     const tac::clock::SystemBootClock boot;
-    const tac::clock::StampingClock clock(wall, mono, boot);
+    // The stamping clock: CLOCK_REALTIME, or that corrected towards the TAA's time (TAC-5).
+    tac::clock::Correction correction(settings->follow_tac.value_or(tac::clock::CorrectionRules{}));
+    const tac::clock::CorrectedClock corrected(wall, mono, correction);
+    const tac::clock::StampingClock realtime(wall, mono, boot);
+    const tac::clock::StampingClock clock(
+        settings->follow_tac ? static_cast<const WallClock&>(corrected) : wall, mono, boot);
 
     tac::Rules rules;
     if (settings->taa) {
@@ -67,6 +72,8 @@ Done serve(const std::string& config_file) {
     }
     auto archive = store::Archive::open(settings->archive);
     if (!archive) return std::move(archive).error();
+    if (settings->follow_tac)
+        if (auto done = tsa::Follower::restore(**archive, boot.boot_id(), correction); !done) return done;
     std::optional<tsa::Hooks> hooks;
     if (settings->hook) hooks.emplace(*settings->hook);
     tsa::Journal journal(**archive, clock, [&hooks](WallTime at, const store::Event& event) {
@@ -91,19 +98,21 @@ Done serve(const std::string& config_file) {
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
     tsa::RefusedTacs refused(journal);
-    tsa::Audited audited({clock, **archive, journal, refused, tsus, rules});
+    tsa::Follower follower(correction, journal, mono, boot.boot_id());
+    tsa::Audited audited(
+        {clock, **archive, journal, refused, tsus, rules, settings->follow_tac ? &follower : nullptr});
     if (auto done = audited.restore(); !done) return done;
-    tsa::Comparisons comparisons({journal, tsus});
+    tsa::Comparisons comparisons({journal, tsus, correction});
     std::optional<tac::clock::ReferenceWatch> reference;
     if (settings->reference) {
-        reference.emplace(settings->reference->daemon, settings->reference->rules, clock,
+        reference.emplace(settings->reference->daemon, settings->reference->rules, realtime,
                           comparisons.listener());
         if (auto done = reference->prepare(); !done) return std::move(done).error().in("[reference]");
     }
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals, leaps,
-                        reference ? &*reference : nullptr});
+                        settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
     std::vector<std::unique_ptr<net::Server>> servers;

@@ -46,6 +46,12 @@ class World {
     [[nodiscard]] nanoseconds error_read() const { return error_read_; }
     [[nodiscard]] const tac::clock::StampingClock& clock() const { return clock_; }
     [[nodiscard]] tac::clock::Reading read() const { return clock_.read(); }
+    /// The clocks one by one.
+    [[nodiscard]] const WallClock& wall() const { return wall_part_; }
+    [[nodiscard]] const MonoClock& mono() const { return mono_part_; }
+    [[nodiscard]] const tac::clock::BootClock& boot() const { return boot_part_; }
+    /// M now; looking takes no time.
+    [[nodiscard]] MonoTime m() const { return m_; }
 
     explicit World(WallTime start = from_unix_us(1'795'000'000'000'000)) : utc_(start), c_(start) {}
     World(const World&) = delete;

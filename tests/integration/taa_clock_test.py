@@ -77,6 +77,11 @@ class TaaClockTest(harness.TestCase):
         done = harness.run(harness.BIN / 'taad', '--config', demo.dir / 'taad.toml', 'audit', 'now', 'tsu-1', ok=(3,))
         self.assertIn('outcome=own-clock', done.out)
 
+    def test_samples_for_the_systems_own_chronyd(self):
+        for name in ('chrony-tsu.conf', 'chrony-taa.conf'):
+            said = harness.run(harness.CHRONY / 'usr/sbin/chronyd', '-p', '-f', harness.TOP / 'conf' / name)
+            self.assertIn('leapsecmode system', said.out)
+
     def test_a_taa_that_nobody_watches_must_say_so(self):
         demo, path = self.demo, self.demo.dir / 'unwatched.toml'
         path.write_text((demo.dir / 'taad.toml').read_text().replace('unwatched = true', 'unwatched = false'))

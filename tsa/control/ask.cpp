@@ -79,6 +79,9 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         for (const auto& tsu : (*answer)["tsus"]) print_tsu(tsu, out);
         if (const auto& reference = (*answer)["reference"]; reference.is_object())
             out << "reference: " << shown(reference["state"]) << ", " << shown(reference["text"]) << '\n';
+        if (const auto& correction = (*answer)["correction"]; correction.is_object())
+            out << "follows the TAA: corrected by " << correction["now_us"] << " us, on its way to "
+                << correction["target_us"] << " us\n";
         if (const auto& leap = (*answer)["leap"]; leap.is_object()) {
             if (const auto& pending = leap["pending"]; pending.is_object())
                 out << "LEAP SECOND " << (pending["direction"].get<int>() > 0 ? "inserted" : "deleted")

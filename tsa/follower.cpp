@@ -1,0 +1,77 @@
+#include "tsa/follower.h"
+
+#include <spdlog/spdlog.h>
+
+#include <optional>
+
+namespace kokuin::tsa {
+namespace {
+
+constexpr auto kind = "clock.followed";
+
+template <typename T>
+std::optional<T> field(const store::Event& event, const char* key) {
+    const auto found = event.fields.find(key);
+    if (found == event.fields.end()) return std::nullopt;
+    const auto* value = std::get_if<T>(&found->second);
+    return value ? std::optional<T>(*value) : std::nullopt;
+}
+
+}  // namespace
+
+Done Follower::restore(const store::Archive& archive, const std::string& boot_id,
+                       tac::clock::Correction& correction) {
+    auto last = archive.latest_event(kind, "");
+    if (!last) return std::move(last).error();
+    if (!*last) return {};
+    const auto& event = std::get<store::Event>((*last)->body);
+    const auto from = field<std::int64_t>(event, "from_ns");
+    const auto to = field<std::int64_t>(event, "to_ns");
+    const auto since = field<std::int64_t>(event, "since_m_ns");
+    const auto boot = field<std::string>(event, "boot_id");
+    if (!from || !to || !since || !boot)
+        return Error::environment("archive record " + std::to_string((*last)->number) +
+                                  ": clock.followed without its fields; it was written by another program");
+    const tac::clock::Correction::Plan plan{nanoseconds(*from), nanoseconds(*to),
+                                            MonoTime(nanoseconds(*since))};
+    if (*boot == boot_id)
+        correction.restore(plan);
+    else
+        correction.hold(plan.to);
+    return {};
+}
+
+void Follower::follow(const tac::AcceptedTac& tac) {
+    const auto& exchange = tac.delivered.exchange;
+    if (exchange) follow(tac.offset, tac.value.tac.delay, exchange->received, exchange->boot_id, tac.serial);
+}
+
+void Follower::follow(const tac::StopOrder& order) {
+    const auto value = tac::decode(order.tac);
+    if (value) follow(order.offset, value->tac.delay, order.received, order.boot_id, order.serial);
+}
+
+void Follower::follow(nanoseconds error, nanoseconds delay, const tac::clock::Reading& measured,
+                      const std::string& boot_id, const std::string& serial) {
+    // M of another boot says nothing about this one.
+    if (boot_id != boot_id_) return;
+    const auto plan = correction_.steer(error, delay / 2, measured.before, mono_.now());
+    if (!plan) return;
+    store::Event event;
+    event.kind = kind;
+    event.text = "the clock was off by " +
+                 std::to_string(std::chrono::duration_cast<microseconds>(error).count()) +
+                 " us: its correction goes from " +
+                 std::to_string(std::chrono::duration_cast<microseconds>(plan->from).count()) + " to " +
+                 std::to_string(std::chrono::duration_cast<microseconds>(plan->to).count()) + " us";
+    event.fields = {{"from_ns", std::int64_t{plan->from.count()}},
+                    {"to_ns", std::int64_t{plan->to.count()}},
+                    {"since_m_ns", std::int64_t{plan->since.time_since_epoch().count()}},
+                    {"boot_id", boot_id_},
+                    {"error_us", std::int64_t{std::chrono::duration_cast<microseconds>(error).count()}},
+                    {"tac", serial}};
+    spdlog::info("clock follows the TAA: {}", event.text);
+    (void)journal_.keep(std::move(event));
+}
+
+}  // namespace kokuin::tsa
