@@ -461,10 +461,16 @@ Result<std::optional<Record>> Archive::latest_event(const std::string& kind,
     return std::optional<Record>(std::move((*found)->record));
 }
 
-Result<Bytes> Archive::blob(const BlobId& id) const {
+Done Archive::events(const EventQuery& query, const Visitor& visit) const {
     auto reader = ArchiveReader::open(writer_->dir());
     if (!reader) return reader.error();
-    return (*reader)->blob(id);
+    return (*reader)->events(query, visit);
+}
+
+Result<Bytes> Archive::blob(const BlobId& id, const std::string& segment) const {
+    auto reader = ArchiveReader::open(writer_->dir());
+    if (!reader) return reader.error();
+    return (*reader)->blob(id, segment);
 }
 
 ArchiveState Archive::state() const {

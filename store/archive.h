@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "store/blob.h"
+#include "store/reader.h"
 #include "store/record.h"
 
 namespace kokuin::store {
@@ -111,8 +112,11 @@ class Archive {
     /// start-up, not for the stamping path.
     [[nodiscard]] Result<std::optional<Record>> latest_event(const std::string& kind,
                                                              const std::string& subject) const;
-    /// A blob's content, from whichever segment has it; Error (no) if none has.
-    [[nodiscard]] Result<Bytes> blob(const BlobId& id) const;
+    /// As ArchiveReader::events(), and by the same means: beside the writing thread, which doesn't wait.
+    [[nodiscard]] Done events(const EventQuery& query, const Visitor& visit) const;
+    /// A blob's content, from whichever segment has it; Error (no) if none has. `segment`: see
+    /// ArchiveReader::blob().
+    [[nodiscard]] Result<Bytes> blob(const BlobId& id, const std::string& segment = "") const;
 
     [[nodiscard]] ArchiveState state() const;
     /// The fatal one: after a failed write the file holds less than was acknowledged, or something else that

@@ -48,13 +48,16 @@ class ArchiveReader::Impl {
     std::string dir;
     std::string id;
 
-    /// Calls `use(segment)` for each segment until it returns false or an error. A connection lasts no longer
-    /// than this, so that a finished segment can lose its log.
+    /// Calls `use(segment)` for each segment until it returns false or an error; `before_all` is the name of
+    /// one that comes first. A connection lasts no longer than this, so that a finished segment can lose its
+    /// log.
     template <typename Use>
-    Done each(bool newest_first, Use use) {
+    Done each(bool newest_first, Use use, const std::string& before_all = "") {
         auto names = list_segments(dir);
         if (!names) return names.error();
         if (newest_first) std::reverse(names->begin(), names->end());
+        if (const auto first = std::find(names->begin(), names->end(), before_all); first != names->end())
+            std::rotate(names->begin(), first, first + 1);
         for (const std::string& name : *names) {
             auto segment = SegmentReader::open(dir, name);
             if (!segment) return segment.error();
@@ -194,14 +197,15 @@ Result<Found> ArchiveReader::record(RecordNumber number) {
     return std::move(*found);
 }
 
-Result<Bytes> ArchiveReader::blob(const BlobId& id) {
+Result<Bytes> ArchiveReader::blob(const BlobId& id, const std::string& segment) {
     std::optional<Bytes> found;
-    const auto done = impl_->each(true, [&](SegmentReader& segment, const std::string&) -> Result<bool> {
-        auto content = segment.blob(id);
+    const auto look = [&](SegmentReader& here, const std::string&) -> Result<bool> {
+        auto content = here.blob(id);
         if (!content) return content.error();
         if (*content) found = std::move(**content);
         return !found;
-    });
+    };
+    const auto done = impl_->each(true, look, segment);
     if (!done) return done.error();
     if (!found) return Error::no("no blob " + to_hex(id) + " in " + impl_->dir);
     return std::move(*found);

@@ -77,8 +77,9 @@ class ArchiveReader {
     Result<Shown> show(View serial);
     /// One record by its number; Error (no) if there is none.
     Result<Found> record(RecordNumber number);
-    /// A blob's content, checked against its name, from any segment; Error (no) if none has it.
-    Result<Bytes> blob(const BlobId& id);
+    /// A blob's content, checked against its name, from any segment; Error (no) if none has it. `segment`:
+    /// where it is looked for first ("2026-11"); then, or if that is empty, the newest one first.
+    Result<Bytes> blob(const BlobId& id, const std::string& segment = "");
     /// Names of the segments, oldest first: "2026-11".
     [[nodiscard]] Result<std::vector<std::string>> segments() const;
     /// Random id of this archive, 32 hexadecimal digits.

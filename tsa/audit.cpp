@@ -7,10 +7,9 @@
 namespace kokuin::tsa {
 namespace {
 
-constexpr auto accepted_kind = "tac.accepted";
 constexpr auto stop_kind = "tac.stop";
 
-store::Event event_of(const char* kind, const Tsu& tsu, std::string text) {
+store::Event event_of(std::string_view kind, const Tsu& tsu, std::string text) {
     store::Event event;
     event.kind = kind;
     event.subject = tsu.name();
@@ -81,6 +80,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const
     if (stopped) event.text += "; resumes after an order to stop";
     // Not in the archive, so not in force; the TAA tries again.
     if (auto done = parts_.journal.write(event, {blob}); !done) return std::move(done).error();
+    parts_.repository.add(tac->serial, blob.id());
     tsu.gate().accept(tac);
     (void)tsu.set_notice(std::nullopt);
     if (parts_.follower) parts_.follower->follow(*tac);
@@ -112,7 +112,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal
 
 Done Audited::restore() {
     for (auto* tsu : parts_.tsus) {
-        auto accepted = parts_.archive.latest_event(accepted_kind, tsu->name());
+        auto accepted = parts_.archive.latest_event(std::string(accepted_kind), tsu->name());
         if (!accepted) return std::move(accepted).error();
         auto stop = parts_.archive.latest_event(stop_kind, tsu->name());
         if (!stop) return std::move(stop).error();

@@ -13,6 +13,7 @@
 #include "tsa/follower.h"
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
+#include "tsa/tac_repository.h"
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
@@ -23,6 +24,7 @@ struct AuditedParts {
     store::Archive& archive;  ///< read at start
     Journal& journal;
     RefusedTacs& refused;
+    TacRepository& repository;  ///< is told of every TAC before it is in force
     std::vector<Tsu*> tsus;
     const tac::Rules& rules;
     Follower* follower = nullptr;  ///< null: the clock doesn't follow the TAA

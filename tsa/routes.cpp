@@ -57,6 +57,26 @@ void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vecto
             limits);
 }
 
+void add_repository_routes(net::Router& router, const TacRepository& tacs) {
+    router.add("GET", "/repository/tac/{serial}", [&tacs](const Request& request) {
+        auto tac = tacs.find(request.parameter("serial"));
+        if (!tac) {
+            spdlog::warn("repository: {}", tac.error().text);
+            auto later = Response::text(503, "not possible at the moment; try again");
+            later.fields = {{"Retry-After", "2"}, {"Cache-Control", "no-store"}};
+            return later;
+        }
+        if (!*tac) {
+            auto none = Response::text(404, "there is no TAC with this serial number");
+            none.fields = {{"Cache-Control", "no-store"}};  // there may be one tomorrow
+            return none;
+        }
+        auto found = Response::octets(200, "application/pkix-attr-cert", std::move(**tac));
+        found.fields = {{"Cache-Control", "public, max-age=31536000, immutable"}};
+        return found;
+    });
+}
+
 void add_health_routes(net::Router& router, const Status& status) {
     router.add("GET", "/healthz", [](const Request&) { return Response::text(200, "alive"); });
     router.add("GET", "/readyz", [&status](const Request&) {

@@ -9,12 +9,17 @@
 #include "tsa/protocol/policy.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
+#include "tsa/tac_repository.h"
 
 namespace kokuin::tsa {
 
 /// POST / and /tsa (default policy; a reqPolicy may name any), POST /tsa/{policy} (this one only). `policies`
 /// and `stamper` must outlive the router.
 void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vector<tsp::Policy>& policies);
+
+/// GET /repository/tac/{serial}: the TAC with this serial number, in hexadecimal, as it arrived (DER,
+/// RFC 5877); 404 for what was never accepted and for what is no serial number (TSA-10).
+void add_repository_routes(net::Router& router, const TacRepository& tacs);
 
 /// GET /healthz, /readyz, /metrics.
 void add_health_routes(net::Router& router, const Status& status);

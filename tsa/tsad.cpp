@@ -23,6 +23,7 @@
 #include "tsa/rules.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
+#include "tsa/tac_repository.h"
 #include "tsa/tsu.h"
 
 namespace {
@@ -98,9 +99,10 @@ Done serve(const std::string& config_file) {
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
     tsa::RefusedTacs refused(journal);
+    tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
-    tsa::Audited audited(
-        {clock, **archive, journal, refused, tsus, rules, settings->follow_tac ? &follower : nullptr});
+    tsa::Audited audited({clock, **archive, journal, refused, tacs, tsus, rules,
+                          settings->follow_tac ? &follower : nullptr});
     if (auto done = audited.restore(); !done) return done;
     tsa::Comparisons comparisons({journal, tsus, correction});
     std::optional<tac::clock::ReferenceWatch> reference;
@@ -143,6 +145,7 @@ Done serve(const std::string& config_file) {
     const auto stamping = [&](bool with_health) {
         auto router = std::make_shared<net::Router>();
         tsa::add_stamping_routes(*router, stamper, settings->policies);
+        tsa::add_repository_routes(*router, tacs);
         if (with_health) tsa::add_health_routes(*router, status);
         return router;
     };
@@ -174,11 +177,13 @@ Done serve(const std::string& config_file) {
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
     housekeeper.start();
+    tacs.start();
     if (reference) reference->start();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    tacs.stop();
     if (reference) reference->stop();
     comparisons.flush();
     housekeeper.stop();

@@ -39,6 +39,7 @@ struct House {
     std::unique_ptr<store::Archive> archive;
     std::optional<tsa::Journal> journal;
     std::optional<tsa::RefusedTacs> refused;
+    std::optional<tsa::TacRepository> repository;
     std::unique_ptr<tsa::Tsu> tsu;
     std::optional<tsa::Audited> audited;
 
@@ -66,13 +67,16 @@ struct House {
         archive = must(store::Archive::open(dir));
         journal.emplace(*archive, world.clock());
         refused.emplace(*journal);
+        repository.emplace(*archive);
         tsu = must(tsa::Tsu::load(settings, *token, world.utc()));
-        audited.emplace(tsa::AuditedParts{world.clock(), *archive, *journal, *refused, {tsu.get()}, rules});
+        audited.emplace(
+            tsa::AuditedParts{world.clock(), *archive, *journal, *refused, *repository, {tsu.get()}, rules});
         must(audited->restore());
     }
     /// What was only in memory is gone.
     void crash() {
         audited.reset();
+        repository.reset();
         refused.reset();
         journal.reset();
         tsu.reset();
