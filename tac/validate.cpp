@@ -309,6 +309,9 @@ class Judge {
             return refuse(Reason::contradiction,
                           "by our record of the exchange, ntpTime + offset is wrong by " + us_text(differs) +
                               "; allowed " + us_text(half_delay + record_slack));
+        // Whoever changed T2 and T3 on their way to the TAA moved the offset by just this, on top of what the
+        // path's two directions differ in.
+        differs_ = std::chrono::abs(differs);
         return {};
     }
 
@@ -317,8 +320,8 @@ class Judge {
         evidence.source = clock::Source::tac;
         evidence.error = offset_;
         // The TAA writes whole µs, so half of the last digit of the offset and of the delay may be lost.
-        evidence.uncertainty =
-            (nanoseconds(tac().delay) + nanoseconds(1)) / 2 + rules_.taa_bound + moved_ + microseconds(1);
+        evidence.uncertainty = (nanoseconds(tac().delay) + nanoseconds(1)) / 2 + rules_.taa_bound + moved_ +
+                               differs_ + microseconds(1);
         evidence.at = exchange().received;
         evidence.good_until = deadline_;
         evidence.note = "TAC " + serial_hex(tac().serial);
@@ -342,7 +345,8 @@ class Judge {
     WallTime valid_from_{};
     WallTime valid_until_{};
     MonoTime deadline_{};
-    nanoseconds moved_{0};
+    nanoseconds moved_{0};    // C against M, between T2 and T3
+    nanoseconds differs_{0};  // the TAC from our record
 };
 
 void put(Fields& fields, const std::string& prefix, const clock::Reading& reading) {

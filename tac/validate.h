@@ -149,8 +149,8 @@ struct Situation {
 };
 
 /// Judges a delivered TAC. Never throws for what the TAC holds. The evidence of an accepted one: error =
-/// offset, uncertainty = delay/2 + the TAA's bound (+ what C moved against M between T2 and T3, + 1 µs for
-/// rounding).
+/// offset, uncertainty = delay/2 + the TAA's bound (+ what C moved against M between T2 and T3, + what the
+/// TAC differs in from our own record of the exchange, + 1 µs for rounding).
 Verdict validate(const Delivered& delivered, const Rules& rules, const Situation& situation);
 
 /// Judges a TAC that stands in a token, as a verifier can who has nothing else: algorithms, signature, chain,
