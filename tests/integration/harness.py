@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -211,6 +212,7 @@ class Demo:
         context = ssl.create_default_context(cafile=self.root())
         context.load_cert_chain(self.dir / 'pki/audit-taa.pem', self.dir / 'pki/audit-taa.key')
         raw = socket.create_connection(('127.0.0.1', self.port + 2), timeout=30)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = http.client.HTTPConnection('127.0.0.1')
         connection.sock = context.wrap_socket(raw, server_hostname='tsu.audit.kokuin.example')
         with contextlib.closing(connection):
@@ -226,6 +228,19 @@ class Demo:
         status, answer = self.as_taa('PUT', '/audit/tac', {'nonce': nonce, 'tac': base64.b64encode(tac).decode()})
         assert status == 200, answer
         return answer['verdict'], answer['reason']
+
+    def audited_at(self, port):
+        """From its next start on taad looks for tsu-1 at this port."""
+        self.edit('taad', (r'^audit = "127\.0\.0\.1:\d+"', f'audit = "127.0.0.1:{port}"'))
+
+    def audit_now(self, ok=0, configuration='taad.toml'):
+        """One audit of tsu-1, while taad is down; what it reports."""
+        return json.loads(run(BIN / 'taad', '--config', self.dir / configuration, '--json', 'audit', 'now', 'tsu-1', ok=(ok,)).out)
+
+    def taa_events(self, kind):
+        """The same as events() of the TAA's archive."""
+        done = run(BIN / 'tsaudit', '--archive', self.dir / 'taa-archive', 'events', '--kind', kind, '--json', ok=(0, 1))
+        return [json.loads(line) for line in done.out.splitlines()]
 
     def events(self, kind):
         """The archive's events of a kind, parsed."""
@@ -288,6 +303,55 @@ class Load(Program):
             raise AssertionError(f'kokuin-load does not end; {self.tail()}')
         assert self.process.returncode in (0, 1), self.tail()
         return json.loads(self.written())
+
+
+class Relay:
+    """Passes the octets of TCP connections on to a port; what goes one way arrives late, or changed."""
+
+    def __init__(self, port):
+        self.to = port
+        self.change = lambda way, piece: piece
+        self.base = {'there': 0.0, 'back': 0.0}  # seconds, at least
+        self.jitter = {'there': 0.0, 'back': 0.0}  # up to so much more
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def delay(self, way='there', base=0.0, jitter=0.0):
+        """From now on only this way is late."""
+        self.base, self.jitter = {'there': 0.0, 'back': 0.0, way: base}, {'there': 0.0, 'back': 0.0, way: jitter}
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connection, args=(client,), daemon=True).start()
+
+    def _connection(self, client):
+        with client, socket.create_connection(('127.0.0.1', self.to)) as server:
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=self._pass, args=('back', server, client), daemon=True)
+            back.start()
+            self._pass('there', client, server)
+            back.join()
+
+    def _pass(self, way, source, sink):
+        # In an exchange there is one piece on its way at a time, so the one that waits keeps no other waiting.
+        try:
+            while piece := source.recv(65536):
+                late = self.base[way] + random.uniform(0, self.jitter[way])
+                if late:
+                    time.sleep(late)
+                sink.sendall(self.change(way, piece))
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
 class Nts:

@@ -1,63 +1,11 @@
 """How right the TAA measures a TSU's clock that is known to be 200 ms ahead (TAA-3): within 5 ms on loopback, within 50 ms
 on a path that delays one direction by up to 100 ms, and not at all where the delay is above the limit."""
 import json
-import random
-import socket
-import threading
-import time
 
 import harness
-from harness import BIN, run
+from harness import Relay
 
 AHEAD = 200_000  # µs
-
-
-class Relay:
-    """Passes the octets of TCP connections on to a port; what goes one way arrives late."""
-
-    def __init__(self, port):
-        self.to = port
-        self.base = {'there': 0.0, 'back': 0.0}  # seconds, at least
-        self.jitter = {'there': 0.0, 'back': 0.0}  # up to so much more
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def delay(self, way='there', base=0.0, jitter=0.0):
-        """From now on only this way is late."""
-        self.base, self.jitter = {'there': 0.0, 'back': 0.0, way: base}, {'there': 0.0, 'back': 0.0, way: jitter}
-
-    def close(self):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._connection, args=(client,), daemon=True).start()
-
-    def _connection(self, client):
-        with client, socket.create_connection(('127.0.0.1', self.to)) as server:
-            for s in (client, server):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=self._pass, args=('back', server, client), daemon=True)
-            back.start()
-            self._pass('there', client, server)
-            back.join()
-
-    def _pass(self, way, source, sink):
-        # In an exchange there is one piece on its way at a time, so the one that waits keeps no other waiting.
-        try:
-            while piece := source.recv(65536):
-                late = self.base[way] + random.uniform(0, self.jitter[way])
-                if late:
-                    time.sleep(late)
-                sink.sendall(piece)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 class MeasuringTest(harness.TestCase):
@@ -71,20 +19,14 @@ class MeasuringTest(harness.TestCase):
         self.set_clock('+0.2')
         if not self.demo.tsad:
             self.demo.start_tsad(env=self.faked())
-        self.audited_at(self.relay.port)
+        self.demo.audited_at(self.relay.port)
         self.relay.delay()
-
-    def audited_at(self, port):
-        self.demo.edit('taad', (r'^audit = "127\.0\.0\.1:\d+"', f'audit = "127.0.0.1:{port}"'))
 
     def audit(self, ok=0):
         """One audit by the real taad; its report and the record of it in the TAA's archive."""
-        demo = self.demo
-        done = run(BIN / 'taad', '--config', demo.dir / 'taad.toml', '--json', 'audit', 'now', 'tsu-1', ok=(ok,))
-        report = json.loads(done.out)
-        events = run(BIN / 'tsaudit', '--archive', demo.dir / 'taa-archive', 'events', '--kind', 'audit', '--json').out
+        report = self.demo.audit_now(ok)
         print({key: report.get(key) for key in ('outcome', 'offset_us', 'delay_us', 'text')})
-        return report, json.loads(events.splitlines()[-1])
+        return report, self.demo.taa_events('audit')[-1]
 
     def assert_measured(self, within, delay):
         """An audit leads to a TAC whose offset is this right, and the TSU's bound contains the true error."""
@@ -102,7 +44,7 @@ class MeasuringTest(harness.TestCase):
         return report
 
     def test_1_loopback(self):
-        self.audited_at(self.demo.port + 2)
+        self.demo.audited_at(self.demo.port + 2)
         for _ in range(3):
             self.assert_measured(within=5_000, delay=(0, 10_000))
 
