@@ -50,6 +50,12 @@ Result<Sample, NoSample> judge_sample(const tac::ClockRequest& request, const ta
         return NoSample{Kind::bad_answer, "the TSU's clock ran backwards while it answered"};
     if (answer.t3 - answer.t2 > elapsed + step)
         return NoSample{Kind::bad_answer, "the TSU says it took longer to answer than it did"};
+    if (answer.t3 - answer.t2 > longest_answer)
+        return NoSample{Kind::disturbed,
+                        "the TSU says it took " +
+                            config::to_text(std::chrono::ceil<microseconds>(answer.t3 - answer.t2)) +
+                            " to answer; no more than " + config::to_text(longest_answer) +
+                            " is taken from its word"};
     Sample sample;
     sample.nonce = request.nonce;
     sample.t1 = t1;

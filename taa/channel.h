@@ -37,7 +37,9 @@ struct NoSample {
     enum class Kind {
         unreachable,  ///< no connection, wrong certificate, no answer in time
         bad_answer,   ///< an answer that says nothing: status, body, nonce, impossible times
-        disturbed,    ///< the TAA's own wall clock was stepped meanwhile: take another one
+        /// The TAA's own wall clock was stepped meanwhile, or the TSU took too long between T2 and T3: take
+        /// another one.
+        disturbed,
     };
     Kind kind = Kind::unreachable;
     std::string text;
@@ -70,6 +72,10 @@ class Channel {
     net::Client client_;
     nanoseconds deadline_;
 };
+
+/// How long a TSU may take between T2 and T3. By as much as it says so falsely it makes the delay less than
+/// it was, and half of that is an error which nobody counts. An honest one needs microseconds.
+inline constexpr nanoseconds longest_answer = milliseconds(1);
 
 /// Makes a sample of what was read, or says why it is none. Pure. `elapsed`: by the monotonic clock, between
 /// just before `t1` and just after `t4_wall` were read.

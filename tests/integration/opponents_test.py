@@ -265,6 +265,8 @@ class OpponentsTest(harness.TestCase):
         for change, outcome, text in (
                 (lambda said: {**said, 't3_ns': said['t3_ns'] + 5 * 10**9}, 'bad-answer', 'took longer to answer'),
                 (lambda said: {**said, 't3_ns': said['t2_ns'] - 1}, 'bad-answer', 'ran backwards'),
+                # Around the moment of tsad's own record, to hide the delay.
+                (lambda said: {**said, 't2_ns': said['t2_ns'] - 10**6, 't3_ns': said['t3_ns'] + 10**6}, 'bad-answer', 'to answer'),
                 (lambda said: {**said, 'nonce': os.urandom(32).hex()}, 'bad-answer', 'another nonce'),
                 (lambda said: {**said, 'certificate_sha256': os.urandom(32).hex()}, 'other-certificate', 'signs with')):
             front.tell = change
