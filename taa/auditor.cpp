@@ -22,6 +22,7 @@ Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archiv
 Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
     report.tsu = tsu.settings.name;
+    report.tsa = tsu.settings.tsa;
     report.cause = cause;
     try {
         run(tsu, report);

@@ -2,10 +2,15 @@
 
 #include <utility>
 
+#include "base/text.h"
+
 namespace kokuin::taa {
 namespace {
 
 using std::chrono::hours;
+
+/// Whom an event concerns has at most 256 octets.
+constexpr std::size_t longest_tsa = 200;
 
 AuditRules read_rules(config::Table& table, const Pace& pace) {
     AuditRules rules;
@@ -36,6 +41,9 @@ TsuSettings read_tsu(std::string name, config::Table& table, const Pace& pace) {
     TsuSettings tsu;
     tsu.name = std::move(name);
     tsu.called = table.string("name", tsu.name);
+    tsu.tsa = table.string("tsa", tsu.tsa);
+    if (tsu.tsa.empty() || one_line(tsu.tsa, longest_tsa) != tsu.tsa)
+        table.problem("tsa", "can't stand in records and reports; allowed: one line of 1 to 200 octets");
     tsu.audit = table.endpoint("audit");
     tsu.peer = table.string("peer");
     tsu.certificate = table.path("certificate");
@@ -95,6 +103,8 @@ Result<Settings> read(config::Document& document) {
                 table.problem("peer",
                               "[tsu." + other.name + "] is the same TSU; allowed: each peer and name once");
     }
+
+    settings.reports = root.table("report").path("dir", "reports");
 
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}},

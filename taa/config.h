@@ -28,6 +28,7 @@ struct AuditRules {
 struct TsuSettings {
     std::string name;         ///< in this configuration: a–z, 0–9, '-', '_'; for logs and the archive
     std::string called;       ///< what its TSA calls it: two TSAs may both have a "tsu-1"
+    std::string tsa = "TSA";  ///< the time-stamping authority it belongs to, in reports
     config::Endpoint audit;   ///< its audit listener
     std::string peer;         ///< DNS name in its channel certificate
     std::string certificate;  ///< PEM file: the certificate it signs tokens with, the holder of the TACs
@@ -57,6 +58,7 @@ struct Settings {
     unsigned measurements = 3;          ///< at most in one audit, while the delay is too large
     nanoseconds deadline = seconds(5);  ///< of one exchange with a TSU
     std::vector<TsuSettings> tsus;      ///< in the order of the file
+    std::string reports;                ///< folder of the monthly reports
     std::string log_level = "info";     ///< debug, info, warn, error
 };
 

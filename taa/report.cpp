@@ -136,6 +136,7 @@ store::Event audit_event(const Report& report, const AuditRules& rules, const pk
     fields["cause"] = std::string(name(report.cause));
     fields["samples"] = std::int64_t{report.samples};
     fields["measurements"] = std::int64_t{report.measurements};
+    if (!report.tsa.empty()) fields["tsa"] = report.tsa;
     fields["policy"] = rules.policy;
     fields["max_offset_us"] = us(rules.max_offset);
     fields["max_delay_us"] = us(rules.max_delay);

@@ -44,6 +44,12 @@ std::vector<std::string> names(const std::vector<AuditedTsu>& tsus) {
     return out;
 }
 
+std::vector<ConfiguredTsu> reported(const std::vector<AuditedTsu>& tsus) {
+    std::vector<ConfiguredTsu> out;
+    for (const auto& tsu : tsus) out.push_back({tsu.settings.name, tsu.settings.tsa, tsu.certificate});
+    return out;
+}
+
 std::shared_ptr<const net::Router> router(const Settings& settings, Ask ask) {
     auto made = std::make_shared<net::Router>();
     add_request_route(*made, settings.tsus, settings.pace, std::move(ask));
@@ -109,6 +115,7 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
                               : std::nullopt),
       auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, archive_, clocks_,
                own_ ? &*own_ : nullptr, &leaps_),
+      desk_(settings.archive, settings.reports, reported(tsus_), archive_, clocks_.wall),
       scheduler_(
           settings.pace, names(tsus_), clocks_.mono,
           [this](const std::string& name, bool requested) { return audit(name, requested); }, dice),
@@ -136,6 +143,7 @@ Done Service::start() {
         return std::move(number).error();
     }
     started_ = true;
+    desk_.start();
     if (!own_) {
         auditing_ = true;
         scheduler_.start();
@@ -216,6 +224,7 @@ void Service::stop() {
     server_.stop();
     if (reference_) reference_->stop();
     scheduler_.stop();
+    desk_.stop();
     record_comparison();
     store::Event event;
     event.kind = "taa.stopped";

@@ -12,6 +12,7 @@
 #include "taa/auditor.h"
 #include "taa/config.h"
 #include "taa/issuer.h"
+#include "taa/monthly_desk.h"
 #include "taa/own_clock.h"
 #include "taa/scheduler.h"
 #include "tac/clock/comparison.h"
@@ -27,7 +28,8 @@ Result<std::vector<AuditedTsu>> load_tsus(const Settings& settings);
 /// (TAA-5).
 Result<std::vector<pki::Certificate>> load_chain(const Settings& settings, WallTime now);
 
-/// Audits by schedule and on request, and logs what comes of it. Created, started and stopped by one thread.
+/// Audits by schedule and on request, makes the monthly reports, and logs what comes of it. Created, started
+/// and stopped by one thread.
 class Service {
   public:
     /// `archive` and `clocks` outlive the service. `on_doubt` is called, once or more, from any thread, when
@@ -71,6 +73,7 @@ class Service {
     bool auditing_ = false;
 
     Auditor auditor_;
+    MonthlyDesk desk_;
     Scheduler scheduler_;
     net::Server server_;
     bool started_ = false;

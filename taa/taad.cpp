@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "hsm/commands.h"
 #include "store/archive.h"
 #include "taa/config.h"
+#include "taa/report_command.h"
 #include "taa/service.h"
 #include "taa/signer.h"
 
@@ -26,6 +28,7 @@ struct Arguments {
     bool json = false;
     hsm::KeyArguments key;
     std::string tsu;
+    taa::ReportArguments report;
 };
 
 /// What `serve` and `audit now` share; the members are made in this order and live as long as it.
@@ -195,6 +198,20 @@ Result<int> run(int argc, char** argv) {
     now->add_option("TSU", arguments.tsu, "name of its [tsu.NAME]")->required();
     on(now,
        [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu, arguments.json); });
+
+    auto* report = app.add_subcommand(
+        "report", "the monthly reports: files in [report] dir, kept in the archive when the month is over");
+    report->add_option("--month", arguments.report.month, "YYYY-MM, UTC")->required();
+    report->add_option("--tsa", arguments.report.tsa, "of this TSA only (default: all)");
+    auto* html = report->add_option("--html", arguments.report.html, "write the HTML to this file too");
+    report->add_option("--lang", arguments.report.language, "language of that file: en (default), ja")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, taa::Language>{{"en", taa::Language::en}, {"ja", taa::Language::ja}}))
+        ->needs(html);
+    on(report, [&](const taa::Settings& settings) {
+        arguments.report.json = arguments.json;
+        return taa::report(settings, arguments.report, SystemWallClock().now(), std::cout, std::cerr);
+    });
 
     const auto go_on = read_command_line("taad", app, argc, argv);
     if (!go_on) return go_on.error();

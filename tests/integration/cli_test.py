@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sqlite3
+import sys
 import threading
 
 import harness
@@ -404,6 +405,58 @@ class CliTest(harness.TestCase):
             self.assertRegex(line, r'other\.toml:\d+: \[https\] listen: \[http\]')
         finally:
             path.unlink()
+
+    def test_monthly_report(self):
+        """Of the running month, while taad runs: files, JSON, a page in either language; of a month that is over; errors."""
+        demo, events = self.demo, []
+        for kind in ('audit', 'audit.verdict'):
+            out = run(BIN / 'tsaudit', '--archive', demo.dir / 'taa-archive', 'events', '--kind', kind, '--json').out
+            events.append(json.loads(out.splitlines()[0]))
+        audit, month = events[0], events[0]['at'][:7]
+        self.assertEqual(audit['fields']['tsa'], 'TSA')
+
+        def report(*words, ok=(0,), **more):
+            return run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'report', *words, ok=ok, **more)
+
+        done = report('--month', month)
+        names = [f'{month}-TSA.interim.{ending}' for ending in ('en.html', 'ja.html', 'json')]
+        self.assertEqual(done.out.splitlines(), [str(demo.dir / 'reports' / name) for name in names])
+        self.assertIn('interim and not kept', done.err)
+        page = self.folder / 'report.html'
+        done = report('--month', month, '--json', '--tsa', 'TSA', '--html', page, '--lang', 'ja')
+        told = json.loads(done.out)
+        self.assertEqual((told['month'], told['tsa'], told['interim'], told['time_faults']), (month, 'TSA', True, 0))
+        tsu = told['tsus'][0]
+        self.assertEqual(tsu['name'], 'tsu-1')
+        self.assertIn('CN=', tsu['certificates'][0]['subject'])
+        first = tsu['audits'][0]
+        self.assertEqual((first['record'], first['outcome'], first['verdict']), (audit['number'], 'good', 'accepted'))
+        self.assertEqual(first['tac'], audit['fields']['tac_serial'])
+        self.assertEqual(first['offset_us'], int(audit['fields']['offset_ns'] / 1000))
+        offsets = [one['offset_us'] for one in tsu['audits']]
+        self.assertEqual((tsu['offset_us']['min'], tsu['offset_us']['max']), (min(offsets), max(offsets)))
+        check = harness.TOP / 'tests/taa/page_check.py'
+        self.assertIn('時刻監査規格', run(sys.executable, '-B', check, page, 'ja').out)
+        self.assertIn('Audit limits', run(sys.executable, '-B', check, demo.dir / 'reports' / names[0], 'en').out)
+
+        # The month is over, but taad writes the archive.
+        later = {'LD_PRELOAD': harness.FAKETIME, 'FAKETIME': '+40d', 'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'}
+        done = report('--month', month, '--json', env=later)
+        self.assertIs(json.loads(done.out)['interim'], False)
+        self.assertEqual(len(done.err.splitlines()), 1, done.err)
+        self.assertIn('is not kept in the archive now', done.err)
+        self.assertIn(str(demo.taad.pid), done.err)
+        self.assertTrue((demo.dir / 'reports' / f'{month}-TSA.json').exists())
+
+        for words, status, part in ((['--month', 'May'], 2, 'YYYY-MM'), ([], 2, '--month'), (['--month', '2020-01'], 1, '2020-01'),
+                                    (['--month', '2099-01'], 1, "hasn't begun"), (['--month', month, '--tsa', 'X'], 2, 'allowed: TSA'),
+                                    (['--month', month, '--lang', 'ja'], 2, '--html'),
+                                    (['--month', month, '--html', page, '--lang', 'fr'], 2, '--lang'),
+                                    (['--month', month, '--html', self.folder / 'none/x.html'], 3, 'none/x.html')):
+            with self.subTest(words=words):
+                done = report(*words, ok=None)
+                self.assertEqual(done.returncode, status, done.err)
+                self.assertIn(part, self.assert_fails(done, status))
 
     def test_zz_tac_survives_and_keys_without_server(self):
         """Last: stops the servers."""

@@ -76,6 +76,9 @@ TEST_CASE("the sample configuration is complete, and its comments tell the defau
     CHECK(same->tsus[0].rules.max_delay == settings->tsus[0].rules.max_delay);
     CHECK(same->tsus[0].rules.validity == settings->tsus[0].rules.validity);
     CHECK(same->log_level == settings->log_level);
+    CHECK(same->tsus[0].tsa == settings->tsus[0].tsa);
+    CHECK(same->reports == settings->reports);
+    CHECK(same->reports == "/etc/kokuin/reports");
     CHECK(same->tsus[0].rules.validity == 25h);
 }
 
@@ -97,6 +100,10 @@ TEST_CASE("what is wrong is told with its place") {
     CHECK(error_of(with("# signature = \"sha512\"", "signature = \"sha1\"")).find("sha256") !=
           std::string::npos);
     CHECK(error_of(with("[tsu.tsu-1]", "[tsu.\"tsu 1\"]")).find("tsu 1") != std::string::npos);
+    for (const auto* bad : {"tsa = \"\"", "tsa = \"two\\nlines\"", "tsa = \"end \""}) {
+        INFO(bad);
+        CHECK(error_of(with("# tsa = \"TSA\"", bad)).find("[tsu.tsu-1] tsa") != std::string::npos);
+    }
     CHECK_FALSE(parse_settings("", "taad.toml"));
 }
 
