@@ -234,7 +234,7 @@ class Collector {
     /// By TSA and TSU.
     std::map<std::pair<std::string, std::string>, TsuTrack>& tracks() { return tracks_; }
     [[nodiscard]] const std::vector<Downtime>& downtimes() const { return downtimes_; }
-    [[nodiscard]] const OwnClock& clock() const { return clock_; }
+    [[nodiscard]] const ClockRecord& clock() const { return clock_; }
 
   private:
     std::string tsa(const store::Event& event) const {
@@ -288,7 +288,7 @@ class Collector {
     std::optional<WallTime> down_since_;
     std::vector<Downtime> downtimes_;
     std::optional<Unproved> unproved_;
-    OwnClock clock_;
+    ClockRecord clock_;
 };
 
 SeenCertificate seen(const pki::Certificate& certificate) {

@@ -99,7 +99,7 @@ Json tsu_json(const MonthlyTsu& tsu) {
     return json;
 }
 
-Json clock_json(const OwnClock& clock) {
+Json clock_json(const ClockRecord& clock) {
     Json json;
     json["recorded"] = clock.recorded();
     json["comparisons"] = clock.comparisons;

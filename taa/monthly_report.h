@@ -130,7 +130,7 @@ struct Unproved {
 };
 
 /// What an independent reference said about the TAA's own clock (TAA-4).
-struct OwnClock {
+struct ClockRecord {
     std::int64_t comparisons = 0;  ///< records of comparisons
     std::int64_t measurements = 0;
     std::optional<std::int64_t> offset_min_us;
@@ -175,7 +175,7 @@ struct MonthlyReport {
     std::vector<SeenCertificate> taa;  ///< the TAA's certificates that signed its TACs
     std::vector<MonthlyTsu> tsus;      ///< by name
     std::vector<Downtime> downtimes;
-    OwnClock clock;
+    ClockRecord clock;
     std::vector<Remark> remarks;
 
     [[nodiscard]] std::size_t time_faults() const;
