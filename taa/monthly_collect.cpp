@@ -21,7 +21,8 @@ constexpr Outcome all_outcomes[] = {Outcome::good,
                                     Outcome::other_certificate,
                                     Outcome::delay_too_large,
                                     Outcome::not_signed,
-                                    Outcome::not_recorded};
+                                    Outcome::not_recorded,
+                                    Outcome::own_clock};
 
 // Of a newer or an older taad a field may be missing: the report then lacks it, and no more.
 template <typename T>

@@ -128,6 +128,7 @@ constexpr std::array names{
     Named{"delay-too-large", {"delay too large", "遅延超過"}},
     Named{"not-signed", {"not signed", "署名不能"}},
     Named{"not-recorded", {"not recorded", "記録不能"}},
+    Named{"own-clock", {"the TAA's own clock unproved", "TAA時計未確認"}},
     Named{"schedule", {"schedule", "定期"}},
     Named{"request", {"request", "TSUの要求"}},
     Named{"operator", {"operator", "運用者"}},

@@ -66,11 +66,11 @@ struct Report {
 };
 
 /// The event "audit": everything up to and with the TAC, written before the TAC leaves. Fields: outcome,
-/// cause ("schedule", "request", "operator"), samples, measurements, tsa, policy, max_offset_us, max_delay_us,
-/// own_bound_us; with a sample: nonce, t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU − TAA),
-/// delay_ns; with a TAC: tac_serial (hex), tac_not_after (RFC 3339); channel_certificate (hex SHA-256) and
-/// tsu_certificate (hex SHA-256). Blobs, in this order, with a TAC: the TAC, the TSU's certificate, the TAA's
-/// certificate.
+/// cause ("schedule", "request", "operator"), samples, measurements, tsa, policy, max_offset_us,
+/// max_delay_us, own_bound_us; with a sample: nonce, t1_ns, t2_ns, t3_ns, t4_ns (since 1970), offset_ns (TSU
+/// − TAA), delay_ns; with a TAC: tac_serial (hex), tac_not_after (RFC 3339); channel_certificate (hex
+/// SHA-256) and tsu_certificate (hex SHA-256). Blobs, in this order, with a TAC: the TAC, the TSU's
+/// certificate, the TAA's certificate.
 store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,
                          const std::vector<store::Blob>& blobs);
 

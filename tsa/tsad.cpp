@@ -101,8 +101,8 @@ Done serve(const std::string& config_file) {
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
-    tsa::Audited audited({clock, **archive, journal, refused, tacs, tsus, rules,
-                          settings->follow_tac ? &follower : nullptr});
+    tsa::Audited audited(
+        {clock, **archive, journal, refused, tacs, tsus, rules, settings->follow_tac ? &follower : nullptr});
     if (auto done = audited.restore(); !done) return done;
     tsa::Comparisons comparisons({journal, tsus, correction});
     std::optional<tac::clock::ReferenceWatch> reference;
