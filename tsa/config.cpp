@@ -212,7 +212,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.control = root.table("control").path("socket", "run/tsad.sock");
     if (auto table = root.maybe_table("hook"))
         settings.hook = HookSettings{table->strings("command"), table->duration("deadline", milliseconds(100),
-                                                                                minutes(10), seconds(10))};
+                                                                                seconds(30), seconds(10))};
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
     if (auto done = document->finish(); !done) return std::move(done).error();

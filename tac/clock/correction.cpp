@@ -15,8 +15,12 @@ Correction::Plan Correction::plan() const {
     }
 }
 
-void Correction::set(const Plan& plan) {
+void Correction::restore(const Plan& plan) {
     const std::lock_guard lock(writers_);
+    set(plan);
+}
+
+void Correction::set(const Plan& plan) {
     const auto sequence = sequence_.load(std::memory_order_relaxed);
     sequence_.store(sequence + 1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
@@ -41,6 +45,7 @@ nanoseconds Correction::at(MonoTime m) const {
 std::optional<Correction::Plan> Correction::steer(nanoseconds error, nanoseconds doubt, MonoTime measured,
                                                   MonoTime now) {
     if (std::chrono::abs(error) <= doubt) return std::nullopt;
+    const std::lock_guard lock(writers_);
     const auto old = plan();
     const Plan next{value(old, now),
                     std::clamp(value(old, measured) - error, -rules_.largest, rules_.largest), now};
@@ -53,8 +58,10 @@ Evidence Correction::about_c(Evidence evidence) const {
     const auto corrected = value(now, evidence.at.before);
     evidence.error += corrected;
     evidence.at.wall += corrected;
-    // It may have moved between the two M.
-    evidence.uncertainty += std::chrono::abs(value(now, evidence.at.after) - corrected);
+    // It may have moved between the two M, and by another slope if that is newer than the reading.
+    const auto since = std::max(now.since, evidence.at.after) - evidence.at.before;
+    evidence.uncertainty +=
+        nanoseconds(static_cast<std::int64_t>(rules_.rate * static_cast<double>(since.count())) + 1);
     return evidence;
 }
 

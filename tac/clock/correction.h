@@ -45,15 +45,15 @@ class Correction {
 
     /// At start, before anybody reads: goes on with a plan of the same boot, or stays at what an earlier boot
     /// was heading for. (Evidence of that boot is void; until there is new one nothing is proved.)
-    void restore(const Plan& plan) { set(plan); }
-    void hold(nanoseconds value) { set({value, value, MonoTime{}}); }
+    void restore(const Plan& plan);
+    void hold(nanoseconds value) { restore({value, value, MonoTime{}}); }
 
     [[nodiscard]] Plan plan() const;
     /// Evidence about CLOCK_REALTIME, whose readings are of CLOCK_REALTIME, as evidence about C.
     [[nodiscard]] Evidence about_c(Evidence about_realtime) const;
 
   private:
-    void set(const Plan& plan);
+    void set(const Plan& plan);  // under writers_
     [[nodiscard]] nanoseconds value(const Plan& plan, MonoTime m) const;
 
     const CorrectionRules rules_;
