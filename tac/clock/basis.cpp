@@ -12,8 +12,8 @@ constexpr nanoseconds ns0{0};
 constexpr std::int64_t version = 1;
 constexpr double ppt = 1e12;
 // Inside these the arithmetic below can't overflow: C from 2001 to 2191, all else up to nine years.
-constexpr nanoseconds earliest{1'000'000'000'000'000'000};
-constexpr nanoseconds latest{7'000'000'000'000'000'000};
+constexpr nanoseconds first_wall{1'000'000'000'000'000'000};
+constexpr nanoseconds last_wall{7'000'000'000'000'000'000};
 constexpr nanoseconds longest_time{std::int64_t{1} << 58U};
 constexpr double largest_rate = 0.01;
 
@@ -91,7 +91,7 @@ Basis::Piece read_piece(der::Reader& in) {
 
 bool can_be_carried(const Reading& reading) {
     const auto wall = reading.wall.time_since_epoch();
-    return wall >= earliest && wall <= latest && fits(reading.before.time_since_epoch()) &&
+    return wall >= first_wall && wall <= last_wall && fits(reading.before.time_since_epoch()) &&
            fits(reading.after.time_since_epoch()) && fits(reading.asleep.low) && fits(reading.asleep.high);
 }
 

@@ -179,10 +179,16 @@ TEST_CASE("sources that die: chrony goes on saying Normal, the reference doesn't
     Desk desk(settings, rules);
     desk.become(State::good);
     for (std::size_t i = 0; i < 3; ++i) servers()[i].kill();
-    desk.become(State::stale);
-    CHECK(desk.watch.snapshot().said->tracking.synchronised);
-    CHECK(desk.bound().state == Bound::State::no_evidence);
-    CHECK(desk.changes.back().second.find("older than 20 s") != std::string::npos);
+    wait_until("the last measurement is too old", [&] {
+        desk.watch.tick();
+        return desk.bound().state == Bound::State::no_evidence;
+    });
+    // chrony goes on with what it has; by then it may have noticed that it can choose none of its sources.
+    desk.watch.tick();
+    const auto seen = desk.watch.snapshot();
+    CHECK(seen.said->tracking.synchronised);
+    CHECK((seen.state == State::stale || seen.state == State::unsynchronised));
+    if (seen.state == State::stale) CHECK(seen.text.find("older than 20 s") != std::string::npos);
     for (std::size_t i = 0; i < 3; ++i) servers()[i].start();
     desk.become(State::good);
 }
