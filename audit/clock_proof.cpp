@@ -17,6 +17,9 @@ std::int64_t us_up(nanoseconds time) {
 }
 
 std::string objection_to(const store::Issuance& issuance, const ClockProof& proof) {
+    // Microseconds that nanoseconds can hold.
+    constexpr std::int64_t latest_us = 7'000'000'000'000'000;
+    if (issuance.gen_time_us < 0 || issuance.gen_time_us > latest_us) return "genTime is out of range";
     const auto behind = proof.reading.wall - from_unix_us(issuance.gen_time_us);
     if (behind < nanoseconds(0) || behind >= seconds(1))
         return "the clock showed " + to_rfc3339(proof.reading.wall, 6) + ", which isn't genTime cut off";

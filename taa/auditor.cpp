@@ -1,5 +1,6 @@
 #include "taa/auditor.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -75,6 +76,13 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
     deliver(*channel, report);
 }
 
+bool Auditor::near_leap() const {
+    if (!leaps_) return false;
+    const auto list = leaps_->read(clocks_.mono.now());
+    const auto now = clocks_.wall.now();
+    return list && !(*list)->between(now - seconds(2), now + seconds(2)).empty();
+}
+
 std::vector<tac::clock::LeapSecond> Auditor::leaps_ahead(WallTime at) const {
     constexpr nanoseconds month = std::chrono::hours(24 * 31);
     if (!leaps_) return {};
@@ -83,10 +91,13 @@ std::vector<tac::clock::LeapSecond> Auditor::leaps_ahead(WallTime at) const {
 }
 
 bool Auditor::own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report) {
-    if (!own_) return true;
-    const auto standing = own_->look();
+    OwnClock::Standing standing{true, 0, ""};
+    if (own_) standing = own_->look();
+    // While one clock may have passed a leap second and the other hasn't, a measurement says nothing (TAA-9).
+    if (near_leap()) standing = {false, 0, "within two seconds of a leap second nobody is measured"};
     if (standing.proved) {
-        report.own_bound_us = standing.bound_us;
+        // Of the two looks, before and after the measurement, the worse one counts.
+        if (own_) report.own_bound_us = std::max(report.own_bound_us.value_or(0), standing.bound_us);
         return true;
     }
     report.own_bound_us.reset();

@@ -40,7 +40,8 @@ class Auditor {
     /// One audit, in this order:
     ///  1. connect: both certificates are checked, the TSU's name is in its own (TAA-3);
     ///     While the TAA's own clock isn't known to be within its limit (TAA-4), nothing is measured, and the
-    ///     TSU is told why it gets no TAC; that is looked at again before anything is signed;
+    ///     TSU is told why it gets no TAC; that is looked at again before anything is signed. The same within
+    ///     two seconds of a leap second (TAA-9);
     ///  2. measure: `samples` exchanges, each with a fresh nonce; the least delay counts. Beyond max_delay:
     ///  measured
     ///     again, a bounded number of times;
@@ -56,6 +57,7 @@ class Auditor {
     void run(const AuditedTsu& tsu, Report& report);
     [[nodiscard]] bool measure(Channel& channel, const AuditedTsu& tsu, Report& report);
     void deliver(Channel& channel, Report& report);
+    [[nodiscard]] bool near_leap() const;
     [[nodiscard]] std::vector<tac::clock::LeapSecond> leaps_ahead(WallTime at) const;
     [[nodiscard]] bool own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report& report);
     void record_failure(const AuditedTsu& tsu, Report& report);

@@ -21,6 +21,10 @@ class OwnClock {
     /// A new measurement of the independent reference; what it means for the rate is returned.
     tac::clock::ErrorBound::Added take(const tac::clock::Evidence& evidence) { return gate_.add(evidence); }
 
+    /// A leap second: around it the clock counts as unproved, and evidence is carried over it. The same one
+    /// twice is one.
+    void announce(const tac::clock::LeapSecond& leap) { gate_.announce(leap); }
+
     struct Standing {
         bool proved = false;
         std::int64_t bound_us = 0;  ///< only if proved: the largest error it can have

@@ -13,6 +13,7 @@ namespace kokuin::taa {
 namespace {
 
 constexpr nanoseconds time_for_the_first_proof = seconds(20);
+constexpr nanoseconds day = std::chrono::hours(24);
 constexpr nanoseconds month = std::chrono::hours(24 * 31);
 
 net::ClientOptions client_options(const Settings& settings, const TsuSettings& tsu) {
@@ -174,11 +175,13 @@ void Service::record(const char* kind, const std::string& text,
 tac::clock::ReferenceWatch::Listener Service::listener() {
     using State = tac::clock::Reference::State;
     return {[this](const tac::clock::Evidence& evidence) {
-                if (own_->take(evidence) == tac::clock::ErrorBound::Added::misses) {
+                const bool missed = own_->take(evidence) == tac::clock::ErrorBound::Added::misses;
+                if (missed) {
                     spdlog::warn("reference text=\"missed what was predicted: the rate is learnt anew\"");
                     record("reference.missed", evidence.note, {});
                 }
                 if (comparison_.add(evidence)) record_comparison();
+                return missed;
             },
             [this](State state, const std::string& text) {
                 const bool calm = state == State::good || state == State::starting;
@@ -199,6 +202,9 @@ void Service::record_comparison() {
 }
 
 void Service::watch_own_clock() {
+    const auto now = clocks_.wall.now();
+    if (const auto list = leaps_.read(clocks_.mono.now()))
+        for (const auto& leap : (*list)->between(now - day, now + day)) own_->announce(leap);
     const auto standing = own_->look();
     // What isn't known yet, right after the start, isn't a fault to tell the world.
     if (!auditing_ && !standing.proved && clocks_.mono.now() < *patience_until_) return;

@@ -101,7 +101,9 @@ struct OwnClockForOnce {
                     const tac::clock::StampingClock& clocks)
         : clock(clocks, limit),
           watch(settings.daemon, settings.rules, clocks,
-                {[this](const tac::clock::Evidence& evidence) { clock.take(evidence); },
+                {[this](const tac::clock::Evidence& evidence) {
+                     return clock.take(evidence) == tac::clock::ErrorBound::Added::misses;
+                 },
                  [](tac::clock::Reference::State, const std::string&) {},
                  [](const std::string&) {},
                  {}}) {}

@@ -223,6 +223,8 @@ std::optional<WallTime> Gate::foretell(const State& state, const clock::Reading&
         left = std::min(left, nanoseconds(state.tac->valid_until - now.wall));
         left = std::min(left, nanoseconds(state.tac->deadline - now.after));
     }
+    // Neither a key's end nor a leap second is put off by a new TAC.
+    if (by_tac_alone) return now.wall + std::max(left, nanoseconds(0));
     left = std::min(left, nanoseconds(state.key.until - demand.accuracy - now.wall));
     for (const auto& leap : state.error.basis()->leaps)
         if (leap.midnight > now.wall)

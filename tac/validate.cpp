@@ -315,7 +315,24 @@ class Judge {
         return {};
     }
 
+    /// A leap second comes before a UTC midnight. Some may write its own moment, a second before; anything
+    /// else is none, and two at one midnight are one: what is counted twice would be a second too much.
+    void normalise_leaps() {
+        std::vector<clock::LeapSecond> kept;
+        for (const auto& leap : value_.tac.leap_events) {
+            const WallTime midnight(std::chrono::round<std::chrono::days>(leap.midnight.time_since_epoch()));
+            const bool near = std::chrono::abs(leap.midnight - midnight) <= seconds(1);
+            const bool soon = std::chrono::abs(midnight - tac().ntp_time) < std::chrono::hours(24 * 366);
+            const bool known = std::any_of(kept.begin(), kept.end(), [&](const clock::LeapSecond& one) {
+                return one.midnight == midnight;
+            });
+            if (near && soon && !known) kept.push_back({midnight, leap.direction});
+        }
+        value_.tac.leap_events = std::move(kept);
+    }
+
     Verdict accepted() {
+        normalise_leaps();
         clock::Evidence evidence;
         evidence.source = clock::Source::tac;
         evidence.error = offset_;

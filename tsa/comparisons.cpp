@@ -20,7 +20,7 @@ void Comparisons::note(const char* kind, const std::string& text) {
     (void)parts_.journal.keep(std::move(event));
 }
 
-void Comparisons::take(const tac::clock::Evidence& about_realtime) {
+bool Comparisons::take(const tac::clock::Evidence& about_realtime) {
     const auto evidence = parts_.correction.about_c(about_realtime);
     bool missed = false;
     for (auto* tsu : parts_.tsus)
@@ -33,6 +33,7 @@ void Comparisons::take(const tac::clock::Evidence& about_realtime) {
         note("reference.missed", text);
     }
     if (comparison_.add(evidence)) flush();
+    return missed;
 }
 
 void Comparisons::flush() {
@@ -46,7 +47,7 @@ void Comparisons::flush() {
 }
 
 tac::clock::ReferenceWatch::Listener Comparisons::listener() {
-    return {[this](const tac::clock::Evidence& evidence) { take(evidence); },
+    return {[this](const tac::clock::Evidence& evidence) { return take(evidence); },
             [this](Reference::State state, const std::string& text) {
                 const auto kind = "reference." + std::string(tac::clock::name(state));
                 const bool calm = state == Reference::State::good || state == Reference::State::starting;

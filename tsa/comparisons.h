@@ -32,7 +32,7 @@ class Comparisons {
     void flush();
 
   private:
-    void take(const tac::clock::Evidence& about_realtime);
+    bool take(const tac::clock::Evidence& about_realtime);
     void note(const char* kind, const std::string& text);
 
     ComparisonParts parts_;

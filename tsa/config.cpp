@@ -196,7 +196,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.leap_seconds = clock.path("leap_seconds", tac::clock::usual_leap_file);
     tac::clock::CorrectionRules correction;
     correction.largest = clock.duration("max_correction", milliseconds(1), hours(1), correction.largest);
-    correction.rate = static_cast<double>(clock.integer("slew_ppm", 1, 5000, 500)) * 1e-6;
+    correction.rate_ppm = clock.integer("slew_ppm", 1, 5000, 500);
     if (clock.boolean("follow_tac", false)) {
         settings.follow_tac = correction;
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");

@@ -29,11 +29,12 @@ Done Follower::restore(const store::Archive& archive, const std::string& boot_id
     const auto to = field<std::int64_t>(event, "to_ns");
     const auto since = field<std::int64_t>(event, "since_m_ns");
     const auto boot = field<std::string>(event, "boot_id");
-    if (!from || !to || !since || !boot)
+    const auto rate = field<std::int64_t>(event, "rate_ppm");
+    if (!from || !to || !since || !boot || !rate)
         return Error::environment("archive record " + std::to_string((*last)->number) +
                                   ": clock.followed without its fields; it was written by another program");
     const tac::clock::Correction::Plan plan{nanoseconds(*from), nanoseconds(*to),
-                                            MonoTime(nanoseconds(*since))};
+                                            MonoTime(nanoseconds(*since)), *rate};
     if (*boot == boot_id)
         correction.restore(plan);
     else
@@ -48,13 +49,19 @@ void Follower::follow(const tac::AcceptedTac& tac) {
 
 void Follower::follow(const tac::StopOrder& order) {
     const auto value = tac::decode(order.tac);
-    if (value) follow(order.offset, value->tac.delay, order.received, order.boot_id, order.serial);
+    if (!value) return;
+    // An order stops whoever it names; to be followed it must also be about the clock that we ourselves saw.
+    const auto differs = order.received.wall - (value->tac.ntp_time + order.offset);
+    if (std::chrono::abs(differs) > nanoseconds(value->tac.delay) / 2 + milliseconds(2)) return;
+    follow(order.offset, value->tac.delay, order.received, order.boot_id, order.serial);
 }
 
 void Follower::follow(nanoseconds error, nanoseconds delay, const tac::clock::Reading& measured,
                       const std::string& boot_id, const std::string& serial) {
     // M of another boot says nothing about this one.
     if (boot_id != boot_id_) return;
+    // The archive has them in the order in which they hold.
+    const std::lock_guard lock(mutex_);
     const auto plan = correction_.steer(error, delay / 2, measured.before, mono_.now());
     if (!plan) return;
     store::Event event;
@@ -67,6 +74,7 @@ void Follower::follow(nanoseconds error, nanoseconds delay, const tac::clock::Re
     event.fields = {{"from_ns", std::int64_t{plan->from.count()}},
                     {"to_ns", std::int64_t{plan->to.count()}},
                     {"since_m_ns", std::int64_t{plan->since.time_since_epoch().count()}},
+                    {"rate_ppm", plan->rate_ppm},
                     {"boot_id", boot_id_},
                     {"error_us", std::int64_t{std::chrono::duration_cast<microseconds>(error).count()}},
                     {"tac", serial}};

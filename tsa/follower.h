@@ -1,6 +1,9 @@
 // Lets the stamping clock follow the TAA (TAC-5, `follow_tac`): what an audit found becomes a correction.
 #pragma once
 
+#include <mutex>
+#include <string>
+
 #include "base/result.h"
 #include "store/archive.h"
 #include "tac/clock/correction.h"
@@ -22,7 +25,8 @@ class Follower {
                         tac::clock::Correction& correction);
 
     /// An audit was judged, whatever its verdict: the clock moves towards the TAA's time from now on. Each
-    /// new slope is an event ("clock.followed": from_ns, to_ns, since_m_ns, boot_id, error_us, tac).
+    /// new slope is an event ("clock.followed": from_ns, to_ns, since_m_ns, rate_ppm, boot_id, error_us,
+    /// tac).
     void follow(const tac::AcceptedTac& tac);
     /// An order to stop says how far off the clock is, too: following it is the way back.
     void follow(const tac::StopOrder& order);
@@ -35,6 +39,7 @@ class Follower {
     Journal& journal_;
     const MonoClock& mono_;
     const std::string boot_id_;
+    std::mutex mutex_;
 };
 
 }  // namespace kokuin::tsa

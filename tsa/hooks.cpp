@@ -2,8 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include <chrono>
-#include <optional>
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -48,6 +47,7 @@ void Hooks::stop() {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;
         stopping_ = true;
+        end_ = std::chrono::steady_clock::now() + settings_.deadline;
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
@@ -68,14 +68,14 @@ void Hooks::tell(WallTime at, const store::Event& event) {
 }
 
 void Hooks::work() {
-    // What waits at the end has one deadline together: a hook that hangs must not hang the stop.
-    std::optional<std::chrono::steady_clock::time_point> end;
     std::unique_lock lock(mutex_);
     while (true) {
         changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-        if (stopping_ && !end) end = std::chrono::steady_clock::now() + settings_.deadline;
         if (queue_.empty()) return;
-        if (end && std::chrono::steady_clock::now() >= *end) {
+        // The one that runs when it stops and all that wait have one deadline together.
+        auto deadline = settings_.deadline;
+        if (stopping_) deadline = std::min<nanoseconds>(deadline, end_ - std::chrono::steady_clock::now());
+        if (deadline <= nanoseconds(0)) {
             spdlog::warn("hook: {} events were not told before the end", queue_.size());
             return;
         }
@@ -84,15 +84,15 @@ void Hooks::work() {
         if (const auto lost = std::exchange(lost_, 0); lost > 0)
             spdlog::warn("hook: {} can't keep up; {} events were left out", settings_.command.front(), lost);
         lock.unlock();
-        run(line);
+        run(line, deadline);
         lock.lock();
     }
 }
 
-void Hooks::run(const std::string& line) {
+void Hooks::run(const std::string& line, nanoseconds deadline) {
     RunOptions options;
     options.input = line;
-    options.deadline = settings_.deadline;
+    options.deadline = deadline;
     const auto ran = run_program(settings_.command, options);
     if (!ran)
         spdlog::warn("hook: {}", ran.error().text);

@@ -1,6 +1,7 @@
 // A command of the operators' own, run on each change: to page somebody, to feed another system.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -39,7 +40,7 @@ class Hooks {
 
   private:
     void work();
-    void run(const std::string& line);
+    void run(const std::string& line, nanoseconds deadline);
 
     const HookSettings settings_;
     std::mutex mutex_;
@@ -47,6 +48,7 @@ class Hooks {
     std::deque<std::string> queue_;
     std::uint64_t lost_ = 0;
     bool stopping_ = false;
+    std::chrono::steady_clock::time_point end_{};  // once it stops
     std::thread thread_;
 };
 

@@ -15,6 +15,29 @@ constexpr nanoseconds ask_again_after_failure = seconds(10);
 constexpr nanoseconds ask_again_at_most_every = seconds(5);
 constexpr nanoseconds refusals_every = std::chrono::minutes(1);
 
+/// Whether a new TAC can open the gate again. For any other cause an audit would only cost the TAA a
+/// signature.
+bool cured_by_tac(tac::Cause cause) {
+    switch (cause) {
+        case tac::Cause::stopped:
+        case tac::Cause::slept:
+        case tac::Cause::contradiction:
+        case tac::Cause::no_tac:
+        case tac::Cause::tac_not_yet:
+        case tac::Cause::tac_ended:
+        case tac::Cause::no_bound:
+        case tac::Cause::bound:
+            return true;
+        case tac::Cause::suspended:
+        case tac::Cause::leap_second:
+        case tac::Cause::no_reference:
+        case tac::Cause::key_not_yet:
+        case tac::Cause::key_ended:
+            return false;
+    }
+    return false;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AuditRequester>> AuditRequester::make(const AuditSettings& audit,
@@ -134,6 +157,9 @@ void Housekeeper::watch_rates(Tsu& tsu, const tac::clock::Reading& now) {
 }
 
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
+    const auto decision = tsu.gate().decide(now, demand_of(parts_.policy));
+    if (const auto* closed = std::get_if<tac::Closed>(&decision); closed && !cured_by_tac(closed->cause))
+        return;
     const auto closes = tsu.gate().tac_needed_at(now, demand_of(parts_.policy));
     if (closes && *closes - now.wall > parts_.request_before) return;
     if (const auto wait = ask_not_before_.find(tsu.name());

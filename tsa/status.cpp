@@ -165,7 +165,7 @@ std::vector<std::string> Status::departures() const {
         out.emplace_back(
             "no independent reference clock is configured (TSA-6): the TAA alone proves the time");
     for (const auto& policy : parts_.policies) {
-        if (parts_.reference && !policy.require_reference)
+        if (parts_.reference && !policy.require_reference && policy.require_tac)
             out.push_back("policy " + policy.name +
                           " stamps without the independent reference when that is missing (TSA-6)");
         if (!policy.require_tac)

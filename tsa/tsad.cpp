@@ -170,6 +170,8 @@ Done serve(const std::string& config_file) {
     tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused, leaps,
                                   requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
+    // Before the first token: a leap second that only the list knows counts from the start.
+    leaps.tick(clock.read());
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hooks) hooks->start();

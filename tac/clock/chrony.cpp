@@ -76,7 +76,7 @@ std::string Sources::text() const {
     return out;
 }
 
-Result<Report> parse(std::string_view text) {
+Result<Report> parse(std::string_view text, nanoseconds silence) {
     Report report;
     std::string_view last;
     while (!text.empty()) {
@@ -86,10 +86,20 @@ Result<Report> parse(std::string_view text) {
         if (line.empty()) continue;
         const auto columns = split(line);
         if (columns.size() == columns_of_source && last.empty()) {
+            // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer.
+            std::int64_t since = 0;
+            const auto last_answer = columns[6];
+            if (std::from_chars(last_answer.data(), last_answer.data() + last_answer.size(), since).ec !=
+                std::errc())
+                return unreadable("a source", line);
+            const bool heard = columns[5] != "0" && since <= silence / seconds(1);
             ++report.sources.configured;
-            if (columns[1] == "*" || columns[1] == "+") ++report.sources.agreeing;
-            if (columns[1] == "x") ++report.sources.falsetickers;
-            if (columns[1] == "?") ++report.sources.unreachable;
+            if (!heard || columns[1] == "?")
+                ++report.sources.unreachable;
+            else if (columns[1] == "x")
+                ++report.sources.falsetickers;
+            else if (columns[1] == "*" || columns[1] == "+")
+                ++report.sources.agreeing;
             continue;
         }
         if (!last.empty()) return unreadable("a line after tracking", line);

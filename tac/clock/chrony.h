@@ -38,9 +38,9 @@ struct Tracking {
 /// What `chronyc -c sources` says about all sources together.
 struct Sources {
     std::size_t configured = 0;
-    std::size_t agreeing = 0;                ///< used: '*' or '+'
+    std::size_t agreeing = 0;                ///< used ('*' or '+'), and heard of lately
     std::size_t falsetickers = 0;            ///< 'x': excluded, since they contradict the majority
-    std::size_t unreachable = 0;             ///< '?'
+    std::size_t unreachable = 0;             ///< '?', or silent for too long whatever chrony thinks of it
     [[nodiscard]] std::string text() const;  ///< "2 of 3 sources agree, 1 is a falseticker"
 };
 
@@ -50,7 +50,9 @@ struct Report {
 };
 
 /// Reads the output of `chronyc -c -m sources tracking`: lines of sources, then one of tracking. Strict:
-/// other columns than those of chrony 4 are an Error (environment) that says so.
-Result<Report> parse(std::string_view text);
+/// other columns than those of chrony 4 are an Error (environment) that says so. A source that hasn't
+/// answered for longer than `silence` doesn't count as one that agrees: chrony goes on using it for many
+/// minutes.
+Result<Report> parse(std::string_view text, nanoseconds silence = seconds(64));
 
 }  // namespace kokuin::tac::clock::chrony

@@ -112,7 +112,7 @@ Result<std::string> Daemon::chronyc(std::vector<std::string> commands) {
 Result<Report> Daemon::ask() {
     auto text = chronyc({"sources", "tracking"});
     if (!text) return std::move(text).error();
-    return parse(*text);
+    return parse(*text, settings_.silence);
 }
 
 Done Daemon::reset() {

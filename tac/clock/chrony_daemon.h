@@ -28,10 +28,11 @@ struct Settings {
     std::string chronyc = "chronyc";
     /// Of our own daemon: whom to ask; empty if `socket` names somebody else's.
     std::vector<Server> servers;
-    std::string nts_ca;           ///< PEM file with roots for NTS beside the system's; empty: those alone
-    std::string dir;              ///< our daemon's folder: configuration, socket, log, NTS cookies
-    std::string socket;           ///< command socket of a daemon that others run
-    std::size_t min_sources = 2;  ///< our daemon follows nobody before so many could be chosen
+    std::string nts_ca;  ///< PEM file with roots for NTS beside the system's; empty: those alone
+    std::string dir;     ///< our daemon's folder: configuration, socket, log, NTS cookies
+    std::string socket;  ///< command socket of a daemon that others run
+    nanoseconds silence = seconds(64);  ///< a source that is silent for longer doesn't count
+    std::size_t min_sources = 2;        ///< our daemon follows nobody before so many could be chosen
 };
 
 /// The configuration of our own daemon, as chronyd reads it. Pure.

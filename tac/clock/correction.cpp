@@ -9,7 +9,8 @@ Correction::Plan Correction::plan() const {
         const auto before = sequence_.load(std::memory_order_acquire);
         const Plan read{nanoseconds(from_.load(std::memory_order_relaxed)),
                         nanoseconds(to_.load(std::memory_order_relaxed)),
-                        MonoTime(nanoseconds(since_.load(std::memory_order_relaxed)))};
+                        MonoTime(nanoseconds(since_.load(std::memory_order_relaxed))),
+                        rate_.load(std::memory_order_relaxed)};
         std::atomic_thread_fence(std::memory_order_acquire);
         if (before % 2 == 0 && sequence_.load(std::memory_order_relaxed) == before) return read;
     }
@@ -27,14 +28,15 @@ void Correction::set(const Plan& plan) {
     from_.store(plan.from.count(), std::memory_order_relaxed);
     to_.store(plan.to.count(), std::memory_order_relaxed);
     since_.store(plan.since.time_since_epoch().count(), std::memory_order_relaxed);
+    rate_.store(plan.rate_ppm, std::memory_order_relaxed);
     sequence_.store(sequence + 2, std::memory_order_release);
 }
 
-nanoseconds Correction::value(const Plan& plan, MonoTime m) const {
+nanoseconds Correction::value(const Plan& plan, MonoTime m) {
     const auto way = plan.to - plan.from;
     const auto elapsed = std::max(nanoseconds(m - plan.since), nanoseconds(0));
-    const auto reach =
-        nanoseconds(static_cast<std::int64_t>(rules_.rate * static_cast<double>(elapsed.count())));
+    const auto reach = nanoseconds(static_cast<std::int64_t>(static_cast<double>(plan.rate_ppm) * 1e-6 *
+                                                             static_cast<double>(elapsed.count())));
     return plan.from + std::clamp(way, -reach, reach);
 }
 
@@ -48,7 +50,8 @@ std::optional<Correction::Plan> Correction::steer(nanoseconds error, nanoseconds
     const std::lock_guard lock(writers_);
     const auto old = plan();
     const Plan next{value(old, now),
-                    std::clamp(value(old, measured) - error, -rules_.largest, rules_.largest), now};
+                    std::clamp(value(old, measured) - error, -rules_.largest, rules_.largest), now,
+                    rules_.rate_ppm};
     set(next);
     return next;
 }
@@ -61,7 +64,9 @@ Evidence Correction::about_c(Evidence evidence) const {
     // It may have moved between the two M, and by another slope if that is newer than the reading.
     const auto since = std::max(now.since, evidence.at.after) - evidence.at.before;
     evidence.uncertainty +=
-        nanoseconds(static_cast<std::int64_t>(rules_.rate * static_cast<double>(since.count())) + 1);
+        nanoseconds(static_cast<std::int64_t>(static_cast<double>(std::max(now.rate_ppm, rules_.rate_ppm)) *
+                                              1e-6 * static_cast<double>(since.count())) +
+                    1);
     return evidence;
 }
 

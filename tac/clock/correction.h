@@ -19,7 +19,7 @@ namespace kokuin::tac::clock {
 
 struct CorrectionRules {
     nanoseconds largest = seconds(10);  ///< |correction| never exceeds this
-    double rate = 500e-6;               ///< of the slew, relative to M; below 1
+    std::int64_t rate_ppm = 500;        ///< of the slew, relative to M; below 1,000,000
 };
 
 /// Thread-safe; at() never blocks and never allocates.
@@ -31,7 +31,8 @@ class Correction {
     struct Plan {
         nanoseconds from{0};
         nanoseconds to{0};
-        MonoTime since{};  ///< when it was `from`
+        MonoTime since{};           ///< when it was `from`
+        std::int64_t rate_ppm = 0;  ///< of this slope, whatever the rules say now
         bool operator==(const Plan&) const = default;
     };
 
@@ -46,7 +47,7 @@ class Correction {
     /// At start, before anybody reads: goes on with a plan of the same boot, or stays at what an earlier boot
     /// was heading for. (Evidence of that boot is void; until there is new one nothing is proved.)
     void restore(const Plan& plan);
-    void hold(nanoseconds value) { restore({value, value, MonoTime{}}); }
+    void hold(nanoseconds value) { restore({value, value, MonoTime{}, 0}); }
 
     [[nodiscard]] Plan plan() const;
     /// Evidence about CLOCK_REALTIME, whose readings are of CLOCK_REALTIME, as evidence about C.
@@ -54,7 +55,7 @@ class Correction {
 
   private:
     void set(const Plan& plan);  // under writers_
-    [[nodiscard]] nanoseconds value(const Plan& plan, MonoTime m) const;
+    [[nodiscard]] static nanoseconds value(const Plan& plan, MonoTime m);
 
     const CorrectionRules rules_;
     std::mutex writers_;
@@ -63,6 +64,7 @@ class Correction {
     std::atomic<std::int64_t> from_{0};
     std::atomic<std::int64_t> to_{0};
     std::atomic<std::int64_t> since_{0};
+    std::atomic<std::int64_t> rate_{0};
 };
 
 /// CLOCK_REALTIME with the correction. All of it must outlive it.

@@ -12,6 +12,7 @@ namespace {
 
 constexpr seconds since_1900{2'208'988'800};  // from 1900 to 1970
 constexpr nanoseconds read_every = std::chrono::hours(1);
+constexpr nanoseconds again_after_trouble = std::chrono::minutes(1);
 constexpr std::size_t largest_file = 1U << 20U;
 
 std::string_view next_word(std::string_view& rest) {
@@ -124,7 +125,7 @@ std::vector<LeapSecond> LeapList::between(WallTime from, WallTime to) const {
 
 Result<std::shared_ptr<const LeapList>> LeapFile::read(MonoTime now) const {
     const std::lock_guard lock(mutex_);
-    if (!read_at_ || now - *read_at_ >= read_every) {
+    if (!read_at_ || now - *read_at_ >= (list_ ? read_every : again_after_trouble)) {
         read_at_ = now;
         list_.reset();
         const auto content = read_file(path_, largest_file);

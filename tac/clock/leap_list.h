@@ -29,7 +29,8 @@ struct LeapList {
     [[nodiscard]] std::vector<LeapSecond> between(WallTime from, WallTime to) const;
 };
 
-/// The file, read again once an hour: tzdata is updated beside a running server. Thread-safe.
+/// The file, read again once an hour (once a minute while it can't be): tzdata is updated beside a running
+/// server. Thread-safe.
 class LeapFile {
   public:
     explicit LeapFile(std::string path) : path_(std::move(path)) {}

@@ -12,6 +12,17 @@ MonoTime middle(const Reading& reading) {
     return reading.before + reading.gap() / 2;
 }
 
+nanoseconds c_less_m(const Reading& reading) {
+    return reading.wall.time_since_epoch() - middle(reading).time_since_epoch();
+}
+
+// Two times as chrony writes them, "1795603644.035379412": seconds and nine digits.
+bool is_later(std::string_view a, std::string_view b) {
+    const auto whole = [](std::string_view text) { return text.substr(0, text.find('.')); };
+    if (whole(a).size() != whole(b).size()) return whole(a).size() > whole(b).size();
+    return a > b;
+}
+
 std::string in_ms(nanoseconds time) {
     const auto us = std::chrono::abs(std::chrono::duration_cast<microseconds>(time)).count();
     std::string digits = std::to_string(us % 1000);
@@ -39,7 +50,6 @@ std::string_view name(Reference::State state) {
 
 void Reference::started() {
     path_.clear();
-    last_look_.reset();
     measured_.reset();
 }
 
@@ -69,41 +79,43 @@ Reference::State Reference::state_now(const Result<chrony::Report>& report, cons
     return now.after > last_->good_until ? State::stale : State::good;
 }
 
-Reference::Seen Reference::look(const Result<chrony::Report>& report, MonoTime asked, const Reading& now) {
+Reference::Seen Reference::look(const Result<chrony::Report>& report, const Reading& asked,
+                                const Reading& now) {
     Seen seen;
-    path_.push_back({middle(now), nanoseconds(now.wall.time_since_epoch() - middle(now).time_since_epoch())});
+    path_.push_back({middle(now), c_less_m(now)});
     while (path_.back().m - path_.front().m > rules_.memory) path_.pop_front();
     const auto bent = bend();
     seen.wants_reset = bent > rules_.bend;
 
-    const bool usable =
-        report && report->tracking.synchronised && report->sources.agreeing >= rules_.min_sources;
-    if (usable) {
+    if (report) {
         const auto& tracking = report->tracking;
-        // The first look can't tell how old the measurement is, and two can't tell a step from a slope.
-        if (measured_ && last_look_ && path_.size() > 2 && tracking.measured != *measured_) {
+        const bool usable = tracking.synchronised && report->sources.agreeing >= rules_.min_sources;
+        // The first look can't tell how old the measurement is, and two can't tell a step from a slope. What
+        // was measured while too few agreed isn't new when enough do again.
+        if (usable && measured_ && path_.size() > 2 && is_later(tracking.measured, *measured_)) {
             Evidence evidence;
             evidence.source = Source::reference;
             evidence.error = tracking.offset;
             // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance). A
             // regression over points that leave their line by `bent` was seen to err by as much; twice that
-            // is counted.
-            // Since it spoke C may have run away as fast as the kernel slews (500 ppm, and M's own error).
+            // is counted. Since it was asked C may have been moved, or have run away as fast as the kernel
+            // slews (500 ppm, and M's own error).
             evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion + 2 * bent + now.gap() +
-                                   (now.after - asked) / 1000;
+                                   std::chrono::abs(c_less_m(now) - c_less_m(asked)) +
+                                   (now.after - asked.before) / 1000;
             evidence.at = now;
-            // The measurement was made after the look before.
-            evidence.good_until = *last_look_ + rules_.max_age;
+            evidence.good_until = told_at_ + rules_.max_age;
             evidence.note = report->sources.text();
             if (!tracking.source.empty()) evidence.note += ", followed: " + one_line(tracking.source, 80);
-            seen.evidence = evidence;
-            last_ = std::move(evidence);
+            // An old one that is only now heard of proves nothing any more.
+            if (now.after <= evidence.good_until) {
+                seen.evidence = evidence;
+                last_ = std::move(evidence);
+            }
         }
         measured_ = tracking.measured;
+        told_at_ = asked.before;
     }
-    // Without a measurement since the start the next one is new in any case.
-    if (report && !report->tracking.synchronised && !measured_) measured_ = report->tracking.measured;
-    last_look_ = asked;
 
     seen.state = state_now(report, now);
     switch (seen.state) {

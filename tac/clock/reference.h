@@ -54,8 +54,9 @@ class Reference {
     };
     /// To be called about once a second: chrony was asked at `asked` and had said `report` when `now` was
     /// read. A new measurement is found by the next look; the longer between two, the more a change of C in
-    /// between costs.
-    Seen look(const Result<chrony::Report>& report, MonoTime asked, const Reading& now);
+    /// between costs. It is taken to be as old as it can be: made right after the last look at which chrony
+    /// still told the one before, however long it has been silent since.
+    Seen look(const Result<chrony::Report>& report, const Reading& asked, const Reading& now);
     /// chrony has forgotten its measurements, or has only now been started.
     void started();
 
@@ -69,8 +70,8 @@ class Reference {
 
     ReferenceRules rules_;
     std::deque<Point> path_;               // of C, one point a look, since chrony started anew
-    std::optional<MonoTime> last_look_;    // since then
-    std::optional<std::string> measured_;  // of the last look: tells a new measurement from the old one
+    std::optional<std::string> measured_;  // what chrony told last: tells a new measurement from the old one
+    MonoTime told_at_{};                   // when it was last seen to be chrony's newest
     std::optional<Evidence> last_;
 };
 /// "starting", "good", "silent", "unsynchronised", "stale".

@@ -89,6 +89,7 @@ ReferenceSettings read_reference(config::Table& table) {
         table.problem("min_sources",
                       "more than there are servers; allowed: 1 to " + std::to_string(daemon.servers.size()));
     daemon.min_sources = rules.min_sources;
+    daemon.silence = rules.max_age;
     settings.required = table.boolean("required", true);
     return settings;
 }

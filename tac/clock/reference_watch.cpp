@@ -69,7 +69,7 @@ void ReferenceWatch::tick() {
     if (!begun_ && !daemon_.is_own()) (void)begin_anew(clock_.read());
     begun_ = begun_ || daemon_.is_own();
 
-    const auto asked = clock_.read().before;
+    const auto asked = clock_.read();
     auto report = daemon_.ask();
     if (!report) keep_running(clock_.read());
     if (report)
@@ -83,7 +83,8 @@ void ReferenceWatch::tick() {
         return;
     hurry(now, report && report->tracking.synchronised);
     const auto seen = begun_ ? reference_.look(report, asked, now) : Reference::Seen{};
-    const bool was_reset = seen.wants_reset && report && begin_anew(now);
+    const bool missed = seen.evidence && listener_.evidence(*seen.evidence);
+    const bool was_reset = (seen.wants_reset || missed) && report && begin_anew(now);
     const auto text = begun_   ? seen.text
                       : report ? "waits for its daemon to start anew"
                                : report.error().text;
@@ -99,8 +100,9 @@ void ReferenceWatch::tick() {
         }
         if (was_reset) ++snapshot_.resets;
     }
-    if (seen.evidence) listener_.evidence(*seen.evidence);
-    if (was_reset) listener_.reset("the clock was moved: chrony is told to measure anew");
+    if (was_reset)
+        listener_.reset(missed ? "a measurement missed its prediction: chrony is told to measure anew"
+                               : "the clock was moved: chrony is told to measure anew");
     if (told_ != state) {
         told_ = state;
         listener_.changed(state, text);

@@ -20,10 +20,12 @@ class ReferenceWatch {
   public:
     /// Whom to tell; called on the watching thread, must return soon.
     struct Listener {
-        std::function<void(const Evidence&)> evidence;  ///< every new measurement
+        /// Every new measurement; true if it isn't what was predicted: chrony's filter may hold a mixture
+        /// of before and after, so it is told to begin anew.
+        std::function<bool(const Evidence&)> evidence;
         /// Once for each change of state, with the cause in words.
         std::function<void(Reference::State, const std::string& text)> changed;
-        /// chrony was told to start anew, because the clock had moved.
+        /// chrony was told to start anew, because the clock had moved, or a measurement was a surprise.
         std::function<void(const std::string& text)> reset;
         std::function<void()> looked{};  ///< after each look, if set
     };

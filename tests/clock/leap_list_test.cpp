@@ -90,12 +90,12 @@ TEST_CASE("leap-seconds.list: read again once an hour") {
     const MonoTime start{seconds(1000)};
     CHECK(has(file.read(start).error().text, folder + "/leaps"));
     REQUIRE(write_file(folder + "/leaps", as_view(made_up)));
-    CHECK_FALSE(file.read(start + std::chrono::minutes(59)));
-    const auto list = file.read(start + std::chrono::hours(1));
+    CHECK_FALSE(file.read(start + std::chrono::seconds(59)));
+    const auto list = file.read(start + std::chrono::minutes(1));  // trouble is looked at again sooner
     REQUIRE(list);
     CHECK((*list)->leaps.size() == 2);
     REQUIRE(write_file(folder + "/leaps", as_view("nonsense\n")));
-    CHECK(file.read(start + std::chrono::minutes(119)));
-    CHECK(has(file.read(start + std::chrono::hours(2)).error().text, folder + "/leaps: line 1: no pair"));
+    CHECK(file.read(start + std::chrono::minutes(60)));
+    CHECK(has(file.read(start + std::chrono::minutes(61)).error().text, folder + "/leaps: line 1: no pair"));
     std::filesystem::remove_all(folder);
 }

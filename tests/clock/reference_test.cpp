@@ -79,7 +79,7 @@ struct Place {
     Reference::Seen look() {
         const auto report = chrony.report();
         const auto now = world.read();
-        auto seen = reference.look(report, now.before, now);
+        auto seen = reference.look(report, now, now);
         if (seen.evidence) error.add(*seen.evidence);
         return seen;
     }
@@ -267,4 +267,70 @@ TEST_CASE("reference: a suspend voids what was measured before it") {
     place.reference.started();
     CHECK(place.live(seconds(33)).state == State::good);
     CHECK(place.holds());
+}
+
+TEST_CASE("a measurement heard of after a silence is as old as it can be") {
+    Place place;
+    place.live(seconds(40));
+    REQUIRE(place.look().state == State::good);
+    // chrony measures once more, can't be asked for a long time, and measures nothing more meanwhile.
+    place.chrony.answers = false;
+    place.live(seconds(2));
+    place.chrony.measure();
+    place.live(seconds(50), std::chrono::hours(1));
+    place.chrony.answers = true;
+    const auto seen = place.look();
+    REQUIRE(seen.evidence);
+    CHECK(seen.evidence->good_until - seen.evidence->at.after < seconds(15));
+    place.live(seconds(15), std::chrono::hours(1));
+    CHECK(place.look().state == State::stale);
+}
+
+TEST_CASE("a measurement made while too few agreed isn't new when enough do again") {
+    Place place;
+    place.live(seconds(40));
+    place.chrony.agreeing = 0;
+    place.live(seconds(2), std::chrono::hours(1));
+    place.chrony.measure();
+    place.live(seconds(40), std::chrono::hours(1));
+    place.chrony.agreeing = 3;
+    CHECK_FALSE(place.look().evidence);
+    place.live(seconds(10), std::chrono::hours(1));
+    CHECK_FALSE(place.look().evidence);
+    place.chrony.measure();
+    CHECK(place.look().evidence);
+}
+
+TEST_CASE("a source that has died doesn't count, whatever chrony thinks of it") {
+    // What chronyc 4.3 printed three minutes after two of three servers had been killed.
+    const std::string two_dead =
+        "^,+,127.0.1.1,2,4,377,3,0.000005409,0.000005409,0.000009992\n"
+        "^,+,127.0.1.2,1,4,0,195,-0.000000944,-0.000000510,0.000003918\n"
+        "^,*,127.0.1.3,1,4,1,65,0.000004233,0.000004627,0.000008859\n"
+        "7F00000C,127.0.1.1,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
+        "0.000007765,0.000003118,1.0,Normal\n";
+    const auto report = chrony::parse(two_dead);
+    REQUIRE(report);
+    CHECK(report->sources.agreeing == 1);
+    CHECK(report->sources.unreachable == 2);
+    CHECK(chrony::parse(two_dead, seconds(65))->sources.agreeing == 2);
+}
+
+TEST_CASE("chrony's times are compared as times") {
+    Place place;
+    place.live(seconds(40));
+    auto report = place.chrony.report();
+    REQUIRE(report);
+    const auto look = [&](const std::string& measured) {
+        report->tracking.measured = measured;
+        const auto now = place.world.read();
+        return place.reference.look(report, now, now).evidence.has_value();
+    };
+    look("1795603644.035379412");
+    CHECK(look("1795603660.000000001"));
+    CHECK_FALSE(look("1795603660.000000001"));
+    // An older one, read back from a dump or after a clock that was turned back, is no measurement.
+    CHECK_FALSE(look("1795603659.999999999"));
+    CHECK(look("1795603675.1"));
+    CHECK_FALSE(look("999999999.000000000"));
 }

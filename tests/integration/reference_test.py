@@ -69,7 +69,8 @@ class ReferenceTest(harness.TestCase):
         if self.state() == 'starting':
             self.assertIn('reference', self.cause())
         demo.wait_ready()
-        self.become('good')
+        # The third, by NTS, may still be at its first samples.
+        until(lambda: self.status()['reference']['sources']['agreeing'] == 3, self.status)
         token = demo.stamp()
         shown = json.loads(demo.tsaudit('show', token.tst.serial, '--json').out)
         self.assertEqual(shown['clock_proof'], 'holds')
@@ -77,7 +78,7 @@ class ReferenceTest(harness.TestCase):
         # A TAC alone can't say better than 30 ms (the TAA's own bound).
         self.assertLess(shown['clock_bound_us'], 20_000)
         said = demo.tsaudit('show', token.tst.serial).out
-        self.assertRegex(said, r'from UTC: the independent reference \(3 of 3 sources agree, followed: 127\.0\.0\.1\d\) had found it '
+        self.assertRegex(said, r'from UTC: the independent reference \([23] of 3 sources agree, followed: 127\.0\.0\.1\d\) had found it '
                                r'\S+ ms (ahead|behind), \+/- \S+ ms, \d+ s before; an audit by the TAA \(TAC \w+\)')
         status = self.status()
         self.assertEqual(status['departures'], [])
@@ -124,9 +125,13 @@ class ReferenceTest(harness.TestCase):
         demo = self.demo
         self.configure(max_age='20s')
         demo.start()
-        for server in self.servers:
+        # Two of three: chrony would go on with the third and count the dead ones for minutes.
+        for server in self.servers[:2]:
             server.kill()
-        until(lambda: demo.readiness()[0] == 503, 'closed', 60)
+        until(lambda: demo.readiness()[0] == 503, lambda: f'closed; {self.status()["reference"]}', 90)
+        self.assertEqual(self.state(), 'unsynchronised')
+        self.assertLess(self.status()['reference']['sources']['agreeing'], 2)
+        self.servers[2].kill()
         self.assertIn('reference has measured nothing lately', self.cause())
         self.refused()
         # By then chrony may have noticed that it can choose none of them, or still say that all is well.
