@@ -82,6 +82,13 @@ void Leaps::announce(const LeapSecond& leap, const std::string& by) {
              &leap);
 }
 
+void Leaps::tell_gates(const tac::clock::Reading& now) {
+    const auto read = parts_.file.read(now.after);
+    if (!read) return;
+    for (const auto& leap : (*read)->between(now.wall - day, now.wall + horizon))
+        for (auto* tsu : parts_.tsus) tsu->gate().announce(leap);
+}
+
 void Leaps::tick(const tac::clock::Reading& now) {
     const auto read = parts_.file.read(now.after);
     const LeapList* list = read ? read->get() : nullptr;
@@ -90,8 +97,7 @@ void Leaps::tick(const tac::clock::Reading& now) {
     const auto from_taa = by_taa();
     std::vector<LeapSecond> from_list;
     if (list) from_list = list->between(now.wall - day, now.wall + horizon);
-    for (const auto& leap : from_list)
-        for (auto* tsu : parts_.tsus) tsu->gate().announce(leap);
+    tell_gates(now);
 
     std::vector<LeapSecond> all = from_list;
     for (const auto& leap : from_taa) {

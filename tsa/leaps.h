@@ -31,6 +31,8 @@ class Leaps {
   public:
     explicit Leaps(LeapParts parts) : parts_(std::move(parts)) {}
 
+    /// Before the first token: tells the gates what the list knows, and nobody else anything.
+    void tell_gates(const tac::clock::Reading& now);
     /// Once a second: tells the gates what the list knows, and records, once each, as events: "leap.pending"
     /// within a day before a leap second, "leap.disputed" where TAA and list contradict each other,
     /// "leap.list" when the list has expired or can't be read. None of it closes anything but the second

@@ -171,7 +171,7 @@ Done serve(const std::string& config_file) {
                                   requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
-    leaps.tick(clock.read());
+    leaps.tell_gates(clock.read());
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hooks) hooks->start();

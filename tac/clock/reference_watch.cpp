@@ -9,6 +9,14 @@ constexpr nanoseconds time_to_come_up = seconds(3);
 // A burst takes less; one that chrony ignored is asked for again.
 constexpr nanoseconds burst_again_every = seconds(8);
 
+// A reading that was interrupted says little about C - M, and would look like a clock that moved.
+Reading steady(const StampingClock& clock) {
+    auto best = clock.read();
+    for (int tries = 0; tries < 5 && best.gap() > microseconds(100); ++tries)
+        if (const auto next = clock.read(); next.gap() < best.gap()) best = next;
+    return best;
+}
+
 }  // namespace
 
 Done ReferenceWatch::prepare() {
@@ -69,14 +77,14 @@ void ReferenceWatch::tick() {
     if (!begun_ && !daemon_.is_own()) (void)begin_anew(clock_.read());
     begun_ = begun_ || daemon_.is_own();
 
-    const auto asked = clock_.read();
+    const auto asked = steady(clock_);
     auto report = daemon_.ask();
     if (!report) keep_running(clock_.read());
     if (report)
         ended_.clear();
     else if (!ended_.empty())
         report = Error::environment(ended_);
-    const auto now = clock_.read();
+    const auto now = steady(clock_);
     // A daemon that was only now started needs a moment before it hears.
     if (!first_) first_ = now.before;
     if (!report && !told_ && daemon_.is_own() && !daemon_.ended() && now.after - *first_ < time_to_come_up)

@@ -36,27 +36,28 @@ class TaaClockTest(harness.TestCase):
         self.set_clock('+0')
         demo.start_tsad()
         demo.start_taad(env=self.faked_with_chrony())
-        until(lambda: len(self.events('audit')) > before, lambda: f'an audit; {demo.taad.tail()}')
-        # The first audit waits for the proof, and says how well the TAA knew its own clock.
-        first = self.events('audit')[before]
-        self.assertEqual(first['fields']['outcome'], 'good')
+        good = lambda: [e for e in self.events('audit')[before:] if e['fields']['outcome'] == 'good']
+        until(good, lambda: f'an audit; {demo.taad.tail()}')
+        # It says how well the TAA knew its own clock.
+        first = good()[0]
         self.assertLess(first['fields']['own_bound_us'], 30_000)
         self.assertEqual(self.events('clock.proved')[-1]['fields'].keys(), {'own_bound_us'})
         stops = len(demo.events('tac.stop'))
 
+        unproved, told = len(self.events('clock.unproved')), len(demo.events('taa.notice'))
         # Its clock is set 50 ms off: by its own measure of the TSU nothing is wrong, but it knows better.
         self.set_clock('+0.05')
-        until(lambda: self.events('clock.unproved'), lambda: f'unproved; {demo.taad.tail()}')
+        until(lambda: len(self.events('clock.unproved')) > unproved, lambda: f'unproved; {demo.taad.tail()}')
         until(lambda: self.status()['taa_notice'] == 'clock-unproved', lambda: f'noticed; {demo.taad.tail()}')
         self.assertEqual(self.events('audit')[-1]['fields']['outcome'], 'own-clock')
-        self.assertEqual([e['fields']['notice'] for e in demo.events('taa.notice')], ['clock-unproved'])
+        self.assertEqual([e['fields']['notice'] for e in demo.events('taa.notice')[told:]], ['clock-unproved'])
         issued = len(demo.events('tac.accepted'))
         until(lambda: sum(e['fields']['outcome'] == 'own-clock' for e in self.events('audit')) >= 3, 'further audits')
         self.assertEqual(len(demo.events('tac.accepted')), issued)
         self.assertEqual(len(demo.events('tac.stop')), stops)
         # The TAC that was delivered before stays true.
         self.assertEqual(demo.readiness()[0], 200)
-        self.assertEqual(len(demo.events('taa.notice')), 1)
+        self.assertEqual(len(demo.events('taa.notice')), told + 1)
 
         self.set_clock('+0')
         until(lambda: len(demo.events('tac.accepted')) > issued, lambda: f'a TAC again; {demo.taad.tail()}', 90)
