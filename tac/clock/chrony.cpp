@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t columns_of_tracking = 14;
 constexpr std::size_t columns_of_source = 10;
+constexpr std::size_t columns_of_selection = 18;
 
 std::vector<std::string_view> split(std::string_view line) {
     std::vector<std::string_view> out;
@@ -64,6 +65,54 @@ Result<Tracking> tracking_of(std::string_view line) {
     return out;
 }
 
+// A line of selectdata.
+struct Selected {
+    std::string_view name;
+    char state = '?';
+    nanoseconds low{0}, high{0};  // of what the source's clock is ahead of ours
+    bool heard = false;           // lately
+};
+
+Result<Selected> selected_of(std::string_view line) {
+    const auto columns = split(line);
+    const auto low = seconds_of(columns[15]);
+    const auto high = seconds_of(columns[16]);
+    if (columns[0].size() != 1 || !low || !high || *low > *high) return unreadable("selectdata", line);
+    return Selected{columns[1], columns[0].front(), *low, *high};
+}
+
+nanoseconds beyond(std::vector<Selected> agreeing, std::size_t quorum) {
+    const auto followed = std::find_if(agreeing.begin(), agreeing.end(),
+                                       [](const Selected& source) { return source.state == '*'; });
+    if (followed == agreeing.end()) return nanoseconds(0);
+    const auto low = followed->low;
+    const auto high = followed->high;
+    std::stable_sort(agreeing.begin(), agreeing.end(), [](const Selected& a, const Selected& b) {
+        return a.high - a.low < b.high - b.low;
+    });
+    nanoseconds out{0};
+    for (std::size_t i = 0; i < std::min(quorum, agreeing.size()); ++i)
+        out = std::max({out, low - agreeing[i].low, agreeing[i].high - high});
+    return out;
+}
+
+Sources sources_of(const std::vector<Selected>& selection, std::size_t quorum) {
+    static constexpr std::string_view selectable = "*+DPUW";
+    Sources out;
+    out.configured = selection.size();
+    std::vector<Selected> agreeing;
+    for (const auto& source : selection)
+        if (!source.heard)
+            ++out.unreachable;
+        else if (source.state == 'x')
+            ++out.falsetickers;
+        else if (selectable.find(source.state) != std::string_view::npos)
+            agreeing.push_back(source);
+    out.agreeing = agreeing.size();
+    out.beyond = beyond(std::move(agreeing), quorum);
+    return out;
+}
+
 }  // namespace
 
 std::string Sources::text() const {
@@ -76,8 +125,9 @@ std::string Sources::text() const {
     return out;
 }
 
-Result<Report> parse(std::string_view text, nanoseconds silence) {
-    Report report;
+Result<Report> parse(std::string_view text, nanoseconds silence, std::size_t quorum) {
+    std::vector<Selected> selection;
+    std::size_t sources = 0;
     std::string_view last;
     while (!text.empty()) {
         const auto end = text.find('\n');
@@ -85,31 +135,32 @@ Result<Report> parse(std::string_view text, nanoseconds silence) {
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         if (line.empty()) continue;
         const auto columns = split(line);
-        if (columns.size() == columns_of_source && last.empty()) {
-            // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer.
+        if (columns.size() == columns_of_selection && sources == 0 && last.empty()) {
+            auto selected = selected_of(line);
+            if (!selected) return std::move(selected).error();
+            selection.push_back(*selected);
+        } else if (columns.size() == columns_of_source && last.empty()) {
+            // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer. (selectdata
+            // has an age too, but as of the last selection, which a silent source doesn't cause.)
             std::int64_t since = 0;
             const auto last_answer = columns[6];
             if (std::from_chars(last_answer.data(), last_answer.data() + last_answer.size(), since).ec !=
                 std::errc())
                 return unreadable("a source", line);
-            const bool heard = columns[5] != "0" && since <= silence / seconds(1);
-            ++report.sources.configured;
-            if (!heard || columns[1] == "?")
-                ++report.sources.unreachable;
-            else if (columns[1] == "x")
-                ++report.sources.falsetickers;
-            else if (columns[1] == "*" || columns[1] == "+")
-                ++report.sources.agreeing;
-            continue;
+            ++sources;
+            for (auto& selected : selection)
+                if (selected.name == columns[2]) selected.heard = columns[5] != "0" && since <= silence / seconds(1);
+        } else if (last.empty()) {
+            last = line;
+        } else {
+            return unreadable("a line after tracking", line);
         }
-        if (!last.empty()) return unreadable("a line after tracking", line);
-        last = line;
     }
     if (last.empty()) return unreadable("no tracking", text);
     auto tracking = tracking_of(last);
     if (!tracking) return std::move(tracking).error();
-    report.tracking = std::move(*tracking);
-    return report;
+    if (sources != selection.size()) return unreadable("sources that aren't in selectdata", last);
+    return Report{std::move(*tracking), sources_of(selection, quorum)};
 }
 
 }  // namespace kokuin::tac::clock::chrony

@@ -110,9 +110,9 @@ Result<std::string> Daemon::chronyc(std::vector<std::string> commands) {
 }
 
 Result<Report> Daemon::ask() {
-    auto text = chronyc({"sources", "tracking"});
+    auto text = chronyc({"selectdata", "sources", "tracking"});
     if (!text) return std::move(text).error();
-    return parse(*text, settings_.silence);
+    return parse(*text, settings_.silence, settings_.min_sources);
 }
 
 Done Daemon::reset() {

@@ -13,12 +13,16 @@ namespace {
 
 // What chronyc 4.3 printed.
 const std::string good =
+    "+,127.0.0.11,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000002258,0.000022106,Normal\n"
+    "*,127.0.0.12,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"
+    "x,127.0.0.13,N,-,-,-,-,-,-,-,-,-,-,0,1.0,0.299978793,0.300020456,Normal\n"
     "^,+,127.0.0.11,2,0,377,0,0.000005409,0.000005409,0.000009992\n"
     "^,*,127.0.0.12,2,0,377,0,-0.000000944,-0.000000510,0.000003918\n"
     "^,x,127.0.0.13,2,0,377,1,0.300004233,0.300004627,0.000008859\n"
     "7F00000C,127.0.0.12,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
     "0.000007765,0.000003118,1.0,Normal\n";
 const std::string unsynchronised =
+    "s,127.0.0.11,N,-,-,-,-,-,-,-,-,-,-,0,1.0,0.000000000,0.000000000,Not synchronised\n"
     "^,?,127.0.0.11,0,4,0,4294967295,0.000000000,0.000000000,0.000000000\n"
     "00000000,,0,0.000000000,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,1.000000000,1.000000000,0."
     "0,"
@@ -35,6 +39,7 @@ struct Chrony {
     nanoseconds offset{0};
     nanoseconds wrong{0};
     std::size_t agreeing = 3;
+    nanoseconds beyond{0};
     bool answers = true;
     bool synchronised = true;
 
@@ -50,7 +55,7 @@ struct Chrony {
         report.tracking.offset = offset;
         report.tracking.root_delay = milliseconds(4);
         report.tracking.root_dispersion = milliseconds(1);
-        report.sources = {3, agreeing, 0, 3 - agreeing};
+        report.sources = {3, agreeing, 0, 3 - agreeing, beyond};
         return report;
     }
 };
@@ -113,6 +118,14 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(tracking.root_delay == nanoseconds(7765));
     CHECK(tracking.root_dispersion == nanoseconds(3118));
     CHECK(tracking.interval == seconds(1));
+    // The source that is followed says -17.632 to +16.413 us; the other that agrees, narrower, up to +22.106 us.
+    CHECK(chrony::parse(good, seconds(64), 1)->sources.beyond == nanoseconds(5693));
+    CHECK(chrony::parse(good, seconds(64), 2)->sources.beyond == nanoseconds(5693));
+    // A wider one is only asked for if two must agree.
+    auto wide = good;
+    wide.replace(wide.find("-0.000002258"), 12, "-0.100000000");
+    CHECK(chrony::parse(wide, seconds(64), 1)->sources.beyond == nanoseconds(0));
+    CHECK(chrony::parse(wide, seconds(64), 2)->sources.beyond == nanoseconds(99'982'368));
     CHECK(chrony::parse(with_last_column("Insert second"))->tracking.leap == 1);
     CHECK(chrony::parse(with_last_column("Delete second"))->tracking.leap == -1);
 
@@ -122,9 +135,39 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(none->sources.text() == "0 of 1 source agrees, 1 can't be reached");
 }
 
+TEST_CASE("chrony: sources agree whether it averages over them or not") {
+    // What chronyc 4.3 printed of three good servers on one machine: which are 'D' changes with each measurement.
+    for (const char state : {'D', 'P', 'U', 'W'}) {
+        auto text = good;
+        text.front() = state;
+        CHECK(chrony::parse(text)->sources.agreeing == 2);
+    }
+    for (const char state : {'N', 's', 'M', 'd', '~', 'w', 'S', 'O', 'T', 'x', '?'}) {
+        auto text = good;
+        text.front() = state;
+        INFO(state);
+        CHECK(chrony::parse(text)->sources.agreeing == 1);
+    }
+}
+
+TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow") {
+    // Its 10 us are inside the +/- 50 ms of two honest ones; chrony follows it and tells its root distance.
+    Place place;
+    place.chrony.measure();
+    (void)place.look();
+    place.live(seconds(2), std::chrono::hours(1));
+    place.chrony.beyond = milliseconds(60);
+    place.chrony.measure();
+    const auto wide = place.look().evidence;
+    REQUIRE(wide);
+    CHECK(wide->uncertainty >= milliseconds(63));
+    CHECK(wide->uncertainty < milliseconds(65));
+}
+
 TEST_CASE("chrony: anything else is named as another version's") {
     for (const std::string& text :
          {std::string(), std::string("506 Cannot talk to daemon\n"), good + "one more\n",
+          good.substr(good.find('\n') + 1), "**" + good.substr(1),
           good.substr(0, good.size() - 8), with_last_column("Confused"),
           std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,1e300,0,0,0,0,0,0,0,0,Normal\n"),
@@ -304,6 +347,9 @@ TEST_CASE("a measurement made while too few agreed isn't new when enough do agai
 TEST_CASE("a source that has died doesn't count, whatever chrony thinks of it") {
     // What chronyc 4.3 printed three minutes after two of three servers had been killed.
     const std::string two_dead =
+        "+,127.0.1.1,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000002258,0.000022106,Normal\n"
+        "+,127.0.1.2,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"
+        "*,127.0.1.3,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"
         "^,+,127.0.1.1,2,4,377,3,0.000005409,0.000005409,0.000009992\n"
         "^,+,127.0.1.2,1,4,0,195,-0.000000944,-0.000000510,0.000003918\n"
         "^,*,127.0.1.3,1,4,1,65,0.000004233,0.000004627,0.000008859\n"
