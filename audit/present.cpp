@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
+#include "store/event_line.h"
 #include "tac/tac.h"
 
 namespace kokuin::audit {
@@ -54,12 +55,6 @@ struct FieldText {
     std::string operator()(const std::string& text) const { return one_line(text, any_length); }
     std::string operator()(std::int64_t number) const { return std::to_string(number); }
     std::string operator()(const Bytes& octets) const { return to_hex(octets); }
-};
-
-struct FieldJson {
-    Json operator()(const std::string& text) const { return text; }
-    Json operator()(std::int64_t number) const { return number; }
-    Json operator()(const Bytes& octets) const { return to_hex(octets); }
 };
 
 }  // namespace
@@ -155,8 +150,7 @@ std::string event_json(const store::Found& found) {
     json["kind"] = event.kind;
     json["subject"] = event.subject;
     json["text"] = event.text;
-    json["fields"] = Json::object();
-    for (const auto& [key, value] : event.fields) json["fields"][key] = std::visit(FieldJson{}, value);
+    json["fields"] = store::fields_json<Json>(event);
     json["blobs"] = Json::array();
     for (const auto& id : event.blobs) json["blobs"].push_back(to_hex(id));
     json["segment"] = found.segment;

@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/hook.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "hsm/settings.h"
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
-#include "tsa/hooks.h"
 #include "tsa/protocol/policy.h"
 
 namespace kokuin::tsa {

@@ -17,6 +17,10 @@ Done as_environment(Done done) {
 
 }  // namespace
 
+bool is_change(const store::Event& event) {
+    return event.kind != "refusals" && event.kind != "reference.compared";
+}
+
 Done Journal::append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs) {
     store::Event fitting = event;
     // Names from a foreign certificate may stand in the text; the event counts more than its spelling.

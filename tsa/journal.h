@@ -14,6 +14,10 @@
 
 namespace kokuin::tsa {
 
+/// True for events that tell of a change; false for what only sums up (refusals, hourly comparisons). The
+/// operators' hook hears of changes only. Pure.
+bool is_change(const store::Event& event);
+
 /// Appends events in the order they were given, at the time of the stamping clock. That time is proved by
 /// nothing (an event often says just that), so no event begins a new segment. Thread-safe; archive and clock
 /// must outlive it.

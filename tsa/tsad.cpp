@@ -5,17 +5,18 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 
+#include "base/hook.h"
 #include "base/net/server.h"
 #include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "store/archive.h"
+#include "store/event_line.h"
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
 #include "tsa/comparisons.h"
 #include "tsa/config.h"
-#include "tsa/hooks.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
@@ -75,10 +76,10 @@ Done serve(const std::string& config_file) {
     if (!archive) return std::move(archive).error();
     if (settings->follow_tac)
         if (auto done = tsa::Follower::restore(**archive, boot.boot_id(), correction); !done) return done;
-    std::optional<tsa::Hooks> hooks;
-    if (settings->hook) hooks.emplace(*settings->hook);
-    tsa::Journal journal(**archive, clock, [&hooks](WallTime at, const store::Event& event) {
-        if (hooks) hooks->tell(at, event);
+    std::optional<Hook> hook;
+    if (settings->hook) hook.emplace(*settings->hook);
+    tsa::Journal journal(**archive, clock, [&hook](WallTime at, const store::Event& event) {
+        if (hook && tsa::is_change(event)) hook->tell(store::event_line(at, event));
     });
     auto token = hsm::open_token(settings->hsm, [&journal](const hsm::TokenEvent& event) {
         store::Event record;
@@ -174,7 +175,7 @@ Done serve(const std::string& config_file) {
     leaps.tell_gates(clock.read());
     // From here on there is something to stop in good order.
     StopSignal ends;
-    if (hooks) hooks->start();
+    if (hook) hook->start();
     for (auto& server : servers)
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
@@ -190,7 +191,7 @@ Done serve(const std::string& config_file) {
     comparisons.flush();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");
-    if (hooks) hooks->stop();
+    if (hook) hook->stop();
     if (const auto lost = journal.waiting(); lost > 0)
         return Error::environment(settings->archive + ": " + std::to_string(lost) +
                                   (lost == 1 ? " event" : " events") +

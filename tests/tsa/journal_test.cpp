@@ -4,8 +4,12 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/hook.h"
+#include "store/event_line.h"
 #include "store/reader.h"
 #include "tests/store/failing_vfs.h"
 #include "tests/support/folder.h"
@@ -141,4 +145,44 @@ TEST_CASE("what a failing archive doesn't take waits, in order, and goes in when
         return true;
     }));
     CHECK(kinds == std::vector<std::string>{"tac.stop", "gate.closed"});
+}
+
+TEST_CASE("the operators' hook gets each change once, in order, as JSON; what only sums up it doesn't get") {
+    Place place;
+    const auto file = place.folder.path + "/told";
+    auto archive = store::Archive::open(place.dir);
+    REQUIRE(archive);
+    {
+        Hook hook({{"sh", "-c", "cat >> \"$1\"", "sh", file}, seconds(10)});
+        // As in tsad.cpp.
+        tsa::Journal journal(**archive, place.clock, [&hook](WallTime at, const store::Event& event) {
+            if (tsa::is_change(event)) hook.tell(store::event_line(at, event));
+        });
+        place.wall.time = from_unix_us(1'795'000'000'123'456);
+        auto closed = event("gate.closed");
+        closed.subject = "tsu-1";
+        closed.text = "the clock \"moved\"\x1b";
+        closed.fields = {
+            {"cause", std::string("bound")}, {"us", std::int64_t{-7}}, {"nonce", Bytes{0xab, 1}}};
+        journal.later(closed);
+        hook.start();
+        journal.later(event("refusals"));
+        journal.later(event("reference.compared"));
+        auto opened = event("gate.opened");
+        for (int i = 0; i < 20; ++i) {
+            opened.text = std::to_string(i);
+            journal.later(opened);
+        }
+        hook.stop();  // what waits is still told
+    }
+    std::vector<nlohmann::json> told;
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) told.push_back(nlohmann::json::parse(line));
+    REQUIRE(told.size() == 21);
+    CHECK(told[0] == nlohmann::json({{"kind", "gate.closed"},
+                                     {"at", "2026-11-18T11:06:40.123456Z"},
+                                     {"subject", "tsu-1"},
+                                     {"text", "the clock \"moved\"\x1b"},
+                                     {"fields", {{"cause", "bound"}, {"us", -7}, {"nonce", "ab01"}}}}));
+    for (int i = 0; i < 20; ++i) CHECK(told[static_cast<std::size_t>(i) + 1]["text"] == std::to_string(i));
 }

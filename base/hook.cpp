@@ -1,48 +1,25 @@
-#include "tsa/hooks.h"
+#include "base/hook.h"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "base/process.h"
 #include "base/text.h"
 
-namespace kokuin::tsa {
+namespace kokuin {
 namespace {
 
 constexpr std::size_t longest_queue = 1000;
 
-struct FieldJson {
-    nlohmann::json operator()(const std::string& text) const { return text; }
-    nlohmann::json operator()(std::int64_t number) const { return number; }
-    nlohmann::json operator()(const Bytes& octets) const { return to_hex(octets); }
-};
-
 }  // namespace
 
-bool is_change(const store::Event& event) {
-    return event.kind != "refusals" && event.kind != "reference.compared";
-}
-
-std::string hook_line(WallTime at, const store::Event& event) {
-    nlohmann::ordered_json out;
-    out["kind"] = event.kind;
-    out["at"] = to_rfc3339(at, 6);
-    out["subject"] = event.subject;
-    out["text"] = event.text;
-    out["fields"] = nlohmann::ordered_json::object();
-    for (const auto& [key, value] : event.fields) out["fields"][key] = std::visit(FieldJson{}, value);
-    return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
-}
-
-void Hooks::start() {
+void Hook::start() {
     thread_ = std::thread([this] { work(); });
 }
 
-void Hooks::stop() {
+void Hook::stop() {
     {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;
@@ -53,9 +30,7 @@ void Hooks::stop() {
     if (thread_.joinable()) thread_.join();
 }
 
-void Hooks::tell(WallTime at, const store::Event& event) {
-    if (!is_change(event)) return;
-    auto line = hook_line(at, event);
+void Hook::tell(std::string line) {
     {
         const std::lock_guard lock(mutex_);
         if (queue_.size() >= longest_queue) {
@@ -67,7 +42,7 @@ void Hooks::tell(WallTime at, const store::Event& event) {
     changed_.notify_one();
 }
 
-void Hooks::work() {
+void Hook::work() {
     std::unique_lock lock(mutex_);
     while (true) {
         changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
@@ -76,20 +51,20 @@ void Hooks::work() {
         auto deadline = settings_.deadline;
         if (stopping_) deadline = std::min<nanoseconds>(deadline, end_ - std::chrono::steady_clock::now());
         if (deadline <= nanoseconds(0)) {
-            spdlog::warn("hook: {} events were not told before the end", queue_.size());
+            spdlog::warn("hook: {} lines were not told before the end", queue_.size() + lost_);
             return;
         }
         const auto line = std::move(queue_.front());
         queue_.pop_front();
         if (const auto lost = std::exchange(lost_, 0); lost > 0)
-            spdlog::warn("hook: {} can't keep up; {} events were left out", settings_.command.front(), lost);
+            spdlog::warn("hook: {} can't keep up; {} lines were left out", settings_.command.front(), lost);
         lock.unlock();
         run(line, deadline);
         lock.lock();
     }
 }
 
-void Hooks::run(const std::string& line, nanoseconds deadline) {
+void Hook::run(const std::string& line, nanoseconds deadline) {
     RunOptions options;
     options.input = line;
     options.deadline = deadline;
@@ -101,4 +76,4 @@ void Hooks::run(const std::string& line, nanoseconds deadline) {
                      one_line(ran->err, 300));
 }
 
-}  // namespace kokuin::tsa
+}  // namespace kokuin
