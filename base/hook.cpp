@@ -15,6 +15,11 @@ constexpr std::size_t longest_queue = 1000;
 
 }  // namespace
 
+HookSettings read_hook(config::Table& table) {
+    return {table.strings("command"),
+            table.duration("deadline", milliseconds(100), seconds(30), seconds(10))};
+}
+
 void Hook::start() {
     thread_ = std::thread([this] { work(); });
 }

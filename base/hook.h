@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/config.h"
 #include "base/time.h"
 
 namespace kokuin {
@@ -19,6 +20,9 @@ struct HookSettings {
     std::vector<std::string> command;  ///< the program and its words, at least one; no shell
     nanoseconds deadline = seconds(10);
 };
+
+/// Reads the table [hook]: command, deadline (0.1 to 30 s).
+HookSettings read_hook(config::Table& table);
 
 /// Runs the command once for each line, one after the other, in their order, on a thread of its own: nothing
 /// waits for it. On its standard input it finds that line. What it prints is thrown away; that it can't be

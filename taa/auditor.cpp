@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "taa/admission.h"
 
 namespace kokuin::taa {
 namespace {
@@ -16,15 +17,26 @@ void end(Report& report, Outcome outcome, const std::string& text) {
 
 }  // namespace
 
-Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
-                 const OwnClock* own, const tac::clock::LeapFile* leaps)
-    : measuring_(measuring), issuer_(issuer), archive_(archive), clocks_(clocks), own_(own), leaps_(leaps) {}
+Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive,
+                 const Admissions& admissions, Clocks clocks, const OwnClock* own,
+                 const tac::clock::LeapFile* leaps)
+    : measuring_(measuring),
+      issuer_(issuer),
+      archive_(archive),
+      admissions_(admissions),
+      clocks_(clocks),
+      own_(own),
+      leaps_(leaps) {}
 
 Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
     report.tsu = tsu.settings.name;
     report.tsa = tsu.settings.tsa;
     report.cause = cause;
+    if (const auto refusal = admissions_.refusal(report.tsu)) {
+        end(report, Outcome::not_admitted, *refusal);
+        return report;
+    }
     try {
         run(tsu, report);
     } catch (const std::exception& fault) {
@@ -48,6 +60,12 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
         !own_clock_is_right(*channel, tsu, report))
         return record_failure(tsu, report);
 
+    // From here until its verdict no operator's step about this TSU comes between.
+    const auto held = admissions_.hold(tsu.settings.name);
+    if (const auto refusal = admissions_.refusal(tsu.settings.name)) {
+        end(report, Outcome::not_admitted, *refusal);
+        return record_failure(tsu, report);
+    }
     auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules,
                                 leaps_ahead(report.sample->measurement.at));
     if (!issued) {

@@ -3,24 +3,18 @@
 
 #include <string>
 
-#include "base/net/client.h"
-#include "pki/certificate.h"
 #include "store/archive.h"
 #include "taa/channel.h"
 #include "taa/config.h"
 #include "taa/issuer.h"
 #include "taa/own_clock.h"
 #include "taa/report.h"
+#include "taa/tsus.h"
 #include "tac/clock/leap_list.h"
 
 namespace kokuin::taa {
 
-/// A TSU with what is needed to audit it. Immutable.
-struct AuditedTsu {
-    TsuSettings settings;
-    pki::Certificate certificate;  ///< the holder of its TACs
-    net::Client client;            ///< to its audit listener: our channel certificate, its DNS name
-};
+class Admissions;
 
 /// How a TSU's clock is measured.
 struct Measuring {
@@ -32,12 +26,14 @@ struct Measuring {
 /// Makes audits. Thread-safe: any number of TSUs at once. What it is made of outlives it.
 class Auditor {
   public:
-    /// `leaps`: what TACs announce a month ahead (TAA-9); null or unreadable: nothing.
-    /// `own`: what is known of this TAA's clock; null where nobody watches it.
-    Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive, Clocks clocks,
-            const OwnClock* own, const tac::clock::LeapFile* leaps);
+    /// `admissions`: who is served at all. `leaps`: what TACs announce a month ahead (TAA-9); null or
+    /// unreadable: nothing. `own`: what is known of this TAA's clock; null where nobody watches it.
+    Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive,
+            const Admissions& admissions, Clocks clocks, const OwnClock* own,
+            const tac::clock::LeapFile* leaps);
 
-    /// One audit, in this order:
+    /// One audit of a TSU that is admitted (TAA-6); of another one nothing is measured and nothing recorded,
+    /// its outcome is `not_admitted`. In this order:
     ///  1. connect: both certificates are checked, the TSU's name is in its own (TAA-3);
     ///     While the TAA's own clock isn't known to be within its limit (TAA-4), nothing is measured, and the
     ///     TSU is told why it gets no TAC; that is looked at again before anything is signed. The same within
@@ -45,7 +41,8 @@ class Auditor {
     ///  2. measure: `samples` exchanges, each with a fresh nonce; the least delay counts. Beyond max_delay:
     ///  measured
     ///     again, a bounded number of times;
-    ///  3. judge, and sign a TAC or an order to stop in the HSM; the signature is checked (TAA-2, TAA-5);
+    ///  3. while no operator can suspend it any more: judge, and sign a TAC or an order to stop in the HSM;
+    ///  the signature is checked (TAA-2, TAA-5);
     ///  4. record, durably: what left this house is in the archive, always (TAA-8);
     ///  5. deliver, with the nonce of the sample that counted;
     ///  6. record the TSU's verdict.
@@ -65,6 +62,7 @@ class Auditor {
     const Measuring measuring_;
     const Issuer& issuer_;
     store::Archive& archive_;
+    const Admissions& admissions_;
     const Clocks clocks_;
     const OwnClock* const own_;
     const tac::clock::LeapFile* const leaps_;

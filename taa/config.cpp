@@ -91,10 +91,14 @@ Result<Settings> read(config::Document& document) {
     pace.retry = schedule.duration("retry", seconds(1), hours(24), pace.retry);
     pace.request_spacing =
         schedule.duration("request_spacing", nanoseconds(0), hours(1), pace.request_spacing);
+    pace.start_spacing = schedule.duration("start_spacing", nanoseconds(0), seconds(10), milliseconds(50));
     settings.samples = static_cast<unsigned>(schedule.integer("samples", 1, 64, settings.samples));
     settings.measurements =
         static_cast<unsigned>(schedule.integer("measurements", 1, 16, settings.measurements));
     settings.deadline = schedule.duration("deadline", milliseconds(100), seconds(60), settings.deadline);
+
+    settings.unreachable_after =
+        schedule.duration("unreachable_after", seconds(1), hours(24), settings.unreachable_after);
 
     for (auto& [name, table] : root.named_tables("tsu", 1)) {
         const auto& tsu = settings.tsus.emplace_back(read_tsu(name, table, pace));
@@ -104,6 +108,11 @@ Result<Settings> read(config::Document& document) {
                               "[tsu." + other.name + "] is the same TSU; allowed: each peer and name once");
     }
 
+    settings.review_within =
+        root.table("admission")
+            .duration("review_within", hours(24), hours(24 * 3660), settings.review_within);
+    settings.control = root.table("control").path("socket", "run/taad.sock");
+    if (auto table = root.maybe_table("hook")) settings.hook = read_hook(*table);
     settings.reports = root.table("report").path("dir", "reports");
 
     settings.log_level = root.table("log").choice<std::string>(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/hook.h"
 #include "base/result.h"
 #include "hsm/settings.h"
 #include "pki/hash.h"
@@ -57,9 +58,15 @@ struct Settings {
     unsigned samples = 8;               ///< of one measurement; the one with the least delay counts
     unsigned measurements = 3;          ///< at most in one audit, while the delay is too large
     nanoseconds deadline = seconds(5);  ///< of one exchange with a TSU
-    std::vector<TsuSettings> tsus;      ///< in the order of the file
-    std::string reports;                ///< folder of the monthly reports
-    std::string log_level = "info";     ///< debug, info, warn, error
+    /// A TSU that can't be reached for so long is worth a notice; one that only starts again isn't.
+    nanoseconds unreachable_after = seconds(30);
+    std::vector<TsuSettings> tsus;  ///< in the order of the file
+    std::string control;            ///< Unix socket for `taad tsu …`
+    nanoseconds review_within =
+        std::chrono::hours(24 * 365);  ///< a TSU that wasn't reviewed for longer is named
+    std::optional<HookSettings> hook;  ///< run on what its operators should know at once
+    std::string reports;               ///< folder of the monthly reports
+    std::string log_level = "info";    ///< debug, info, warn, error
 };
 
 /// Reads and checks taad.toml. The error (usage) lists all problems, one a line.

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "pki/certificate.h"
+#include "taa/admission.h"
 #include "taa/report.h"
 
 namespace kokuin::taa {
@@ -22,7 +23,8 @@ constexpr Outcome all_outcomes[] = {Outcome::good,
                                     Outcome::delay_too_large,
                                     Outcome::not_signed,
                                     Outcome::not_recorded,
-                                    Outcome::own_clock};
+                                    Outcome::own_clock,
+                                    Outcome::not_admitted};
 
 // Of a newer or an older taad a field may be missing: the report then lacks it, and no more.
 template <typename T>
@@ -181,6 +183,9 @@ class TsuTrack {
     std::vector<store::BlobId> issuers_;
 };
 
+/// What operators did about TSUs, one line each, by name.
+using Steps = std::map<std::string, std::vector<std::string>>;
+
 /// Reads the events of an archive, from its beginning: what a month begins with was said before it.
 class Collector {
   public:
@@ -208,6 +213,10 @@ class Collector {
         if (in_month) last_record_ = found.record.number;
         if (event.kind == "audit")
             track(tsa(event), event.subject).audit(found, at, in_month);
+        else if (in_month && is_step(event.kind))
+            steps_[event.subject].push_back(event.kind.substr(event.kind.find('.') + 1) + " " +
+                                            to_rfc3339(at, 0) + " (" + one_line(event.text, any_length) +
+                                            ")");
         else if (event.kind == "taa.started")
             started(at);
         else if (event.kind == "taa.stopped")
@@ -236,6 +245,8 @@ class Collector {
     std::map<std::pair<std::string, std::string>, TsuTrack>& tracks() { return tracks_; }
     [[nodiscard]] const std::vector<Downtime>& downtimes() const { return downtimes_; }
     [[nodiscard]] const ClockRecord& clock() const { return clock_; }
+    /// What operators did about whom in the month, by TSU: "suspended 2026-11-26T12:00:00Z (why)".
+    [[nodiscard]] const Steps& steps() const { return steps_; }
 
   private:
     std::string tsa(const store::Event& event) const {
@@ -290,6 +301,7 @@ class Collector {
     std::vector<Downtime> downtimes_;
     std::optional<Unproved> unproved_;
     ClockRecord clock_;
+    Steps steps_;
 };
 
 SeenCertificate seen(const pki::Certificate& certificate) {
@@ -367,7 +379,7 @@ Result<MonthlyTsu> finish(TsuTrack& track, store::ArchiveReader& archive, const 
     return made;
 }
 
-void add_remarks(MonthlyReport& report) {
+void add_remarks(MonthlyReport& report, const Steps& steps) {
     using Code = Remark::Code;
     const auto add = [&](Code code, const std::string& tsu = "", std::string detail = "") {
         report.remarks.push_back({code, tsu, std::move(detail)});
@@ -388,6 +400,8 @@ void add_remarks(MonthlyReport& report) {
                 return audit.verdict != "accepted" && audit.verdict != "stop-accepted";
             });
         if (undelivered > 0) add(Code::undelivered, tsu.name, std::to_string(undelivered));
+        if (const auto taken = steps.find(tsu.name); taken != steps.end())
+            for (const auto& step : taken->second) add(Code::admission, tsu.name, step);
     }
 }
 
@@ -450,7 +464,7 @@ Result<std::vector<MonthlyReport>> collect(store::ArchiveReader& archive,
         auto taa = read_certificates(archive, issuers[tsa]);
         if (!taa) return taa.error();
         report.taa = std::move(*taa);
-        add_remarks(report);
+        add_remarks(report, collector.steps());
         out.push_back(std::move(report));
     }
     return out;

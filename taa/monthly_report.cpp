@@ -95,6 +95,8 @@ std::string_view name(Remark::Code code) {
             return "taa-certificate-changed";
         case Remark::Code::unrecorded_stop:
             return "unrecorded-stop";
+        case Remark::Code::admission:
+            return "admission";
     }
     return "unknown";
 }

@@ -154,10 +154,11 @@ struct Remark {
         undelivered,              ///< TACs of this TSU that it didn't take or didn't answer; detail: how many
         taa_certificate_changed,  ///< the TAA signed with several
         unrecorded_stop,          ///< the TAA ended without good order at least once
+        admission,                ///< a step about this TSU (TAA-6); detail: which, when and why
     };
     Code code = Code::interim;
     std::string tsu;     ///< whom it concerns; empty: the TAA
-    std::string detail;  ///< a number, where the code has one
+    std::string detail;  ///< a number or a text, where the code has one
 };
 std::string_view name(Remark::Code code);
 

@@ -128,6 +128,7 @@ constexpr std::array names{
     Named{"delay-too-large", {"delay too large", "遅延超過"}},
     Named{"not-signed", {"not signed", "署名不能"}},
     Named{"not-recorded", {"not recorded", "記録不能"}},
+    Named{"not-admitted", {"not admitted", "接続未承認"}},
     Named{"own-clock", {"the TAA's own clock unproved", "TAA時計未確認"}},
     Named{"schedule", {"schedule", "定期"}},
     Named{"request", {"request", "TSUの要求"}},
@@ -162,6 +163,8 @@ Pair remark(Remark::Code code) {
         case Remark::Code::unrecorded_stop:
             return {"The TAA ended without good order; it is not recorded when.",
                     "時刻配信局が異常終了しました。終了時刻の記録はありません。"};
+        case Remark::Code::admission:
+            return {"Recorded about its connection: ", "接続の審査に関する記録: "};
     }
     return {};
 }

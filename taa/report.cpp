@@ -56,6 +56,8 @@ std::string_view name(Outcome outcome) {
             return "own-clock";
         case Outcome::not_recorded:
             return "not-recorded";
+        case Outcome::not_admitted:
+            return "not-admitted";
     }
     return "unknown";
 }
@@ -73,6 +75,8 @@ std::string_view name(Cause cause) {
 }
 
 Ending Report::ending() const {
+    // Only an operator's step changes that, and asks for an audit.
+    if (outcome == Outcome::not_admitted) return Ending::settled;
     if (!verdict) return Ending::open;
     switch (verdict->kind) {
         case tac::DeliveryVerdict::Kind::accepted:

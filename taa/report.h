@@ -24,6 +24,7 @@ enum class Outcome {
     not_signed,         ///< HSM or the TAA's certificate; nothing left
     not_recorded,       ///< the archive failed; nothing left
     own_clock,          ///< the TAA's own clock isn't known to be right (TAA-4): nobody was measured
+    not_admitted,       ///< nobody has admitted it, or it was suspended or removed (TAA-6)
 };
 /// One word for log and archive: "good", "delay-too-large", …
 std::string_view name(Outcome outcome);

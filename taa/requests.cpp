@@ -26,7 +26,7 @@ bool shows(const net::Peer& peer, const std::string& name) {
 }
 
 net::Response answer_to(const net::Request& request, const std::vector<TsuSettings>& tsus, const Pace& pace,
-                        const Ask& ask) {
+                        const Refusal& refusal, const Ask& ask) {
     const auto wanted = tac::AuditRequest::from_json(as_text(request.body));
     if (!wanted) return net::Response::text(400, "not an audit request");
     const auto tsu = std::find_if(tsus.begin(), tsus.end(), [&](const TsuSettings& settings) {
@@ -38,6 +38,11 @@ net::Response answer_to(const net::Request& request, const std::vector<TsuSettin
             "channel certificate\"",
             request.peer.text(), one_line(wanted->tsu, 64));
         return net::Response::text(403, "not your TSU");
+    }
+    if (const auto why = refusal(tsu->name)) {
+        spdlog::warn("audit-request refused peer={} tsu={} text=\"{}\"", request.peer.text(), tsu->name,
+                     *why);
+        return net::Response::text(403, "this TSU isn't served at present; its TAA knows why");
     }
     const auto answer = ask(tsu->name);
     if (!answer) return net::Response::text(503, "stopping");
@@ -53,10 +58,11 @@ net::Response answer_to(const net::Request& request, const std::vector<TsuSettin
 
 }  // namespace
 
-void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace, Ask ask) {
+void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace,
+                       Refusal refusal, Ask ask) {
     router.add("POST", "/audit/request",
-               [tsus, pace, ask = std::move(ask)](const net::Request& request) {
-                   return answer_to(request, tsus, pace, ask);
+               [tsus, pace, refusal = std::move(refusal), ask = std::move(ask)](const net::Request& request) {
+                   return answer_to(request, tsus, pace, refusal, ask);
                },
                {{"application/json"}, tac::max_body});
 }

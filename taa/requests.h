@@ -15,10 +15,14 @@ namespace kokuin::taa {
 /// Brings forward the audit of the TSU of this name (Scheduler::request).
 using Ask = std::function<std::optional<Timetable::Answer>(const std::string& tsu)>;
 
+/// Why a TSU isn't served (Admissions::refusal); nothing: it is.
+using Refusal = std::function<std::optional<std::string>(const std::string& tsu)>;
+
 /// Adds the route. `tsus`: who may ask; the peer must have shown a channel certificate with the DNS name that
 /// the configuration has for the TSU it asks for, and the body must call the TSU what its TSA calls it. 200
 /// with tac::AuditAnswer · 400 no readable request · 403 not this peer's TSU (or nobody's: a stranger isn't
-/// told which there are).
-void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace, Ask ask);
+/// told which there are), or not served at present.
+void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace,
+                       Refusal refusal, Ask ask);
 
 }  // namespace kokuin::taa

@@ -1,13 +1,14 @@
 #include "taa/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kokuin::taa {
 
 Scheduler::Scheduler(const Pace& pace, const std::vector<std::string>& tsus, const MonoClock& clock,
                      Audit audit, Dice dice)
-    : clock_(clock), audit_(std::move(audit)), dice_(std::move(dice)) {
-    const MonoTime now = clock_.now();
+    : clock_(clock), start_spacing_(pace.start_spacing), audit_(std::move(audit)), dice_(std::move(dice)) {
+    const MonoTime now = next_start_ = clock_.now();
     for (const auto& tsu : tsus) rows_.emplace(tsu, Row{Timetable(pace, now), {}});
 }
 
@@ -59,7 +60,11 @@ void Scheduler::work(const std::string& tsu, Timetable& timetable) {
             changed_.wait_for(lock, timetable.due() - now);
             continue;
         }
-        const bool requested = timetable.begin(now);
+        const MonoTime turn = std::max(now, next_start_);
+        next_start_ = turn + start_spacing_;
+        for (auto at = now; !stopping_ && at < turn; at = clock_.now()) changed_.wait_for(lock, turn - at);
+        if (stopping_) return;
+        const bool requested = timetable.begin(clock_.now());
         lock.unlock();
         const Ending ending = audit_(tsu, requested);
         const double dice = dice_();

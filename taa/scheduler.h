@@ -16,7 +16,8 @@
 namespace kokuin::taa {
 
 /// One thread a TSU, so that one that hangs delays no other. Between audits the threads sleep on a condition
-/// variable until the next one is due, asked for, or all is over; nothing polls.
+/// variable until the next one is due, asked for, or all is over; nothing polls. What is due while another
+/// one has only just begun waits its turn (Pace::start_spacing), the first due first.
 class Scheduler {
   public:
     /// Makes one audit of the TSU of this name. Called from the TSU's own thread, never twice at once for one
@@ -33,7 +34,7 @@ class Scheduler {
     Scheduler(const Scheduler&) = delete;
     Scheduler& operator=(const Scheduler&) = delete;
 
-    /// Begins; every TSU is audited at once. To be called once.
+    /// Begins; every TSU is audited at once, one after the other. To be called once.
     void start();
     /// Begins no further audit and waits for those that run. Idempotent.
     void stop();
@@ -51,11 +52,13 @@ class Scheduler {
     void work(const std::string& tsu, Timetable& timetable);
 
     const MonoClock& clock_;
+    const nanoseconds start_spacing_;
     const Audit audit_;
     const Dice dice_;
-    std::mutex mutex_;  // guards all timetables and stopping_
+    std::mutex mutex_;  // guards all that follows
     std::condition_variable changed_;
     std::map<std::string, Row> rows_;
+    MonoTime next_start_{};  // the first turn that nobody has
     bool stopping_ = false;
 };
 

@@ -18,6 +18,7 @@
 #include "taa/report_command.h"
 #include "taa/service.h"
 #include "taa/signer.h"
+#include "taa/tsu_command.h"
 
 namespace {
 
@@ -27,7 +28,7 @@ struct Arguments {
     std::string config = "taad.toml";
     bool json = false;
     hsm::KeyArguments key;
-    std::string tsu;
+    taa::TsuArguments tsu;
     taa::ReportArguments report;
 };
 
@@ -41,6 +42,7 @@ struct House {
     std::unique_ptr<taa::Signer> signer;
     std::optional<taa::Issuer> issuer;
     std::vector<taa::AuditedTsu> tsus;
+    std::unique_ptr<taa::Admissions> admissions;
 };
 
 Done furnish(House& house, const taa::Settings& settings) {
@@ -58,6 +60,9 @@ Done furnish(House& house, const taa::Settings& settings) {
     auto archive = store::Archive::open(settings.archive);
     if (!archive) return std::move(archive).error();
     house.archive = std::move(*archive);
+    auto admissions = taa::Admissions::open(*house.archive, house.wall, house.tsus);
+    if (!admissions) return std::move(admissions).error();
+    house.admissions = std::move(*admissions);
     // A wrong PIN or module path is a mistake to mend now; an HSM that is only away comes back by itself.
     if (auto done = house.signer->open(); !done) {
         if (done.error().kind == Error::Kind::usage) return done;
@@ -72,20 +77,26 @@ Result<int> serve(const taa::Settings& settings) {
 
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    std::optional<Hook> hook;
+    if (settings.hook) hook.emplace(*settings.hook);
+    taa::Diary diary(*house.archive, house.wall, hook ? &*hook : nullptr);
     std::atomic<bool> doubt{false};
-    taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus), *house.archive,
-                         {house.wall, house.mono}, house.clock, [&doubt] {
+    taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus),
+                         {*house.archive, *house.admissions, diary, {house.wall, house.mono}, house.clock},
+                         [&doubt] {
                              doubt = true;
                              StopSignal::stop();
                          });
     // From here on there is something to stop in good order.
     StopSignal ends;
+    if (hook) hook->start();
     if (auto done = service.start(); !done) return std::move(done).error();
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
     spdlog::info("taad stops text=\"{}\" (a second signal ends it at once)", ends.wait());
     service.stop();
+    if (hook) hook->stop();
     if (doubt)
         return Error::environment(
             "the archive can't be trusted any more (see the log above); look at it before you start taad "
@@ -132,8 +143,10 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     for (const auto& tsu : house.tsus) {
         if (tsu.settings.name != name) continue;
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
-                             *house.archive, {house.wall, house.mono}, own ? &own->clock : nullptr, &leaps);
+                             *house.archive, *house.admissions, {house.wall, house.mono},
+                             own ? &own->clock : nullptr, &leaps);
         const auto report = auditor.audit(tsu, taa::Cause::operator_order);
+        if (report.outcome == taa::Outcome::not_admitted && !report.record) return Error::no(report.text);
         std::cout << (json ? report.json() : report.log_line()) << '\n';
         if (report.ending() == taa::Ending::settled) return 0;
         // An order to stop or a refusal is an answer; everything else wasn't one.
@@ -197,9 +210,31 @@ Result<int> run(int argc, char** argv) {
     auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
     auto* now = audit->add_subcommand(
         "now", "audit one TSU: exit 0 TAC accepted, 1 order to stop or refused, 3 neither");
-    now->add_option("TSU", arguments.tsu, "name of its [tsu.NAME]")->required();
+    now->add_option("TSU", arguments.tsu.tsu, "name of its [tsu.NAME]")->required();
     on(now,
-       [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu, arguments.json); });
+       [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu.tsu, arguments.json); });
+
+    auto* tsu = noun("tsu", "who is audited and gets TACs: admission, review, suspension, removal");
+    on(tsu->add_subcommand("list", "what each TSU is, since when and why"),
+       [&](const taa::Settings& settings) {
+           return taa::tsu_list(settings, arguments.json, SystemWallClock().now(), std::cout);
+       });
+    const auto step = [&](taa::Step what, const char* about) {
+        auto* verb = tsu->add_subcommand(std::string(taa::name(what)), about);
+        verb->add_option("TSU", arguments.tsu.tsu, "name of its [tsu.NAME]")->required();
+        verb->add_option("--why", arguments.tsu.why, "the reason, one line, for the record")->required();
+        verb->add_option(
+            "--by", arguments.tsu.by,
+            "who decided, as a role or number (no name of a person): recorded beside your account");
+        on(verb, [&arguments, what](const taa::Settings& settings) {
+            return taa::tsu_step(settings, what, arguments.tsu, arguments.json, SystemWallClock(), std::cout);
+        });
+    };
+    step(taa::Step::admit, "serve a TSU from now on, as the configuration describes it");
+    step(taa::Step::review, "a TSU was looked at again; accepts its new certificate, peer or name");
+    step(taa::Step::suspend, "stop serving a TSU for the time being");
+    step(taa::Step::resume, "serve a suspended TSU again");
+    step(taa::Step::remove, "stop serving a TSU for good");
 
     auto* report = app.add_subcommand(
         "report", "the monthly reports: files in [report] dir, kept in the archive when the month is over");

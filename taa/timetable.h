@@ -11,6 +11,9 @@ struct Pace {
     nanoseconds retry = std::chrono::minutes(1);   ///< longest wait after an audit that led to nothing
     nanoseconds request_spacing =
         seconds(10);  ///< between two audits of one TSU at least, on request (TAC-9)
+    /// Between the starts of two audits, whichever TSUs: at a start, when the network is back after an
+    /// outage, or when all ask at once, they come one after the other.
+    nanoseconds start_spacing{0};
 };
 
 /// How an audit ended, as far as the next one depends on it.

@@ -210,9 +210,7 @@ Result<Settings> load_settings(const std::string& path) {
             table->problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
     }
     settings.control = root.table("control").path("socket", "run/tsad.sock");
-    if (auto table = root.maybe_table("hook"))
-        settings.hook = HookSettings{table->strings("command"), table->duration("deadline", milliseconds(100),
-                                                                                seconds(30), seconds(10))};
+    if (auto table = root.maybe_table("hook")) settings.hook = read_hook(*table);
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
     if (auto done = document->finish(); !done) return std::move(done).error();

@@ -1,12 +1,13 @@
 #include "tsa/routes.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 
 #include <nlohmann/json.hpp>
+
+#include "base/net/owner.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -123,17 +124,10 @@ void add_audit_routes(net::Router& router, Audited& audited, const std::string& 
 }
 
 void add_control_routes(net::Router& router, const Status& status) {
-    const auto guarded = [](const auto& handler) {
-        return [handler](const Request& request) {
-            const auto& process = request.peer.process;
-            if (process && (process->uid == 0 || process->uid == geteuid())) return handler(request);
-            spdlog::warn("control: {} is not allowed here", request.peer.text());
-            return problem(403, "only root and the user tsad runs as may do this");
-        };
-    };
-    router.add("GET", "/status",
-               guarded([&status](const Request&) { return Response::json(200, status.status()); }));
-    router.add("GET", "/keys", guarded([&status](const Request&) {
+    router.add("GET", "/status", net::for_owner("tsad", [&status](const Request&) {
+                   return Response::json(200, status.status());
+               }));
+    router.add("GET", "/keys", net::for_owner("tsad", [&status](const Request&) {
                    auto keys = status.keys();
                    return keys ? Response::json(200, *keys) : problem(503, keys.error().text);
                }));

@@ -87,9 +87,8 @@ nanoseconds beyond(std::vector<Selected> agreeing, std::size_t quorum) {
     if (followed == agreeing.end()) return nanoseconds(0);
     const auto low = followed->low;
     const auto high = followed->high;
-    std::stable_sort(agreeing.begin(), agreeing.end(), [](const Selected& a, const Selected& b) {
-        return a.high - a.low < b.high - b.low;
-    });
+    std::stable_sort(agreeing.begin(), agreeing.end(),
+                     [](const Selected& a, const Selected& b) { return a.high - a.low < b.high - b.low; });
     nanoseconds out{0};
     for (std::size_t i = 0; i < std::min(quorum, agreeing.size()); ++i)
         out = std::max({out, low - agreeing[i].low, agreeing[i].high - high});
@@ -140,8 +139,8 @@ Result<Report> parse(std::string_view text, nanoseconds silence, std::size_t quo
             if (!selected) return std::move(selected).error();
             selection.push_back(*selected);
         } else if (columns.size() == columns_of_source && last.empty()) {
-            // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer. (selectdata
-            // has an age too, but as of the last selection, which a silent source doesn't cause.)
+            // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer.
+            // (selectdata has an age too, but as of the last selection, which a silent source doesn't cause.)
             std::int64_t since = 0;
             const auto last_answer = columns[6];
             if (std::from_chars(last_answer.data(), last_answer.data() + last_answer.size(), since).ec !=
@@ -149,7 +148,8 @@ Result<Report> parse(std::string_view text, nanoseconds silence, std::size_t quo
                 return unreadable("a source", line);
             ++sources;
             for (auto& selected : selection)
-                if (selected.name == columns[2]) selected.heard = columns[5] != "0" && since <= silence / seconds(1);
+                if (selected.name == columns[2])
+                    selected.heard = columns[5] != "0" && since <= silence / seconds(1);
         } else if (last.empty()) {
             last = line;
         } else {

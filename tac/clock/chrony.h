@@ -42,12 +42,13 @@ struct Sources {
     /// lately. Whether chrony also averages over one ('+') says how narrow its interval is beside the best
     /// one's, and changes from one measurement to the next.
     std::size_t agreeing = 0;
-    std::size_t falsetickers = 0;            ///< 'x': excluded, since they contradict the majority
-    std::size_t unreachable = 0;             ///< '?', or silent for too long whatever chrony thinks of it
-    /// By how much the widest of the `quorum` narrowest intervals that agree reaches beyond the interval of the
-    /// source that is followed; ≥ 0. chrony's own root distance is that of the source it follows, whose word
-    /// for its accuracy it takes: a liar with a narrow interval inside the wide ones of honest sources would be
-    /// believed. If fewer than `quorum` lie, one of the `quorum` narrowest is honest, and contains the time.
+    std::size_t falsetickers = 0;  ///< 'x': excluded, since they contradict the majority
+    std::size_t unreachable = 0;   ///< '?', or silent for too long whatever chrony thinks of it
+    /// By how much the widest of the `quorum` narrowest intervals that agree reaches beyond the interval of
+    /// the source that is followed; ≥ 0. chrony's own root distance is that of the source it follows, whose
+    /// word for its accuracy it takes: a liar with a narrow interval inside the wide ones of honest sources
+    /// would be believed. If fewer than `quorum` lie, one of the `quorum` narrowest is honest, and contains
+    /// the time.
     nanoseconds beyond{0};
     [[nodiscard]] std::string text() const;  ///< "2 of 3 sources agree, 1 is a falseticker"
 };
@@ -57,10 +58,10 @@ struct Report {
     Sources sources;
 };
 
-/// Reads the output of `chronyc -c -n -m selectdata sources tracking`: lines of the selection, of sources, then
-/// one of tracking. Strict: other columns than those of chrony 4 are an Error (environment) that says so. A
-/// source that hasn't answered for longer than `silence` doesn't count as one that agrees: chrony goes on using
-/// it for many minutes. `quorum`: sources that must agree, see Sources::beyond.
+/// Reads the output of `chronyc -c -n -m selectdata sources tracking`: lines of the selection, of sources,
+/// then one of tracking. Strict: other columns than those of chrony 4 are an Error (environment) that says
+/// so. A source that hasn't answered for longer than `silence` doesn't count as one that agrees: chrony goes
+/// on using it for many minutes. `quorum`: sources that must agree, see Sources::beyond.
 Result<Report> parse(std::string_view text, nanoseconds silence = seconds(64), std::size_t quorum = 1);
 
 }  // namespace kokuin::tac::clock::chrony

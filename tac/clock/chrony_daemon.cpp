@@ -1,14 +1,13 @@
 #include "tac/clock/chrony_daemon.h"
 
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <system_error>
 
+#include "base/account.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -19,14 +18,6 @@ constexpr nanoseconds patience = seconds(2);
 
 // chronyc binds a socket of its own beside the daemon's: "chronyc.PID.sock".
 constexpr std::size_t longest_path = sizeof(sockaddr_un::sun_path) - 1 - sizeof("/chronyc.4194304.sock");
-
-std::string name_of_user() {
-    std::array<char, 4096> buffer{};
-    passwd entry{};
-    passwd* found = nullptr;
-    if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) return "";
-    return entry.pw_name;
-}
 
 // chronyd leaves its command socket away, without a word, if the folder isn't this user's alone.
 Done make_folder(const std::string& dir) {
@@ -80,7 +71,7 @@ Done Daemon::start() {
     if (auto done = write_file(file, as_view(text), 0600); !done) return done;
     // Under its own name it would give up root and lose its folder.
     std::vector<std::string> argv{settings_.chronyd, "-x", "-d", "-U", "-f", file};
-    if (const auto user = name_of_user(); !user.empty()) argv.insert(argv.end(), {"-u", user});
+    if (const auto user = account_name(::geteuid())) argv.insert(argv.end(), {"-u", *user});
     auto started = Companion::start(argv, log());
     if (!started) return std::move(started).error();
     companion_.emplace(std::move(*started));

@@ -96,11 +96,11 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
             Evidence evidence;
             evidence.source = Source::reference;
             evidence.error = tracking.offset;
-            // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance), if
-            // the source it follows tells the truth, and `beyond` so that it is enough if another one does. A
-            // regression over points that leave their line by `bent` was seen to err by as much; twice that
-            // is counted. Since it was asked C may have been moved, or have run away as fast as the kernel
-            // slews (500 ppm, and M's own error).
+            // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance),
+            // if the source it follows tells the truth, and `beyond` so that it is enough if another one
+            // does. A regression over points that leave their line by `bent` was seen to err by as much;
+            // twice that is counted. Since it was asked C may have been moved, or have run away as fast as
+            // the kernel slews (500 ppm, and M's own error).
             evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion +
                                    report->sources.beyond + 2 * bent + now.gap() +
                                    std::chrono::abs(c_less_m(now) - c_less_m(asked)) +

@@ -118,7 +118,8 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(tracking.root_delay == nanoseconds(7765));
     CHECK(tracking.root_dispersion == nanoseconds(3118));
     CHECK(tracking.interval == seconds(1));
-    // The source that is followed says -17.632 to +16.413 us; the other that agrees, narrower, up to +22.106 us.
+    // The source that is followed says -17.632 to +16.413 us; the other that agrees, narrower, up to +22.106
+    // us.
     CHECK(chrony::parse(good, seconds(64), 1)->sources.beyond == nanoseconds(5693));
     CHECK(chrony::parse(good, seconds(64), 2)->sources.beyond == nanoseconds(5693));
     // A wider one is only asked for if two must agree.
@@ -136,7 +137,8 @@ TEST_CASE("chrony: what chronyc prints") {
 }
 
 TEST_CASE("chrony: sources agree whether it averages over them or not") {
-    // What chronyc 4.3 printed of three good servers on one machine: which are 'D' changes with each measurement.
+    // What chronyc 4.3 printed of three good servers on one machine: which are 'D' changes with each
+    // measurement.
     for (const char state : {'D', 'P', 'U', 'W'}) {
         auto text = good;
         text.front() = state;
@@ -167,9 +169,8 @@ TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow")
 TEST_CASE("chrony: anything else is named as another version's") {
     for (const std::string& text :
          {std::string(), std::string("506 Cannot talk to daemon\n"), good + "one more\n",
-          good.substr(good.find('\n') + 1), "**" + good.substr(1),
-          good.substr(0, good.size() - 8), with_last_column("Confused"),
-          std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
+          good.substr(good.find('\n') + 1), "**" + good.substr(1), good.substr(0, good.size() - 8),
+          with_last_column("Confused"), std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,1e300,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,nan,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,0,0,0,0,0,0,0,-1,0,Normal\n")}) {

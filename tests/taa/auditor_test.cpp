@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "store/reader.h"
+#include "taa/admission.h"
 #include "tests/taa/fake_tsu.h"
 
 using namespace kokuin;
@@ -23,14 +24,28 @@ struct Taa {
         REQUIRE(made);
         issuer.emplace(std::move(*made));
         measuring.samples = 4;
+        // Beside the archive of audits, whose records the tests count.
+        REQUIRE(store::Archive::create(folder.at("admissions"), wall.now()));
+        auto beside = store::Archive::open(folder.at("admissions"));
+        REQUIRE(beside);
+        register_ = std::move(*beside);
+        auto read = Admissions::open(*register_, wall, {tsu});
+        REQUIRE(read);
+        admissions = std::move(*read);
+        step(Step::admit);
     }
 
     [[nodiscard]] std::string archive_dir() const { return folder.at("archive"); }
     const tac::clock::LeapFile* leaps = nullptr;
     const OwnClock* own_clock = nullptr;  // nobody watches its clock
     Report audit(Cause cause = Cause::schedule) {
-        Auditor auditor(measuring, *issuer, *archive, {wall, mono}, own_clock, leaps);
+        Auditor auditor(measuring, *issuer, *archive, *admissions, {wall, mono}, own_clock, leaps);
         return auditor.audit(tsu, cause);
+    }
+    void step(Step step) const {
+        const auto done = admissions->take({step, tsu.settings.name, "test", "", "root"});
+        INFO((done ? std::string() : done.error().text));
+        REQUIRE(done);
     }
     [[nodiscard]] std::vector<store::Found> events(const std::string& kind) const {
         auto reader = store::ArchiveReader::open(archive_dir());
@@ -73,6 +88,8 @@ struct Taa {
     SystemMonoClock mono;
     AuditedTsu tsu;
     std::unique_ptr<store::Archive> archive;
+    std::unique_ptr<store::Archive> register_;
+    std::unique_ptr<Admissions> admissions;
     std::optional<Issuer> issuer;
     Measuring measuring;
 };
@@ -441,4 +458,66 @@ TEST_CASE("impossible samples are told apart from the TAA's own trouble", "[audi
     CHECK(kind(5ms, 5ms) == NoSample::Kind::bad_answer);
     answer = {request.nonce, WallTime::max(), WallTime::max(), Bytes(32, 1)};
     CHECK(kind(5ms, 5ms) == NoSample::Kind::bad_answer);
+}
+
+TEST_CASE("a TSU that is suspended or removed gets nothing, not even a connection", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    for (const auto step : {Step::suspend, Step::remove}) {
+        taa.step(step);
+        const auto report = taa.audit();
+        CHECK(report.outcome == Outcome::not_admitted);
+        CHECK(report.text.find(step == Step::suspend ? "is suspended since" : "was removed on") !=
+              std::string::npos);
+        CHECK(report.ending() == Ending::settled);
+        CHECK_FALSE(report.record);
+    }
+    CHECK(tsu.clock_requests == 0);
+    CHECK(tsu.notices == 0);
+    CHECK(taa.archive->state().records == 0);
+    taa.step(Step::admit);
+    CHECK(taa.audit().outcome == Outcome::good);
+}
+
+TEST_CASE("a TSU that is suspended while it is measured gets no TAC", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    std::atomic<bool> done{false};
+    tsu.on_clock_request = [&] {
+        if (!done.exchange(true)) (void)taa.admissions->take({Step::suspend, "minato-1", "test", "", "root"});
+    };
+    const auto report = taa.audit();
+    INFO(report.log_line());
+    CHECK(report.outcome == Outcome::not_admitted);
+    CHECK_FALSE(report.issued);
+    CHECK(tsu.deliveries == 0);
+    REQUIRE(report.record);  // it was measured: that is on record
+    CHECK(text_field(taa.events("audit").at(0), "outcome") == "not-admitted");
+}
+
+TEST_CASE("who suspends a TSU knows that nothing leaves any more", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    std::atomic<bool> suspended{false};
+    bool before_the_answer = false;
+    std::thread operator_;
+    // While the TSU judges its TAC, an operator suspends it; he is told so only after the TSU has answered.
+    tsu.on_delivery = [&] {
+        std::atomic<bool> begun{false};
+        operator_ = std::thread([&taa, &suspended, &begun] {
+            begun = true;
+            (void)taa.admissions->take({Step::suspend, "minato-1", "test", "", "root"});
+            suspended = true;
+        });
+        while (!begun) std::this_thread::yield();
+        std::this_thread::sleep_for(50ms);  // long enough for a step that doesn't wait to be seen
+        before_the_answer = suspended;
+    };
+    const auto report = taa.audit();
+    operator_.join();
+    CHECK(report.outcome == Outcome::good);
+    CHECK(suspended);
+    CHECK_FALSE(before_the_answer);
+    CHECK(taa.audit().outcome == Outcome::not_admitted);
+    CHECK(tsu.deliveries == 1);
 }

@@ -255,7 +255,7 @@ TEST_CASE("a month's numbers are those of the archive", "[monthly]") {
     CHECK(tsu["attempts"] == 10);
     CHECK(tsu["outcomes"] == Json::parse(R"({"good": 4, "stop": 2, "unreachable": 3, "bad-answer": 1,
         "other-certificate": 0, "delay-too-large": 0, "not-signed": 0, "not-recorded": 0,
-        "own-clock": 0})"));
+        "own-clock": 0, "not-admitted": 0})"));
     CHECK(tsu["time_faults"] == 2);
     // -2000, 0, 10, 1500, 600000, 600000: the January audit isn't among them.
     CHECK(tsu["offset_us"] == Json::parse(R"({"min": -2000, "median": 755, "max": 600000})"));

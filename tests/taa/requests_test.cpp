@@ -24,12 +24,17 @@ struct Listener {
         foreign.name = "osaka-1";
         foreign.peer = "other.example";
         auto router = std::make_shared<net::Router>();
-        add_request_route(*router, {foreign, mine}, {1h, 1min, 10s},
-                          [this](const std::string& tsu) -> std::optional<Timetable::Answer> {
-                              const std::lock_guard lock(mutex);
-                              asked.push_back(tsu);
-                              return answer;
-                          });
+        add_request_route(
+            *router, {foreign, mine}, {1h, 1min, 10s},
+            [this](const std::string&) {
+                const std::lock_guard lock(mutex);
+                return refusal;
+            },
+            [this](const std::string& tsu) -> std::optional<Timetable::Answer> {
+                const std::lock_guard lock(mutex);
+                asked.push_back(tsu);
+                return answer;
+            });
         net::ServerOptions options;
         options.tls = net::ServerTls{town::folder().at("channel-taa.pem"),
                                      town::folder().at("channel-taa.key"), town::folder().at("root.pem")};
@@ -56,6 +61,7 @@ struct Listener {
 
     std::mutex mutex;
     std::vector<std::string> asked;
+    std::optional<std::string> refusal;
     std::optional<Timetable::Answer> answer = Timetable::Answer{false, 2500ms};
     std::unique_ptr<net::Server> server;
 };
@@ -88,6 +94,17 @@ TEST_CASE("nobody asks for another's audit, or without a certificate of ours", "
     REQUIRE(stranger);
     CHECK(stranger->status == 403);
     CHECK_FALSE(listener.post(asking("tsu-1"), "channel-foreign"));
+    CHECK(listener.asked.empty());
+}
+
+TEST_CASE("a TSU that isn't served is told so, and not why", "[requests]") {
+    Listener listener;
+    listener.refusal = "minato-1 is suspended since then (a secret)";
+    const auto response = listener.post(asking("tsu-1"));
+    REQUIRE(response);
+    CHECK(response->status == 403);
+    CHECK(as_text(response->body).find("isn't served at present") != std::string::npos);
+    CHECK(as_text(response->body).find("secret") == std::string::npos);
     CHECK(listener.asked.empty());
 }
 

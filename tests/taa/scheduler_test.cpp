@@ -127,3 +127,76 @@ TEST_CASE("stop ends a scheduler that waits, or was never started") {
     g.scheduler.stop();
     CHECK(g.ledger.count("a") <= 1);
 }
+
+namespace {
+
+/// Two hundred TSUs of one TAA. Time passes in steps of one turn, and while more than one is due exactly one
+/// begins in each.
+struct Crowd {
+    static constexpr std::size_t size = 200;
+    static constexpr auto spacing = 50ms;
+
+    static std::vector<std::string> names() {
+        std::vector<std::string> out;
+        for (std::size_t i = 0; i < size; ++i) out.push_back(std::to_string(i));
+        return out;
+    }
+    Ending audit(const std::string& tsu) {
+        const std::lock_guard lock(mutex);
+        ++begun;
+        ++audits[tsu];
+        changed.notify_all();
+        return ending;
+    }
+    /// True if exactly `count` audits have begun: fewer only if none comes in 20 s.
+    bool exactly(std::size_t count) {
+        std::unique_lock lock(mutex);
+        return changed.wait_for(lock, 20s, [&] { return begun >= count; }) && begun == count;
+    }
+    /// So many turns pass, and in each of them one audit begins and no other.
+    bool one_by_one(std::size_t turns) {
+        for (std::size_t i = 0; i < turns; ++i) {
+            clock.advance(spacing);
+            scheduler.look_again();
+            if (!exactly(++expected)) return false;
+        }
+        return true;
+    }
+
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t begun = 0;
+    std::size_t expected = 0;
+    std::map<std::string, int> audits;
+    Ending ending = Ending::settled;
+    HandClock clock;
+    Scheduler scheduler{{1h, 1min, 10s, spacing},
+                        names(),
+                        clock,
+                        [this](const std::string& tsu, bool) { return audit(tsu); },
+                        [] { return 0.5; }};
+};
+
+}  // namespace
+
+TEST_CASE("many TSUs: no stampede at a start, after an outage, or when all ask at once") {
+    Crowd crowd;
+    crowd.ending = Ending::open;  // the network is down
+    crowd.scheduler.start();
+    REQUIRE(crowd.exactly(++crowd.expected));
+    REQUIRE(crowd.one_by_one(Crowd::size - 1));
+    CHECK(crowd.audits.size() == Crowd::size);
+    // The outage lasts: all are tried again after a second, two, four.
+    REQUIRE(crowd.one_by_one(2 * Crowd::size));
+
+    // The network is back, and all ask for an audit at the same moment: each has its turn, once.
+    {
+        const std::lock_guard lock(crowd.mutex);
+        crowd.ending = Ending::settled;
+        crowd.audits.clear();
+    }
+    for (const auto& name : Crowd::names()) REQUIRE(crowd.scheduler.request(name));
+    REQUIRE(crowd.one_by_one(Crowd::size));
+    crowd.scheduler.stop();
+    CHECK(crowd.audits.size() == Crowd::size);
+}

@@ -1,0 +1,318 @@
+#include "taa/admission.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/text.h"
+#include "taa/report.h"
+
+namespace kokuin::taa {
+namespace {
+
+constexpr std::size_t longest_why = 1000;
+constexpr std::size_t longest_by = 200;
+
+using State = Admission::State;
+
+struct StepFacts {
+    Step step;
+    std::string_view name;
+    std::string_view event;
+};
+constexpr std::array steps{
+    StepFacts{Step::admit, "admit", "tsu.admitted"}, StepFacts{Step::review, "review", "tsu.reviewed"},
+    StepFacts{Step::suspend, "suspend", "tsu.suspended"}, StepFacts{Step::resume, "resume", "tsu.resumed"},
+    StepFacts{Step::remove, "remove", "tsu.removed"}};
+
+const StepFacts& facts(Step step) {
+    return steps.at(static_cast<std::size_t>(step));
+}
+
+bool looks_at_it(Step step) {
+    return step == Step::admit || step == Step::review;
+}
+
+std::string date(WallTime at) {
+    return to_rfc3339(at, 0);
+}
+
+// Of a newer taad a field may be missing or another type.
+std::string text_field(const store::Event& event, const std::string& key) {
+    const auto at = event.fields.find(key);
+    if (at == event.fields.end()) return "";
+    const auto* text = std::get_if<std::string>(&at->second);
+    return text ? *text : "";
+}
+
+void apply(Admission& admission, Step step, const store::Event& event, WallTime at,
+           store::RecordNumber number) {
+    if (looks_at_it(step)) {
+        admission.identity = {text_field(event, "certificate"), text_field(event, "peer"),
+                              text_field(event, "called")};
+        admission.reviewed = at;
+        admission.reviewed_in = number;
+    }
+    if (step == Step::review) return;
+    admission.state = step == Step::suspend  ? State::suspended
+                      : step == Step::remove ? State::removed
+                                             : State::admitted;
+    admission.since = at;
+    admission.why = event.text;
+    admission.by = text_field(event, "by");
+    admission.account = text_field(event, "account");
+}
+
+/// Why the step can't be taken now; nothing: it can.
+std::optional<std::string> objection(Step step, const Admission& admission) {
+    const auto state = admission.state;
+    const auto is =
+        std::string(name(state)) + (state == State::unknown ? "" : " since " + date(admission.since));
+    switch (step) {
+        case Step::admit:
+            if (state == State::admitted || state == State::suspended)
+                return "is " + is + " already" +
+                       (state == State::suspended ? "; taad tsu resume serves it again" : "");
+            return std::nullopt;
+        case Step::review:
+            if (state == State::admitted || state == State::suspended) return std::nullopt;
+            return "is " + is + "; only what is admitted is reviewed";
+        case Step::suspend:
+            if (state == State::admitted) return std::nullopt;
+            return "is " + is + "; only what is admitted is suspended";
+        case Step::resume:
+            if (state == State::suspended) return std::nullopt;
+            return "is " + is + "; only what is suspended is resumed";
+        case Step::remove:
+            if (state == State::admitted || state == State::suspended) return std::nullopt;
+            return "is " + is + "; there is nothing to remove";
+    }
+    return "can't be done";
+}
+
+/// What has come of the audits of a TSU since it was looked at last.
+struct Record {
+    std::int64_t audits = 0;
+    std::int64_t good = 0;
+    std::int64_t stops = 0;
+};
+
+Result<Record> record_of(const store::Archive& archive, const std::string& tsu, const Admission& last) {
+    Record record;
+    store::EventQuery query;
+    query.kind = "audit";
+    query.subject = tsu;
+    query.from = last.reviewed;
+    auto done = archive.events(query, [&](const store::Found& found) {
+        if (found.record.number <= last.reviewed_in) return true;
+        const auto outcome = text_field(found.event(), "outcome");
+        ++record.audits;
+        if (outcome == name(Outcome::good)) ++record.good;
+        if (outcome == name(Outcome::stop)) ++record.stops;
+        return true;
+    });
+    if (!done) return std::move(done).error();
+    return record;
+}
+
+std::int64_t us(nanoseconds duration) {
+    return std::chrono::duration_cast<microseconds>(duration).count();
+}
+
+}  // namespace
+
+std::string_view name(Step step) {
+    return facts(step).name;
+}
+
+std::optional<Step> step_of(std::string_view name) {
+    for (const auto& one : steps)
+        if (one.name == name) return one.step;
+    return std::nullopt;
+}
+
+bool is_step(std::string_view kind) {
+    return std::any_of(steps.begin(), steps.end(),
+                       [kind](const StepFacts& one) { return one.event == kind; });
+}
+
+std::string_view name(Admission::State state) {
+    switch (state) {
+        case State::unknown:
+            return "unknown";
+        case State::admitted:
+            return "admitted";
+        case State::suspended:
+            return "suspended";
+        case State::removed:
+            return "removed";
+    }
+    return "unknown";
+}
+
+Identity identity_of(const TsuSettings& settings, const pki::Certificate& certificate) {
+    return {to_hex(certificate.sha256()), settings.peer, settings.called};
+}
+
+std::optional<std::string> refusal(const std::string& tsu, const Admission& admission,
+                                   const std::optional<Identity>& now) {
+    const auto command = [&tsu](Step step) {
+        return "taad tsu " + std::string(name(step)) + " " + tsu + " --why TEXT";
+    };
+    if (!now) return tsu + " isn't configured";
+    switch (admission.state) {
+        case State::unknown:
+            return tsu + " isn't admitted; look at it, then: " + command(Step::admit);
+        case State::removed:
+            return tsu + " was removed on " + date(admission.since) + " (" + admission.why +
+                   "); to serve it again: " + command(Step::admit);
+        case State::suspended:
+            return tsu + " is suspended since " + date(admission.since) + " (" + admission.why +
+                   "); to serve it again: " + command(Step::resume);
+        case State::admitted:
+            break;
+    }
+    if (admission.identity == *now) return std::nullopt;
+    std::string differs;
+    const auto add = [&differs](bool is, const char* what) {
+        if (is) differs += std::string(differs.empty() ? "" : ", ") + what;
+    };
+    add(admission.identity.certificate != now->certificate, "its certificate");
+    add(admission.identity.peer != now->peer, "its peer");
+    add(admission.identity.called != now->called, "its name");
+    return tsu + " isn't the one that was looked at on " + date(admission.reviewed) + " (another is " +
+           differs + "); look at it, then: " + command(Step::review);
+}
+
+std::optional<WallTime> review_due(const Admission& admission, nanoseconds within) {
+    if (admission.state != State::admitted && admission.state != State::suspended) return std::nullopt;
+    return admission.reviewed + within;
+}
+
+Result<std::map<std::string, Admission>> read_admissions(const EventSearch& search) {
+    struct Taken {
+        Step step;
+        store::Found found;
+    };
+    std::map<store::RecordNumber, Taken> all;
+    for (const auto& one : steps) {
+        store::EventQuery query;
+        query.kind = std::string(one.event);
+        auto done = search(query, [&](const store::Found& found) {
+            all.emplace(found.record.number, Taken{one.step, found});
+            return true;
+        });
+        if (!done) return std::move(done).error();
+    }
+    std::map<std::string, Admission> out;
+    for (const auto& [number, taken] : all) {
+        const auto& event = taken.found.event();
+        apply(out[event.subject], taken.step, event, WallTime(microseconds(taken.found.record.at_us)),
+              number);
+    }
+    return out;
+}
+
+Result<std::unique_ptr<Admissions>> Admissions::open(store::Archive& archive, const WallClock& wall,
+                                                     const std::vector<AuditedTsu>& tsus) {
+    auto known = read_admissions([&](const store::EventQuery& query, const store::Visitor& visit) {
+        return archive.events(query, visit);
+    });
+    if (!known) return std::move(known).error();
+    std::unique_ptr<Admissions> made(new Admissions(archive, wall, tsus));
+    for (auto& [tsu, admission] : *known) made->rows_[tsu].admission = std::move(admission);
+    for (const auto& tsu : made->tsus_) made->rows_[tsu.settings.name].configured = &tsu;
+    return made;
+}
+
+const Admissions::Row* Admissions::find(const std::string& tsu) const {
+    const auto row = rows_.find(tsu);
+    return row == rows_.end() ? nullptr : &row->second;
+}
+
+Done Admissions::describe(const Row& row, Step step, store::Event& event,
+                          std::vector<store::Blob>& blobs) const {
+    const auto& [settings, certificate, client] = *row.configured;
+    const auto identity = identity_of(settings, certificate);
+    auto& fields = event.fields;
+    fields["certificate"] = identity.certificate;
+    fields["certificate_subject"] = one_line(certificate.subject_text(), longest_why);
+    fields["peer"] = identity.peer;
+    fields["called"] = identity.called;
+    fields["tsa"] = settings.tsa;
+    fields["audit"] = config::to_text(settings.audit);
+    fields["policy"] = settings.rules.policy;
+    fields["max_offset_us"] = us(settings.rules.max_offset);
+    fields["max_delay_us"] = us(settings.rules.max_delay);
+    blobs.emplace_back(Bytes(certificate.der().begin(), certificate.der().end()));
+    event.blobs.push_back(blobs.back().id());
+    if (step != Step::review) return {};
+    const auto record = record_of(archive_, settings.name, row.admission);
+    if (!record) return record.error();
+    fields["audits"] = record->audits;
+    fields["good"] = record->good;
+    fields["stops"] = record->stops;
+    fields["failed"] = record->audits - record->good - record->stops;
+    return {};
+}
+
+Result<store::RecordNumber> Admissions::take(const Order& order) {
+    if (order.why.empty() || one_line(order.why, longest_why) != order.why)
+        return Error::usage("--why can't be recorded; allowed: one line of 1 to " +
+                            std::to_string(longest_why) + " octets");
+    if (one_line(order.by, longest_by) != order.by)
+        return Error::usage("--by can't be recorded; allowed: one line of at most " +
+                            std::to_string(longest_by) + " octets");
+    const auto at = rows_.find(order.tsu);
+    if (at == rows_.end() || (looks_at_it(order.step) && !at->second.configured))
+        return Error::usage("there is no [tsu." + one_line(order.tsu, 64) +
+                            "] in the configuration; a running taad knows those it was started with");
+    auto& row = at->second;
+
+    const std::lock_guard leaving(row.leaving);
+    const std::lock_guard lock(mutex_);
+    if (const auto why_not = objection(order.step, row.admission))
+        return Error::no(order.tsu + " " + *why_not);
+
+    store::Event event;
+    event.kind = std::string(facts(order.step).event);
+    event.subject = order.tsu;
+    event.text = order.why;
+    event.fields["account"] = order.account;
+    if (!order.by.empty()) event.fields["by"] = order.by;
+    std::vector<store::Blob> blobs;
+    if (looks_at_it(order.step))
+        if (auto done = describe(row, order.step, event, blobs); !done) return std::move(done).error();
+    const auto now = wall_.now();
+    auto number = archive_.append(now, event, blobs);
+    if (!number) return std::move(number).error();
+    apply(row.admission, order.step, event, std::chrono::floor<microseconds>(now), *number);
+    return *number;
+}
+
+std::vector<Admissions::Overdue> Admissions::overdue(nanoseconds within) const {
+    std::vector<Overdue> out;
+    const auto now = wall_.now();
+    const std::lock_guard lock(mutex_);
+    for (const auto& [tsu, row] : rows_)
+        if (const auto due = review_due(row.admission, within); due && *due < now)
+            out.push_back({tsu, "its review is overdue since " + date(*due) +
+                                    "; look at it, then: taad tsu review " + tsu + " --why TEXT"});
+    return out;
+}
+
+std::optional<std::string> Admissions::refusal(const std::string& tsu) const {
+    const auto* row = find(tsu);
+    if (!row) return tsu + " isn't configured";
+    const std::lock_guard lock(mutex_);
+    std::optional<Identity> now;
+    if (row->configured) now = identity_of(row->configured->settings, row->configured->certificate);
+    return taa::refusal(tsu, row->admission, now);
+}
+
+std::unique_lock<std::mutex> Admissions::hold(const std::string& tsu) const {
+    const auto* row = find(tsu);
+    return row ? std::unique_lock(row->leaving) : std::unique_lock<std::mutex>();
+}
+
+}  // namespace kokuin::taa

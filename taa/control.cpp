@@ -1,0 +1,136 @@
+#include "taa/control.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/account.h"
+#include "base/net/client.h"
+#include "base/net/owner.h"
+#include "base/text.h"
+#include "store/reader.h"
+#include "taa/tsus.h"
+
+namespace kokuin::taa {
+namespace {
+
+using net::Response;
+using nlohmann::json;
+
+constexpr std::size_t largest_order = 8U << 10U;
+constexpr nanoseconds patience = seconds(30);
+
+std::string account_of(uid_t uid) {
+    return account_name(uid).value_or("uid " + std::to_string(uid));
+}
+
+Response problem(int status, const std::string& text) {
+    return Response::json(status, json{{"error", text}}.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+int status_of(Error::Kind kind) {
+    return kind == Error::Kind::no ? 409 : kind == Error::Kind::usage ? 400 : 503;
+}
+
+Error::Kind kind_of(int status) {
+    return status == 409 ? Error::Kind::no : status == 400 ? Error::Kind::usage : Error::Kind::environment;
+}
+
+/// An order on its way, and whose archive it is for: another taad may listen on the same socket.
+struct Sent {
+    Admissions::Order order;
+    std::string archive;
+};
+
+std::optional<Sent> read_order(std::string_view body) {
+    const auto value = json::parse(body, nullptr, false);
+    if (!value.is_object()) return std::nullopt;
+    const auto text = [&value](const char* key) {
+        const auto at = value.find(key);
+        return at != value.end() && at->is_string() ? at->get<std::string>() : std::string();
+    };
+    const auto step = step_of(text("step"));
+    if (!step) return std::nullopt;
+    return Sent{{*step, text("tsu"), text("why"), text("by"), ""}, text("archive")};
+}
+
+Response answer_to(const net::Request& request, Admissions& admissions,
+                   const std::function<void(const std::string&)>& taken) {
+    auto sent = read_order(as_text(request.body));
+    if (!sent) return problem(400, "not an order about a TSU; is this taad of the same version?");
+    if (sent->archive != admissions.archive_id())
+        return problem(
+            400, "the taad that listens there writes another archive; give each its own [control] socket");
+    auto& order = sent->order;
+    order.account = account_of(request.peer.process->uid);
+    const auto number = admissions.take(order);
+    if (!number) return problem(status_of(number.error().kind), number.error().text);
+    spdlog::info("tsu={} step={} account={} by=\"{}\" record={} text=\"{}\"", order.tsu, name(order.step),
+                 order.account, order.by, *number, order.why);
+    taken(order.tsu);
+    return Response::json(200, json{{"record", *number}}.dump());
+}
+
+Result<store::RecordNumber> ask(net::Connection connection, const Settings& settings,
+                                const Admissions::Order& order) {
+    const auto where = "taad on " + settings.control;
+    auto reader = store::ArchiveReader::open(settings.archive);
+    if (!reader) return std::move(reader).error();
+    net::Call call;
+    call.method = "POST";
+    call.path = "/tsu";
+    call.content_type = "application/json";
+    const auto body = json{
+        {"archive", (*reader)->id()},
+        {"step", name(order.step)},
+        {"tsu", order.tsu},
+        {"why", order.why},
+        {"by", order.by}}.dump(-1, ' ', false, json::error_handler_t::replace);
+    call.body = Bytes(body.begin(), body.end());
+    const auto answer = connection.request(call, patience);
+    if (!answer)
+        return Error::environment(where + " was asked and didn't answer (" + answer.error().text +
+                                  "); look with: taad tsu list");
+    const auto value = json::parse(as_text(answer->body), nullptr, false);
+    if (answer->status == 200 && value.is_object() && value.contains("record") &&
+        value["record"].is_number_integer())
+        return value["record"].get<store::RecordNumber>();
+    const auto said = value.is_object() && value.contains("error") && value["error"].is_string()
+                          ? one_line(value["error"].get<std::string>(), any_length)
+                          : where + ": status " + std::to_string(answer->status);
+    return Error{kind_of(answer->status), said};
+}
+
+}  // namespace
+
+void add_control_routes(net::Router& router, Admissions& admissions,
+                        std::function<void(const std::string& tsu)> taken) {
+    router.add("POST", "/tsu",
+               net::for_owner("taad",
+                              [&admissions, taken = std::move(taken)](const net::Request& request) {
+                                  return answer_to(request, admissions, taken);
+                              }),
+               {{"application/json"}, largest_order});
+}
+
+Result<store::RecordNumber> order_step(const Settings& settings, Admissions::Order order,
+                                       const WallClock& wall) {
+    net::ClientOptions options;
+    options.unix_path = settings.control;
+    auto client = net::Client::make(std::move(options));
+    if (!client) return std::move(client).error();
+    // Once it has been asked, only its answer counts: it must not be done twice.
+    if (auto connection = client->connect(patience)) return ask(std::move(*connection), settings, order);
+    auto archive = store::Archive::open(settings.archive);
+    if (!archive) return std::move(archive).error();
+    const auto tsus = load_tsus(settings);
+    if (!tsus) return tsus.error();
+    auto admissions = Admissions::open(**archive, wall, *tsus);
+    if (!admissions) return std::move(admissions).error();
+    order.account = account_of(::geteuid());
+    return (*admissions)->take(order);
+}
+
+}  // namespace kokuin::taa
