@@ -14,8 +14,6 @@ struct PathRules {
     /// Also accept SHA-1 signatures and RSA keys below 2048 bits (1024 at least): foreign material of former
     /// times.
     bool tolerate_weak = false;
-    // Revocation (CRL, OCSP) gets its place here: a source of revocation data, and whether silence is a
-    // refusal. Until then a path says nothing about revocation.
 };
 
 /// Finds a path from `leaf` through any of `intermediates` to one of `anchors` such that every certificate in
@@ -23,7 +21,7 @@ struct PathRules {
 /// path constraints, no unknown critical extension). The path found is returned, leaf first, anchor last.
 /// Anchors are self-signed certificates and trusted as such; a leaf that is itself an anchor is a path of
 /// one. Order and surplus of `intermediates` don't matter. The leaf's extended key usage is not judged here
-/// (Certificate::is_time_stamping_only); revocation neither. Error::Kind::no says in words which certificate
+/// (Certificate::is_time_stamping_only); revocation neither (find_revoked). Error::Kind::no says in words which certificate
 /// failed why. Pure and thread-safe; no network.
 Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
                                                const std::vector<Certificate>& intermediates,

@@ -35,6 +35,8 @@ std::string_view name(Cause cause) {
             return "slept";
         case Cause::contradiction:
             return "contradiction";
+        case Cause::taa_revoked:
+            return "taa-revoked";
         case Cause::no_tac:
             return "no-tac";
         case Cause::tac_not_yet:
@@ -54,7 +56,7 @@ std::string_view name(Cause cause) {
 }
 
 Gate::Gate(KeyPeriod key, clock::RateRules rules)
-    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}} {}
+    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}, {}} {}
 
 std::optional<LastTac> Gate::last_of(const State& state) {
     std::optional<LastTac> last = state.remembered;
@@ -95,6 +97,7 @@ Gate::Taken Gate::accept(std::shared_ptr<const AcceptedTac> tac) {
     for (const auto& leap : tac->value.tac.leap_events) state_.error.announce(leap);
     state_.error.add(tac->evidence);
     state_.tac = std::move(tac);
+    state_.withdrawn.reset();
     const bool resumed = state_.stop.has_value();
     state_.stop.reset();
     return resumed ? Taken::resumed : Taken::installed;
@@ -106,6 +109,17 @@ Gate::Taken Gate::stop(StopOrder order) {
     if (last && order.ntp_time < last->ntp_time) return Taken::older;
     state_.stop = std::move(order);
     return Taken::installed;
+}
+
+bool Gate::withdraw(const AcceptedTac& tac, std::string why) {
+    const std::unique_lock lock(mutex_);
+    if (state_.tac.get() != &tac) return false;
+    auto last = last_of({state_.key, state_.error, state_.tac, {}, {}, state_.remembered, {}});
+    state_.remembered = std::move(last);
+    state_.tac.reset();
+    state_.withdrawn = std::move(why);
+    state_.error.disbelieve(clock::Source::tac);
+    return true;
 }
 
 clock::ErrorBound::Added Gate::add(const clock::Evidence& evidence) {
@@ -160,8 +174,10 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
     if (bound.state == clock::Bound::State::contradiction)
         return closed(Cause::contradiction,
                       "what is known about the clock contradicts itself; a new audit is needed");
-    const bool tac_valid = tac && valid(*tac, reading);
+    const bool tac_valid = tac && !state.withdrawn && valid(*tac, reading);
     if (demand.require_tac && !tac_valid) {
+        if (state.withdrawn)
+            return closed(Cause::taa_revoked, "the TAC isn't believed any more: " + *state.withdrawn);
         if (!tac) return closed(Cause::no_tac, "no TAC was accepted since the machine was booted");
         if (reading.wall < tac->valid_from)
             return closed(Cause::tac_not_yet, "the clock shows " + to_rfc3339(reading.wall, 3) +

@@ -21,6 +21,7 @@ enum class Cause {
     slept,          ///< the machine was suspended: all evidence is void
     leap_second,    ///< within a second of one
     contradiction,  ///< evidence excludes evidence
+    taa_revoked,    ///< the TAC was taken back: the TAA's certificate is revoked (TAA-12)
     no_tac,         ///< none accepted in this boot
     tac_not_yet,    ///< C is before its validity
     tac_ended,      ///< by C or by M
@@ -100,6 +101,10 @@ class Gate {
     /// An order to stop holds from the next decide() on. Ignored (older) only if a TAC audited later is here
     /// already.
     Taken stop(StopOrder order);
+    /// The TAC isn't believed any more, for what `why` says: it and all that TACs have said about the clock
+    /// is dropped, and what requires one is closed until another one is accepted, which must be newer. An
+    /// order to stop stays. False if another TAC is in force meanwhile.
+    bool withdraw(const AcceptedTac& tac, std::string why);
     /// Evidence that doesn't come from a TAC.
     clock::ErrorBound::Added add(const clock::Evidence& evidence);
     /// A leap second that others than a TAC announce. The same one twice is one.
@@ -136,6 +141,7 @@ class Gate {
         std::optional<StopOrder> stop;
         std::optional<std::string> suspended;
         std::optional<LastTac> remembered;
+        std::optional<std::string> withdrawn;  ///< why, until a TAC is accepted
     };
     /// `tac`: the one that must be valid at the reading and that an open decision names.
     static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,

@@ -163,13 +163,20 @@ class Judge {
         path_rules.tolerate_weak = rules_.accept_weak;
         for (const auto& signer : signers) {
             auto path = pki::validate_path(signer, between, rules_.anchors, tac().ntp_time, path_rules);
-            if (path) {
-                authority_ = signer;
-                return {};
+            if (!path) {
+                why = path.error().text;
+                continue;
             }
-            why = path.error().text;
+            if (now_.crls)
+                if (auto revoked = pki::find_revoked(*path, *now_.crls)) {
+                    why = std::move(*revoked);
+                    reason = Reason::revoked;
+                    continue;
+                }
+            path_ = std::move(*path);
+            return {};
         }
-        return refuse(Reason::chain, why);
+        return refuse(reason == Reason::revoked ? reason : Reason::chain, why);
     }
 
     Maybe holder() {
@@ -345,7 +352,7 @@ class Judge {
         AcceptedTac tac_taken{delivered_,  value_,       serial_hex(tac().serial),
                               policy_,     offset_,      evidence,
                               valid_from_, valid_until_, deadline_,
-                              *authority_};
+                              path_};
         return std::make_shared<const AcceptedTac>(std::move(tac_taken));
     }
 
@@ -356,7 +363,7 @@ class Judge {
     nanoseconds offset_{0};
     pki::Hash signature_hash_ = pki::Hash::sha256;
     pki::Hash digest_hash_ = pki::Hash::sha256;
-    std::optional<pki::Certificate> authority_;
+    std::vector<pki::Certificate> path_;
     std::string policy_;
     Limits limits_{};
     WallTime valid_from_{};
@@ -415,6 +422,8 @@ std::string_view name(Reason reason) {
             return "signature";
         case Reason::chain:
             return "chain";
+        case Reason::revoked:
+            return "revoked";
         case Reason::holder_name:
             return "holder-name";
         case Reason::holder_digest:

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pki/certificate.h"
+#include "pki/revocation.h"
 #include "tac/clock/bound.h"
 #include "tac/exchange.h"
 #include "tac/tac.h"
@@ -19,11 +20,12 @@ namespace kokuin::tac {
 
 /// Every way a TAC can fail, in the order in which it is judged; the first one met is told.
 enum class Reason {
-    malformed,      ///< not the ASN.1 of the profile
-    algorithm,      ///< a hash or key too weak, or the inner and the outer algorithm differ
-    signature,      ///< doesn't verify under the TAA's key
-    chain,          ///< no certificate of an accepted TAA, or no path from it to an anchor valid at ntpTime
-    holder_name,    ///< entityName isn't the subject of the TSU's certificate
+    malformed,    ///< not the ASN.1 of the profile
+    algorithm,    ///< a hash or key too weak, or the inner and the outer algorithm differ
+    signature,    ///< doesn't verify under the TAA's key
+    chain,        ///< no certificate of an accepted TAA, or no path from it to an anchor valid at ntpTime
+    revoked,      ///< a certificate of that path, other than the anchor, is revoked: no TAC of it is believed
+    holder_name,  ///< entityName isn't the subject of the TSU's certificate
     holder_digest,  ///< objectDigestInfo isn't the digest of the TSU's certificate
     unknown_nonce,  ///< no record of an exchange under the nonce it was delivered with
     restarted,      ///< the machine was booted or suspended since that exchange
@@ -95,9 +97,10 @@ struct AcceptedTac {
     clock::Evidence evidence;  ///< about our clock
     WallTime
         valid_from{};  ///< by C: start of its validity, less the largest offset accepted (C may be behind)
-    WallTime valid_until{};      ///< by C, inclusive: its expiration (notAfter is the same, cut to seconds)
-    MonoTime deadline{};         ///< by M, inclusive: its life after the exchange, less 50 ppm of it
-    pki::Certificate authority;  ///< the TAA's certificate that verifies it
+    WallTime valid_until{};  ///< by C, inclusive: its expiration (notAfter is the same, cut to seconds)
+    MonoTime deadline{};     ///< by M, inclusive: its life after the exchange, less 50 ppm of it
+    /// The TAA's certificate that verifies it, then those between, then the anchor.
+    std::vector<pki::Certificate> path;
 };
 
 /// An order to stop (TAC-4): zero life, or an offset beyond maxOffset.
@@ -146,6 +149,9 @@ struct Situation {
     std::optional<LastTac> last;  ///< Gate::last(); nothing when a kept TAC is validated again at start
     clock::Reading now{};
     std::string boot_id;
+    /// The newest lists at hand; null: nobody keeps any. Whenever a list says that a certificate was revoked,
+    /// what comes now isn't believed: whoever has a stolen key chooses the time he writes.
+    std::shared_ptr<const pki::Crls> crls{};
 };
 
 /// Judges a delivered TAC. Never throws for what the TAC holds. The evidence of an accepted one: error =

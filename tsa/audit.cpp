@@ -31,6 +31,10 @@ Tsu* Audited::find(const std::string& name) const {
     return nullptr;
 }
 
+std::shared_ptr<const pki::Crls> Audited::crls() const {
+    return parts_.crls ? parts_.crls->current() : nullptr;
+}
+
 Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
     const auto received = parts_.clock.read();
     const auto* tsu = find(request.tsu);
@@ -63,8 +67,9 @@ Result<tac::DeliveryVerdict> Audited::deliver(const tac::TacDelivery& delivery) 
     auto* tsu = delivered.exchange ? find(delivered.exchange->tsu) : parts_.tsus.front();
     if (!tsu) return Error::usage("the TSU of this exchange is gone");
     const std::lock_guard lock(tsu->delivery());
-    auto verdict = tac::validate(delivered, parts_.rules,
-                                 {tsu->certificate(), tsu->gate().last(), now, parts_.clock.boot_id()});
+    auto verdict =
+        tac::validate(delivered, parts_.rules,
+                      {tsu->certificate(), tsu->gate().last(), now, parts_.clock.boot_id(), crls()});
     if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict))
         return take(*tsu, *tac);
     if (const auto* order = std::get_if<tac::StopOrder>(&verdict)) return take(*tsu, *order);
@@ -144,9 +149,9 @@ Done Audited::restore() {
 
 Done Audited::restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force) {
     if (in_force) {
-        const auto verdict =
-            tac::validate(delivered, parts_.rules,
-                          {tsu.certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id()});
+        const auto verdict = tac::validate(
+            delivered, parts_.rules,
+            {tsu.certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id(), crls()});
         if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict)) {
             tsu.gate().accept(*tac);
             spdlog::info("audit tsu={} kept from before the restart: {}", tsu.name(), describe(**tac));

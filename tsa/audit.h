@@ -27,7 +27,8 @@ struct AuditedParts {
     TacRepository& repository;  ///< is told of every TAC before it is in force
     std::vector<Tsu*> tsus;
     const tac::Rules& rules;
-    Follower* follower = nullptr;  ///< null: the clock doesn't follow the TAA
+    pki::CrlFiles* crls = nullptr;  ///< null: nobody keeps any
+    Follower* follower = nullptr;   ///< null: the clock doesn't follow the TAA
 };
 
 /// Answers a TAA whose channel certificate was checked already. Thread-safe.
@@ -55,6 +56,7 @@ class Audited {
 
   private:
     Tsu* find(const std::string& name) const;
+    [[nodiscard]] std::shared_ptr<const pki::Crls> crls() const;
     Done restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::StopOrder& order);

@@ -91,6 +91,7 @@ TaaSettings read_taa(config::Table& table) {
     TaaSettings taa;
     taa.anchors = table.path("anchors");
     taa.certificates = table.path("certificates");
+    taa.crls = table.paths("crls", std::vector<std::string>{});
     taa.offset_is_tsu_minus_taa =
         table.choice<bool>("clock_is", {{"tsu-minus-taa", true}, {"taa-minus-tsu", false}}, true);
     taa.allow_sha1 = table.boolean("allow_sha1", false);

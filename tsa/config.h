@@ -33,8 +33,9 @@ struct AuditLimit {
 };
 
 struct TaaSettings {
-    std::string anchors;       ///< PEM file: roots of the TAA's certificate
-    std::string certificates;  ///< PEM file: the TAA's certificate first, then intermediates
+    std::string anchors;            ///< PEM file: roots of the TAA's certificate
+    std::string certificates;       ///< PEM file: the TAA's certificate first, then intermediates
+    std::vector<std::string> crls;  ///< PEM or DER files: CRLs of the issuers of the TAA's chain
     bool offset_is_tsu_minus_taa = true;
     bool allow_sha1 = false;
     std::optional<config::Endpoint> request;  ///< where an audit can be asked for (TAC-9)

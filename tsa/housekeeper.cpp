@@ -22,6 +22,7 @@ bool cured_by_tac(tac::Cause cause) {
         case tac::Cause::stopped:
         case tac::Cause::slept:
         case tac::Cause::contradiction:
+        case tac::Cause::taa_revoked:
         case tac::Cause::no_tac:
         case tac::Cause::tac_not_yet:
         case tac::Cause::tac_ended:
@@ -96,6 +97,7 @@ void Housekeeper::tick() {
     (void)parts_.journal.flush();
     parts_.refused.tick(now.after);
     parts_.leaps.tick(now);
+    watch_revocation(now);
     for (auto* tsu : parts_.tsus) {
         watch_gate(*tsu, now);
         watch_rates(*tsu, now);
@@ -105,6 +107,27 @@ void Housekeeper::tick() {
     if (now.after - *flushed_ >= refusals_every) {
         flushed_ = now.after;
         flush_refusals();
+    }
+}
+
+void Housekeeper::watch_revocation(const tac::clock::Reading& now) {
+    if (!parts_.crls) return;
+    for (const auto& trouble : parts_.crls->troubles(now.wall))
+        if (troubles_.insert(trouble).second) spdlog::warn("crl text=\"{}\"", trouble);
+    const auto crls = parts_.crls->current();
+    for (auto* tsu : parts_.tsus) {
+        const auto tac = tsu->gate().tac();
+        if (!tac) continue;
+        const auto why = pki::find_revoked(tac->path, *crls);
+        // Closed first, recorded then.
+        if (!why || !tsu->gate().withdraw(*tac, *why)) continue;
+        store::Event event;
+        event.kind = "tac.revoked";
+        event.subject = tsu->name();
+        event.fields["tac"] = tac->serial;
+        event.text = "TAC " + tac->serial + " isn't believed any more: " + *why;
+        spdlog::error("audit tsu={} {}", tsu->name(), event.text);
+        (void)parts_.journal.keep(std::move(event));
     }
 }
 

@@ -1,6 +1,6 @@
 // What tsad does beside answering: archives refusals (of requests per minute, of TACs per hour), records the
-// openings and closings of gates, rates that were learnt or forgotten, and leap seconds ahead, as it sees
-// them once a second, and asks the TAA for an audit before a gate closes (TAC-9).
+// openings and closings of gates, TACs whose TAA is revoked, rates that were learnt or forgotten, and leap
+// seconds ahead, as it sees them once a second, and asks the TAA for an audit before a gate closes (TAC-9).
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,6 +49,7 @@ struct HousekeeperParts {
     Refusals& refusals;
     RefusedTacs& refused;
     Leaps& leaps;
+    pki::CrlFiles* crls = nullptr;        ///< null: nobody keeps any
     AuditRequester* requester = nullptr;  ///< null: the TAA comes by its own schedule only
     nanoseconds request_before{};
 };
@@ -67,6 +69,7 @@ class Housekeeper {
     void tick();
 
   private:
+    void watch_revocation(const tac::clock::Reading& now);
     void watch_gate(Tsu& tsu, const tac::clock::Reading& now);
     void watch_rates(Tsu& tsu, const tac::clock::Reading& now);
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
@@ -76,6 +79,7 @@ class Housekeeper {
     std::map<std::string, std::string> gates_;        // TSU → cause of the closed gate, empty while open
     std::map<std::string, bool> calibrated_;          // TSU and source → whether the rate of M is learnt
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
+    std::set<std::string> troubles_;                  // with CRLs, as logged
     std::optional<MonoTime> flushed_;
 
     std::mutex mutex_;

@@ -164,6 +164,12 @@ std::vector<std::string> Status::departures() const {
     if (!parts_.reference)
         out.emplace_back(
             "no independent reference clock is configured (TSA-6): the TAA alone proves the time");
+    if (parts_.has_taa && !parts_.crls)
+        out.emplace_back(
+            "nobody looks whether the TAA's certificate is revoked (TAC-1): no [taa] crls is configured");
+    if (parts_.crls)
+        for (auto& trouble : parts_.crls->troubles(parts_.clock.read().wall))
+            out.push_back(std::move(trouble));
     for (const auto& policy : parts_.policies) {
         if (parts_.reference && !policy.require_reference && policy.require_tac)
             out.push_back("policy " + policy.name +

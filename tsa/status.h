@@ -30,6 +30,8 @@ struct StatusParts {
     const Leaps& leaps;
     const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
+    pki::CrlFiles* crls = nullptr;                          ///< null: nobody keeps any
+    bool has_taa = false;
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

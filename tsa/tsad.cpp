@@ -67,6 +67,12 @@ Done serve(const std::string& config_file) {
         settings->follow_tac ? static_cast<const WallClock&>(corrected) : wall, mono, boot);
 
     tac::Rules rules;
+    std::unique_ptr<pki::CrlFiles> crls;
+    if (settings->taa && !settings->taa->crls.empty()) {
+        auto read = pki::CrlFiles::open(settings->taa->crls);
+        if (!read) return std::move(read).error().in("[taa] crls");
+        crls = std::move(*read);
+    }
     if (settings->taa) {
         auto read = tsa::load_rules(*settings->taa, wall.now());
         if (!read) return std::move(read).error();
@@ -102,8 +108,8 @@ Done serve(const std::string& config_file) {
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
-    tsa::Audited audited(
-        {clock, **archive, journal, refused, tacs, tsus, rules, settings->follow_tac ? &follower : nullptr});
+    tsa::Audited audited({clock, **archive, journal, refused, tacs, tsus, rules, crls.get(),
+                          settings->follow_tac ? &follower : nullptr});
     if (auto done = audited.restore(); !done) return done;
     tsa::Comparisons comparisons({journal, tsus, correction});
     std::optional<tac::clock::ReferenceWatch> reference;
@@ -115,7 +121,8 @@ Done serve(const std::string& config_file) {
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals, leaps,
-                        settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr});
+                        settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr,
+                        crls.get(), settings->taa.has_value()});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
     std::vector<std::unique_ptr<net::Server>> servers;
@@ -169,7 +176,7 @@ Done serve(const std::string& config_file) {
         requester = std::move(*made);
     }
     tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused, leaps,
-                                  requester.get(),
+                                  crls.get(), requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());

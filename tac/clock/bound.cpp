@@ -17,6 +17,19 @@ bool disjoint(const Bound& a, const Evidence& b) {
     return a.high < b.error - b.uncertainty || b.error + b.uncertainty < a.low;
 }
 
+// How fast the error grows that this evidence shows, apart from its widening: C against M since then, less
+// what is known of M. A clock that somebody disciplines runs like UTC, and its error doesn't grow. A step in
+// between looks like a mad rate: no kernel slews faster than 500 ppm.
+double drift_since(const Basis::Piece& piece, const Reading& now) {
+    constexpr nanoseconds long_enough = seconds(10);
+    constexpr double fastest = 500e-6;
+    const nanoseconds by_m = middle(now) - middle(piece.evidence.at);
+    if (by_m < long_enough) return 0;
+    const nanoseconds by_c = now.wall - piece.evidence.at.wall;
+    const double rate = static_cast<double>((by_c - by_m).count()) / static_cast<double>(by_m.count());
+    return std::clamp(rate, -fastest, fastest) - piece.rate.f;
+}
+
 }  // namespace
 
 ErrorBound::ErrorBound(RateRules rules) : rules_(rules), basis_(std::make_shared<const Basis>()) {
@@ -71,6 +84,17 @@ ErrorBound::Added ErrorBound::add(const Evidence& evidence) {
     return added;
 }
 
+void ErrorBound::disbelieve(Source source) {
+    Basis next = *basis_;
+    auto& pieces = next.pieces;
+    pieces.erase(
+        std::remove_if(pieces.begin(), pieces.end(),
+                       [source](const Basis::Piece& piece) { return piece.evidence.source == source; }),
+        pieces.end());
+    forget_rate(source);
+    publish(std::move(next));
+}
+
 void ErrorBound::learn(const Evidence& newest) {
     auto& history = history_[index(newest.source)];
     if (history.size() > 1 && newest.at.before - history[history.size() - 2].at.before < rules_.spacing)
@@ -115,19 +139,23 @@ nanoseconds ErrorBound::lasts(const Reading& now, nanoseconds limit, std::option
     const Bound bound = at(now);
     if (bound.state != Bound::State::known || bound.largest() > limit) return ns0;
     // What the best evidence alone can carry; the intersection of all carries no less far.
-    nanoseconds longest = ns0;
+    double longest = 0;
     for (const auto& piece : basis_->pieces) {
         if (only && piece.evidence.source != *only) continue;
         if (!piece.applies(now)) continue;
-        const double room = static_cast<double>((limit - basis_->carry(piece, now).largest()).count());
-        if (room <= 0) continue;
-        const double until = room / piece.rate.rho;
-        const nanoseconds life = piece.evidence.good_until - now.after;
-        longest = std::max(longest, until < static_cast<double>(life.count())
-                                        ? nanoseconds(static_cast<std::int64_t>(until))
-                                        : life);
+        const Bound here = basis_->carry(piece, now);
+        const double drift = drift_since(piece, now);
+        double life = static_cast<double>((piece.evidence.good_until - now.after).count());
+        // Each end of the interval reaches the limit in its own time, or never.
+        const auto reaches = [&life](nanoseconds room, double speed) {
+            if (room <= ns0) life = 0;
+            if (speed > 0) life = std::min(life, static_cast<double>(room.count()) / speed);
+        };
+        reaches(limit - here.high, piece.rate.rho + drift);
+        reaches(limit + here.low, piece.rate.rho - drift);
+        longest = std::max(longest, life);
     }
-    return longest;
+    return nanoseconds(static_cast<std::int64_t>(longest));
 }
 
 }  // namespace kokuin::tac::clock

@@ -38,6 +38,8 @@ class ErrorBound {
     /// Takes new evidence in. Evidence from before a suspend is dropped, with the rate that was learnt from
     /// it.
     Added add(const Evidence& evidence);
+    /// Drops all that this source said, with the rate it taught: it isn't believed any more.
+    void disbelieve(Source source);
     /// A leap second that was announced; counted whenever evidence is carried over it. The same one twice is
     /// one.
     void announce(const LeapSecond& leap);
@@ -52,9 +54,10 @@ class ErrorBound {
     [[nodiscard]] const Rate& rate(Source source = Source::tac) const { return rates_[index(source)]; }
     /// How often evidence has missed what was predicted: what was known before is doubtful since.
     [[nodiscard]] std::uint64_t misses() const { return misses_; }
-    /// How long by M until the bound reaches `limit` if nothing new comes and C keeps its present error; 0 if
-    /// it is beyond the limit or unknown. Ends when the last evidence that carries it does. With `only`: as
-    /// if there were evidence of that source alone.
+    /// How long by M until the bound reaches `limit` if nothing new comes and C goes on running against M as
+    /// it has since the evidence (as it does when nobody disciplines it); 0 if it is beyond the limit or
+    /// unknown. Ends when the last evidence that carries it does. With `only`: as if there were evidence of
+    /// that source alone.
     [[nodiscard]] nanoseconds lasts(const Reading& now, nanoseconds limit,
                                     std::optional<Source> only = std::nullopt) const;
 

@@ -318,3 +318,19 @@ TEST_CASE("truncation of genTime") {
     CHECK(truncation(6) == microseconds(1));
     CHECK(truncation(9) == nanoseconds(1));
 }
+
+TEST_CASE("it is foretold how long the bound lasts for a clock that nobody disciplines") {
+    const auto ppm = GENERATE(100e-6, -100e-6, 20e-6, 400e-6);
+    World world;
+    world.rate_c = ppm;
+    ErrorBound error;
+    error.add(audit(world));
+    world.advance(minutes(10));
+    const auto left = error.lasts(world.read(), seconds(1));
+    const auto growth = 50e-6 + std::abs(ppm);
+    CHECK(near(left, nanoseconds(static_cast<std::int64_t>(0.97e9 / growth)) - minutes(10), minutes(2)));
+    world.advance(left - seconds(10));
+    CHECK(error.at(world.read()).largest() <= seconds(1));
+    world.advance(seconds(20));
+    CHECK(error.at(world.read()).largest() > seconds(1));
+}

@@ -11,7 +11,7 @@ import threading
 import time
 
 import harness
-from harness import BIN, Relay, run
+from harness import BIN, Relay, run, until
 
 
 class Front:
@@ -183,6 +183,50 @@ class OpponentsTest(harness.TestCase):
                 self.assertEqual((report['outcome'], report['verdict'], report['reason']), ('good', 'refused', 'chain'))
                 self.assertEqual((self.in_force(), demo.readiness()[0]), (before, 200))
         self.assertIn('chain', {event['fields']['reason'] for event in demo.events('tac.refused')})
+
+    def test_6_a_revoked_taa(self):
+        """Its issuer revokes its certificate while its TAC is in force: it is taken back, and nothing of it is believed."""
+        demo, pki = self.demo, self.demo.dir / 'pki'
+        demo.audited_at(demo.port + 2)
+        self.assertEqual(demo.audit_now()['verdict'], 'accepted')
+        before, kept = self.in_force(), self.fresh()
+        good, leaf = (pki / 'crl.pem').read_text(), self.folder / 'taa-alone.pem'
+        leaf.write_text((pki / 'taa.pem').read_text())
+        ca = ['openssl', 'ca', '-config', 'issuing.cnf', '-cert', 'issuing.pem', '-keyfile', 'issuing.key']
+        run(*ca, '-revoke', leaf, '-crl_reason', 'keyCompromise', cwd=pki)
+        run(*ca, '-gencrl', '-crldays', '30', '-out', self.folder / 'revoked.crl', cwd=pki)
+        os.rename(self.folder / 'revoked.crl', pki / 'crl.pem')
+        until(lambda: demo.readiness()[0] == 503, 'closed')
+        self.assertIn('Kokuin Demo TAA 1', demo.readiness()[1]['reasons'][0])
+        self.assertIn('key compromise', demo.readiness()[1]['reasons'][0])
+        self.assertEqual(demo.stamp().fail, 'timeNotAvailable')
+        self.assertIsNone(self.in_force())
+        revoked = demo.events('tac.revoked')
+        self.assertEqual([e['fields']['tac'] for e in revoked], [before])
+        self.assertEqual(demo.events('gate.closed')[-1]['fields']['cause'], 'taa-revoked')
+        # Neither a new one, nor one made before, nor an order; and not by a restart either.
+        report = demo.audit_now(ok=1)
+        self.assertEqual((report['verdict'], report['reason']), ('refused', 'revoked'))
+        self.assert_refused(kept, 'revoked', nonce=False)
+        demo.tsad.kill()
+        demo.start_tsad()
+        self.assertEqual(demo.readiness()[0], 503)
+        self.assertEqual(demo.audit_now(ok=1)['reason'], 'revoked')
+        self.assertEqual(len(demo.events('tac.revoked')), 1)
+        # The issuer's list was wrong.
+        (self.folder / 'good.crl').write_text(good)
+        os.rename(self.folder / 'good.crl', pki / 'crl.pem')
+        self.assertEqual(demo.audit_now()['verdict'], 'accepted')
+        self.assertEqual(demo.readiness()[0], 200)
+        # A list that goes away says what it said, and status says so.
+        os.rename(pki / 'crl.pem', pki / 'crl.away')
+        departures = json.loads(demo.tsactl('status', '--json').out)['departures']
+        self.assertTrue([d for d in departures if 'what it said before still counts' in d], departures)
+        demo.tsad.stop()
+        done = run(BIN / 'tsad', '--config', demo.dir / 'tsad.toml', ok=(2,))
+        self.assertIn('[taa] crls', done.err)
+        os.rename(pki / 'crl.away', pki / 'crl.pem')
+        demo.start_tsad()
 
     def test_4_no_certificate_of_the_channel(self):
         """Nobody without one speaks to tsad as the TAA, or to taad as the TSU."""

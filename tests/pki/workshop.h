@@ -91,6 +91,22 @@ class Folder {
              ".key -extfile " + name + ".ext -out " + name + ".pem " + more);
     }
 
+    /// NAME.crl: what ISSUER has revoked so far, with `revoke` added (names of certificates; empty: nobody).
+    void crl(const std::string& name, const std::string& issuer, const std::string& revoke = "",
+             const std::string& reason = "keyCompromise", const std::string& more = "-crldays 30") const {
+        if (!std::filesystem::exists(at(issuer + ".index"))) {
+            std::ofstream(at(issuer + ".index")) << "";
+            std::ofstream(at(issuer + ".crlnumber")) << "01\n";
+            std::ofstream(at(issuer + ".cnf"))
+                << "[ca]\ndefault_ca=own\n[own]\ndatabase=" << issuer << ".index\ncrlnumber=" << issuer
+                << ".crlnumber\ndefault_md=sha256\nunique_subject=no\n";
+        }
+        const std::string ca =
+            "openssl ca -config " + issuer + ".cnf -cert " + issuer + ".pem -keyfile " + issuer + ".key ";
+        if (!revoke.empty()) must(ca + "-revoke " + revoke + ".pem -crl_reason " + reason);
+        must(ca + "-gencrl " + more + " -out " + name + ".crl");
+    }
+
     /// RSA PKCS#1 v1.5 by NAME.key.
     [[nodiscard]] kokuin::Bytes sign(const std::string& name, kokuin::pki::Hash hash,
                                      kokuin::View message) const {

@@ -41,7 +41,7 @@ class TimeServer {
         socket_ = base + ".sock";
         log_ = base + ".log";
         file_ = base + ".conf";
-        std::ofstream(file_) << "local stratum 2\nallow 127.0.0.0/8\nbindaddress " << host_ << "\nport "
+        std::ofstream(file_) << "local stratum 2\nclockprecision 0.0002\nallow 127.0.0.0/8\nbindaddress " << host_ << "\nport "
                              << port << "\ncmdport 0\nbindcmdaddress " << socket_ << "\npidfile " << base
                              << ".pid\n";
         start();

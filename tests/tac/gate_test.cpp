@@ -639,3 +639,49 @@ TEST_CASE("many stampers and a TAA at once") {
     CHECK(town.state() == "order-to-stop");
     CHECK(judged >= 100);
 }
+
+TEST_CASE("a TAC whose TAA is revoked is taken back, with all that TACs said about the clock") {
+    Town town;
+    Demand alone = one_second;
+    alone.require_tac = false;
+    town.deliver();
+    town.world.advance(minutes(1));
+    town.gate.add(reference(town.world));
+    const auto tac = town.gate.tac();
+    REQUIRE(town.state() == "open");
+    const auto stamped = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(stamped, one_second));
+    const auto kept = town.audit();  // made before, delivered after
+
+    CHECK(town.gate.withdraw(*tac, "CN=taa is revoked since then"));
+    CHECK(town.state() == "taa-revoked");
+    CHECK(std::get<Closed>(town.decide()).text.find("CN=taa is revoked since then") != std::string::npos);
+    CHECK_FALSE(town.gate.tac());
+    // A token that was being made doesn't leave.
+    CHECK(std::holds_alternative<Closed>(town.gate.recheck(granted, stamped, town.world.read(), one_second)));
+    // What needs no TAC goes on by the reference alone, and names none.
+    CHECK(town.state(alone) == "open");
+    CHECK_FALSE(std::get<Open>(town.decide(alone)).tac);
+    CHECK_FALSE(std::get<Open>(town.decide(alone)).basis->newest(clock::Source::tac, town.world.read()));
+    // It isn't revived, here or by a second hand.
+    CHECK_FALSE(town.gate.withdraw(*tac, "again"));
+    CHECK(town.gate.accept(tac) == Gate::Taken::older);
+    CHECK(town.state() == "taa-revoked");
+    CHECK(town.deliver(kept) == Gate::Taken::installed);
+    CHECK(town.state() == "open");
+    CHECK_FALSE(town.gate.withdraw(*tac, "another one is in force"));
+}
+
+TEST_CASE("an order to stop outlives the TAC that is taken back") {
+    Town town;
+    town.deliver();
+    const auto tac = town.gate.tac();
+    auto order = town.audit();
+    order.tac.not_after = order.tac.not_before;
+    order.tac.expiration = order.tac.ntp_time;
+    const auto verdict = order.judge();
+    REQUIRE(std::holds_alternative<StopOrder>(verdict));
+    town.gate.stop(std::get<StopOrder>(verdict));
+    CHECK(town.gate.withdraw(*tac, "revoked"));
+    CHECK(town.state() == "order-to-stop");
+}

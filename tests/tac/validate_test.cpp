@@ -37,7 +37,8 @@ TEST_CASE("a good TAC is accepted, and becomes evidence about our clock") {
     CHECK(accepted->valid_until == audit.tac.expiration);
     CHECK(accepted->valid_from == audit.tac.ntp_time - milliseconds(500));
     CHECK(accepted->deadline == audit.exchange->received.before + hours(25) - microseconds(4'500'000));
-    CHECK(accepted->authority == town::certificate("taa"));
+    CHECK(accepted->path ==
+          std::vector{town::certificate("taa"), town::certificate("middle"), town::certificate("root")});
     CHECK(accepted->value.der == accepted->delivered.tac);
 }
 
@@ -592,4 +593,39 @@ TEST_CASE("each reason has its own word") {
     std::map<std::string_view, int> words;
     for (int i = 0; i <= static_cast<int>(Reason::contradiction); ++i) ++words[name(static_cast<Reason>(i))];
     CHECK(words.size() == static_cast<std::size_t>(Reason::contradiction) + 1);
+}
+
+TEST_CASE("a TAC of a revoked TAA is refused, and so is its order to stop") {
+    const workshop::Folder& folder = town::folder();
+    folder.crl("middle-empty", "middle");
+    folder.crl("middle-taa", "middle", "taa");
+    folder.crl("root-empty", "root");
+    folder.crl("root-middle", "root", "middle", "cessationOfOperation");
+    const auto lists = [&folder](const std::vector<std::string>& names) {
+        pki::Crls all;
+        for (const auto& name : names) {
+            auto some = pki::load_crls(folder.at(name + ".crl"));
+            REQUIRE(some);
+            all.insert(all.end(), some->begin(), some->end());
+        }
+        return std::make_shared<const pki::Crls>(std::move(all));
+    };
+    Audit audit;
+    audit.situation.crls = lists({"middle-empty", "root-empty"});
+    CHECK(audit.accepted());
+    for (const auto& [name, text] :
+         {std::pair{"middle-taa", "CN=taa,O=Kokuin Test,C=JP is revoked since"},
+          std::pair{"root-middle", "CN=middle,O=Kokuin Test,C=JP is revoked since"}}) {
+        audit.situation.crls = lists({"middle-empty", name});
+        const auto verdict = audit.judge();
+        REQUIRE(std::holds_alternative<Refusal>(verdict));
+        CHECK(std::get<Refusal>(verdict).reason == Reason::revoked);
+        CHECK(std::get<Refusal>(verdict).text.find(text) == 0);
+    }
+    // An order to stop of a stolen key stops nobody.
+    audit.tac.not_after = audit.tac.not_before;
+    audit.tac.expiration = audit.tac.ntp_time;
+    const auto order = audit.judge();
+    REQUIRE(std::holds_alternative<Refusal>(order));
+    CHECK(std::get<Refusal>(order).reason == Reason::revoked);
 }

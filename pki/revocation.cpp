@@ -1,0 +1,196 @@
+#include "pki/revocation.h"
+
+#include <botan/data_src.h>
+#include <botan/pem.h>
+#include <botan/pk_keys.h>
+#include <botan/pkix_types.h>
+#include <botan/x509_crl.h>
+#include <botan/x509cert.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace kokuin::pki {
+namespace {
+
+const std::string pem_label = "X509 CRL";
+
+WallTime wall_time(const Botan::X509_Time& time) {
+    return WallTime(std::chrono::duration_cast<nanoseconds>(time.to_std_timepoint().time_since_epoch()));
+}
+
+// RFC 5280 5.3.1.
+std::string_view reason_text(Botan::CRL_Code reason) {
+    switch (reason) {
+        case Botan::KEY_COMPROMISE:
+            return "key compromise";
+        case Botan::CA_COMPROMISE:
+            return "CA compromise";
+        case Botan::AFFILIATION_CHANGED:
+            return "affiliation changed";
+        case Botan::SUPERSEDED:
+            return "superseded";
+        case Botan::CESSATION_OF_OPERATION:
+            return "cessation of operation";
+        case Botan::CERTIFICATE_HOLD:
+            return "on hold";
+        default:
+            return "no reason given";
+    }
+}
+
+Result<Crls> parse_crls(View content, const std::string& path) {
+    const auto wrong = [&path](const std::string& what) { return Error::environment(path + ": " + what); };
+    const auto text = as_text(content);
+    Crls out;
+    if (text.find("-----BEGIN ") == std::string_view::npos) {
+        auto one = Crl::from_der(content);
+        if (!one) return wrong(one.error().text);
+        out.push_back(std::move(*one));
+        return out;
+    }
+    try {
+        Botan::DataSource_Memory source(content.data(), content.size());
+        while (Botan::PEM_Code::matches(source, pem_label)) {
+            const auto der = Botan::PEM_Code::decode_check_label(source, pem_label);
+            auto one = Crl::from_der(View(der.data(), der.size()));
+            if (!one) return wrong(one.error().text);
+            out.push_back(std::move(*one));
+        }
+    } catch (const std::exception& fault) {
+        return wrong(one_line(std::string("no PEM: ") + fault.what(), 200));
+    }
+    if (out.empty()) return wrong("holds no CRL (-----BEGIN X509 CRL-----)");
+    return out;
+}
+
+}  // namespace
+
+Result<Crl> Crl::from_der(View der) {
+    try {
+        return Crl(
+            std::make_shared<const Botan::X509_CRL>(std::vector<std::uint8_t>(der.begin(), der.end())));
+    } catch (const std::exception& fault) {
+        return Error::no(one_line(std::string("no CRL: ") + fault.what(), 200));
+    }
+}
+
+std::string Crl::issuer_text() const {
+    const auto der = botan_->issuer_dn().BER_encode();
+    return name_text(View(der.data(), der.size()));
+}
+
+WallTime Crl::this_update() const {
+    return wall_time(botan_->this_update());
+}
+
+std::optional<WallTime> Crl::next_update() const {
+    if (!botan_->next_update().time_is_set()) return std::nullopt;
+    return wall_time(botan_->next_update());
+}
+
+std::optional<std::string> Crl::revokes(const Certificate& certificate, const Certificate& issuer) const {
+    try {
+        if (!botan_->is_revoked(certificate.botan())) return std::nullopt;
+        if (!issuer.botan().allowed_usage(Botan::CRL_SIGN)) return std::nullopt;
+        const auto key = issuer.botan().load_subject_public_key();
+        if (!botan_->check_signature(*key)) return std::nullopt;
+        const auto& serial = certificate.botan().serial_number();
+        for (const auto& entry : botan_->get_revoked())
+            if (entry.serial_number() == serial)
+                return certificate.subject_text() + " is revoked since " +
+                       to_rfc3339(wall_time(entry.expire_time()), 0) + " (" +
+                       std::string(reason_text(entry.reason_code())) + ")";
+        return certificate.subject_text() + " is revoked";
+    } catch (const std::exception&) {
+        return std::nullopt;  // a key or a signature of no known kind: nothing that `issuer` has signed
+    }
+}
+
+Result<Crls> load_crls(const std::string& path) {
+    const auto content = read_file(path);
+    if (!content) {
+        auto error = content.error();
+        if (::access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+            error.kind = Error::Kind::usage;
+        return error;
+    }
+    return parse_crls(*content, path);
+}
+
+std::optional<std::string> find_revoked(const std::vector<Certificate>& path, const Crls& crls) {
+    for (std::size_t i = 0; i + 1 < path.size(); ++i)
+        for (const auto& crl : crls)
+            if (auto why = crl.revokes(path[i], path[i + 1])) return why;
+    return std::nullopt;
+}
+
+CrlFiles::Stamp CrlFiles::stamp_of(const std::string& path) {
+    struct stat seen {};
+    if (::stat(path.c_str(), &seen) != 0) return {};
+    return {seen.st_mtim.tv_sec * 1'000'000'000 + seen.st_mtim.tv_nsec, seen.st_size, seen.st_ino};
+}
+
+Result<std::unique_ptr<CrlFiles>> CrlFiles::open(std::vector<std::string> paths) {
+    auto made = std::make_unique<CrlFiles>();
+    Crls all;
+    for (auto& path : paths) {
+        const auto stamp = stamp_of(path);  // before it is read: what changes meanwhile is read again
+        auto crls = load_crls(path);
+        if (!crls) return std::move(crls).error();
+        all.insert(all.end(), crls->begin(), crls->end());
+        made->files_.push_back({std::move(path), stamp, std::move(*crls), ""});
+    }
+    made->all_ = std::make_shared<const Crls>(std::move(all));
+    return made;
+}
+
+std::shared_ptr<const Crls> CrlFiles::current() {
+    const std::lock_guard lock(mutex_);
+    bool changed = false;
+    for (auto& file : files_) {
+        const auto stamp = stamp_of(file.path);
+        if (stamp == file.stamp) {
+            file.trouble.clear();
+            continue;
+        }
+        auto crls = load_crls(file.path);
+        if (!crls) {
+            // Half written, perhaps: it is looked at again the next time.
+            file.trouble = crls.error().text;
+            continue;
+        }
+        file.stamp = stamp;
+        file.crls = std::move(*crls);
+        file.trouble.clear();
+        changed = true;
+    }
+    if (changed) {
+        Crls all;
+        for (const auto& file : files_) all.insert(all.end(), file.crls.begin(), file.crls.end());
+        all_ = std::make_shared<const Crls>(std::move(all));
+    }
+    return all_;
+}
+
+std::vector<std::string> CrlFiles::troubles(WallTime now) {
+    (void)current();
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> out;
+    for (const auto& file : files_) {
+        if (!file.trouble.empty()) out.push_back(file.trouble + "; what it said before still counts");
+        for (const auto& crl : file.crls)
+            if (const auto due = crl.next_update(); due && *due < now)
+                out.push_back(file.path + ": the CRL of " + crl.issuer_text() + " ended on " +
+                              to_rfc3339(*due, 0) + "; fetch the next one");
+    }
+    return out;
+}
+
+}  // namespace kokuin::pki
