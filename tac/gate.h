@@ -41,6 +41,7 @@ struct Demand {
     bool require_tac = true;
     /// Evidence of the reference must apply, too. Without require_tac it must in any case.
     bool require_reference = false;
+    bool operator==(const Demand&) const = default;
 };
 
 struct Open {

@@ -99,7 +99,7 @@ void Housekeeper::tick() {
     parts_.leaps.tick(now);
     watch_revocation(now);
     for (auto* tsu : parts_.tsus) {
-        watch_gate(*tsu, now);
+        for (const auto& wanted : wanted_) watch_gate(*tsu, wanted, now);
         watch_rates(*tsu, now);
         if (parts_.requester) ask_for_audit(*tsu, now);
     }
@@ -131,32 +131,49 @@ void Housekeeper::watch_revocation(const tac::clock::Reading& now) {
     }
 }
 
-void Housekeeper::watch_gate(Tsu& tsu, const tac::clock::Reading& now) {
-    const auto decision = tsu.gate().decide(now, demand_of(parts_.policy));
+std::vector<Housekeeper::Wanted> Housekeeper::wanted_by(const std::vector<tsp::Policy>& policies) {
+    std::vector<Wanted> out;
+    for (const auto& policy : policies) {
+        const auto demand = demand_of(policy);
+        const auto same = std::find_if(out.begin(), out.end(),
+                                       [&demand](const Wanted& one) { return one.demand == demand; });
+        if (same == out.end())
+            out.push_back({demand, policy.name});
+        else
+            same->policies += ", " + policy.name;
+    }
+    return out;
+}
+
+void Housekeeper::watch_gate(Tsu& tsu, const Wanted& wanted, const tac::clock::Reading& now) {
+    const auto decision = tsu.gate().decide(now, wanted.demand);
     const auto* closed = std::get_if<tac::Closed>(&decision);
     const auto cause = closed ? std::string(tac::name(closed->cause)) : std::string();
-    const auto known = gates_.find(tsu.name());
+    const auto gate = tsu.name() + '/' + wanted.policies;
+    const auto known = gates_.find(gate);
     if (known != gates_.end() && known->second == cause) return;
-    gates_[tsu.name()] = cause;
+    gates_[gate] = cause;
     store::Event event;
     event.kind = closed ? "gate.closed" : "gate.opened";
     event.subject = tsu.name();
+    event.fields["policies"] = wanted.policies;
     if (closed) {
         event.fields["cause"] = cause;
         event.text = closed->text;
-        spdlog::warn("gate tsu={} closed cause={}: {}", tsu.name(), cause, closed->text);
+        spdlog::warn("gate tsu={} policies=\"{}\" closed cause={}: {}", tsu.name(), wanted.policies, cause,
+                     closed->text);
     } else {
         const auto& open = std::get<tac::Open>(decision);
         event.fields["clock_bound_us"] = open.bound_us;
         if (open.tac) event.fields["tac"] = open.tac->serial;
         event.text = "the clock is right within " + std::to_string(open.bound_us) + " us";
-        spdlog::info("gate tsu={} open: {}", tsu.name(), event.text);
+        spdlog::info("gate tsu={} policies=\"{}\" open: {}", tsu.name(), wanted.policies, event.text);
     }
     (void)parts_.journal.keep(std::move(event));
 }
 
 void Housekeeper::watch_rates(Tsu& tsu, const tac::clock::Reading& now) {
-    const auto status = tsu.gate().status(now, demand_of(parts_.policy));
+    const auto status = tsu.gate().status(now, wanted_.front().demand);
     for (const auto& [source, rate] : {std::pair{tac::clock::Source::tac, status.rate},
                                        std::pair{tac::clock::Source::reference, status.reference_rate}}) {
         auto& known = calibrated_[tsu.name() + '/' + std::string(tac::clock::name(source))];
@@ -179,17 +196,25 @@ void Housekeeper::watch_rates(Tsu& tsu, const tac::clock::Reading& now) {
     }
 }
 
+std::optional<std::string> Housekeeper::why_audit(const Tsu& tsu, const tac::clock::Reading& now) const {
+    for (const auto& wanted : wanted_) {
+        const auto decision = tsu.gate().decide(now, wanted.demand);
+        const auto* closed = std::get_if<tac::Closed>(&decision);
+        if (closed && !cured_by_tac(closed->cause)) continue;
+        if (closed) return "the gate is closed";
+        const auto needed = tsu.gate().tac_needed_at(now, wanted.demand);
+        if (!needed || *needed - now.wall <= parts_.request_before) return "the gate closes soon";
+    }
+    return std::nullopt;
+}
+
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
-    const auto decision = tsu.gate().decide(now, demand_of(parts_.policy));
-    if (const auto* closed = std::get_if<tac::Closed>(&decision); closed && !cured_by_tac(closed->cause))
-        return;
-    const auto closes = tsu.gate().tac_needed_at(now, demand_of(parts_.policy));
-    if (closes && *closes - now.wall > parts_.request_before) return;
+    const auto why = why_audit(tsu, now);
+    if (!why) return;
     if (const auto wait = ask_not_before_.find(tsu.name());
         wait != ask_not_before_.end() && now.after < wait->second)
         return;
-    const auto answer =
-        parts_.requester->ask(tsu.name(), closes ? "the gate closes soon" : "the gate is closed");
+    const auto answer = parts_.requester->ask(tsu.name(), *why);
     if (!answer) {
         ask_not_before_[tsu.name()] = now.after + ask_again_after_failure;
         spdlog::warn("audit tsu={} can't be asked for: {}", tsu.name(), answer.error().text);

@@ -45,7 +45,7 @@ struct HousekeeperParts {
     const tac::clock::StampingClock& clock;
     Journal& journal;
     std::vector<Tsu*> tsus;
-    const tsp::Policy& policy;  ///< the default one: its demand decides what counts as open
+    const std::vector<tsp::Policy>& policies;  ///< the default one first
     Refusals& refusals;
     RefusedTacs& refused;
     Leaps& leaps;
@@ -56,7 +56,8 @@ struct HousekeeperParts {
 
 class Housekeeper {
   public:
-    explicit Housekeeper(HousekeeperParts parts) : parts_(std::move(parts)) {}
+    explicit Housekeeper(HousekeeperParts parts)
+        : parts_(std::move(parts)), wanted_(wanted_by(parts_.policies)) {}
     ~Housekeeper() { stop(); }
     Housekeeper(const Housekeeper&) = delete;
     Housekeeper& operator=(const Housekeeper&) = delete;
@@ -70,14 +71,24 @@ class Housekeeper {
 
   private:
     void watch_revocation(const tac::clock::Reading& now);
-    void watch_gate(Tsu& tsu, const tac::clock::Reading& now);
+    /// Policies that want the same of the clock have one gate.
+    struct Wanted {
+        tac::Demand demand;
+        std::string policies;  ///< "a2, g"
+    };
+    static std::vector<Wanted> wanted_by(const std::vector<tsp::Policy>& policies);
+
+    void watch_gate(Tsu& tsu, const Wanted& wanted, const tac::clock::Reading& now);
     void watch_rates(Tsu& tsu, const tac::clock::Reading& now);
+    /// Why a new TAC is wanted; nothing: none would help, or none is needed yet.
+    [[nodiscard]] std::optional<std::string> why_audit(const Tsu& tsu, const tac::clock::Reading& now) const;
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
     void flush_refusals();
 
     HousekeeperParts parts_;
-    std::map<std::string, std::string> gates_;        // TSU → cause of the closed gate, empty while open
-    std::map<std::string, bool> calibrated_;          // TSU and source → whether the rate of M is learnt
+    const std::vector<Wanted> wanted_;
+    std::map<std::string, std::string> gates_;  // TSU and policies → cause if closed, empty while open
+    std::map<std::string, bool> calibrated_;    // TSU and source → whether the rate of M is learnt
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::set<std::string> troubles_;                  // with CRLs, as logged
     std::optional<MonoTime> flushed_;

@@ -138,7 +138,8 @@ std::string Status::status() const {
                             {"accuracy_us", policy.accuracy.count()},
                             {"embed_tac", std::string(name(policy.embed_tac))},
                             {"require_tac", policy.require_tac},
-                            {"require_reference", policy.require_reference}});
+                            {"require_reference", policy.require_reference},
+                            {"obstacles", parts_.stamper.obstacles(policy)}});
     const auto archive = parts_.archive.state();
     return json{{"ready", why.empty()},
                 {"reasons", why},
@@ -224,6 +225,10 @@ std::string Status::metrics() const {
         if (gate.tac) add(tac_left, until(gate.tac->valid_until), label);
         add(certificate_left, until(tsu->certificate().not_after()), label);
     }
+    auto served = family("kokuin_policy_ready", "1 if this policy would get a token now", MetricType::Gauge);
+    for (const auto& policy : parts_.policies)
+        add(served, parts_.stamper.obstacles(policy).empty() ? 1 : 0, {{"policy", policy.name}});
+    families.push_back(std::move(served));
     for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
         families.push_back(std::move(*one));
 

@@ -175,7 +175,7 @@ Done serve(const std::string& config_file) {
         if (!made) return std::move(made).error();
         requester = std::move(*made);
     }
-    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies.front(), refusals, refused, leaps,
+    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies, refusals, refused, leaps,
                                   crls.get(), requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.

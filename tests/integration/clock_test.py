@@ -10,6 +10,24 @@ ACCURACY = 10**9  # ns, as the demo's policies state it
 
 
 class ClockTest(harness.TestCase):
+    def test_each_policy_has_its_gate(self):
+        """One whose accuracy the TAC can't prove is closed, with its own event and metric, while the other one stamps."""
+        demo, oid = self.demo, 'oid = "1.3.6.1.4.1.1291.1.1.1.2"'
+        plain = (demo.dir / 'tsad.toml').read_text()
+        demo.edit('tsad', ('^' + oid.replace('.', '[.]'), oid + '\naccuracy = "20ms"'))
+        demo.start()
+        until(lambda: len(demo.events('gate.opened')) > 0, 'opened')
+        closed = [e for e in demo.events('gate.closed') if e['fields']['cause'] == 'bound']
+        self.assertEqual([e['fields']['policies'] for e in closed], ['g'])
+        self.assertEqual([e['fields']['policies'] for e in demo.events('gate.opened')], ['a2'])
+        self.assertEqual(demo.stamp('/tsa/a2').status, 0)
+        self.assertEqual(demo.stamp('/tsa/g').fail, 'timeNotAvailable')
+        metrics = harness.run('curl', '-fs', demo.url('/metrics')).out
+        self.assertIn('kokuin_policy_ready{policy="a2"} 1', metrics)
+        self.assertIn('kokuin_policy_ready{policy="g"} 0', metrics)
+        demo.stop()
+        (demo.dir / 'tsad.toml').write_text(plain)
+
     def test_jumps(self):
         demo = self.demo
         self.set_clock('+0')
