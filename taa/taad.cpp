@@ -4,11 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/program.h"
 #include "base/stop_signal.h"
@@ -104,30 +105,35 @@ Result<int> serve(const taa::Settings& settings) {
     return 0;
 }
 
-/// The TAA's own clock, looked at until it is proved.
-struct OwnClockForOnce {
-    taa::OwnClock clock;
-    tac::clock::ReferenceWatch watch;
-    OwnClockForOnce(const tac::clock::ReferenceSettings& settings, microseconds limit,
-                    const tac::clock::StampingClock& clocks)
-        : clock(clocks, limit),
-          watch(settings.daemon, settings.rules, clocks,
-                {[this](const tac::clock::Evidence& evidence) {
-                     return clock.take(evidence) == tac::clock::ErrorBound::Added::misses;
-                 },
-                 [](tac::clock::Reference::State, const std::string&) {},
-                 [](const std::string&) {},
-                 {}}) {}
-    /// For 20 s at most; then the audit itself says why not.
-    Done prove(const MonoClock& mono) {
-        if (auto done = watch.prepare(); !done) return std::move(done).error().in("[reference]");
-        const auto until = mono.now() + seconds(20);
-        while (!clock.look().proved && mono.now() < until) {
-            watch.tick();
-            std::this_thread::sleep_for(milliseconds(500));
-        }
+/// The TAA's own clock, watched for one audit.
+class OwnClockForOnce {
+  public:
+    OwnClockForOnce(const taa::Settings& settings, const House& house, const tac::clock::LeapFile& leaps,
+                    taa::Diary& diary)
+        : watch_(*settings.reference, settings.own_limit, house.clock, {house.wall, house.mono}, leaps, diary,
+                 {[this] {
+                      {
+                          const std::lock_guard lock(mutex_);
+                          known_ = true;
+                      }
+                      changed_.notify_all();
+                  },
+                  [] {}}) {}
+
+    /// Until it is proved, or isn't after 20 s: then the audit itself says why not.
+    Done prove() {
+        if (auto done = watch_.start(); !done) return done;
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return known_; });
         return {};
     }
+    [[nodiscard]] const taa::OwnClock& own() const { return watch_.own(); }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool known_ = false;
+    taa::ClockWatch watch_;
 };
 
 Result<int> audit_now(const taa::Settings& settings, const std::string& name, bool json) {
@@ -135,16 +141,17 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
     const tac::clock::LeapFile leaps(settings.leap_seconds);
+    taa::Diary diary(*house.archive, house.wall, nullptr);
     std::optional<OwnClockForOnce> own;
     if (settings.reference) {
-        own.emplace(*settings.reference, settings.own_limit, house.clock);
-        if (auto done = own->prove(house.mono); !done) return std::move(done).error();
+        own.emplace(settings, house, leaps, diary);
+        if (auto done = own->prove(); !done) return std::move(done).error();
     }
     for (const auto& tsu : house.tsus) {
         if (tsu.settings.name != name) continue;
         taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                              *house.archive, *house.admissions, {house.wall, house.mono},
-                             own ? &own->clock : nullptr, &leaps);
+                             own ? &own->own() : nullptr, &leaps);
         const auto report = auditor.audit(tsu, taa::Cause::operator_order);
         if (report.outcome == taa::Outcome::not_admitted && !report.record) return Error::no(report.text);
         std::cout << (json ? report.json() : report.log_line()) << '\n';

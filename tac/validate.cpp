@@ -11,6 +11,7 @@ namespace {
 
 // Beyond delay/2, what the TAC and our own record may differ by (design section 3).
 constexpr nanoseconds record_slack = milliseconds(1);
+constexpr nanoseconds leap_doubt = seconds(2);
 // The deadline by M must not depend on what is known about M's rate: its worst case is taken.
 constexpr std::int64_t worst_rate_divisor = 20'000;  // 50 ppm
 
@@ -286,6 +287,11 @@ class Judge {
                           "valid until " + to_rfc3339(valid_until_, 6) + ", it is " + to_rfc3339(now, 6));
         if (now_.now.after > deadline_)
             return refuse(Reason::window, "its life is over by the monotonic clock");
+        // One clock may have passed it and the other not: what was measured then says nothing.
+        for (const auto& leap : tac().leap_events)
+            if (std::chrono::abs(tac().ntp_time - leap.midnight) <= leap_doubt)
+                return refuse(Reason::window, "audited within two seconds of the leap second before " +
+                                                  to_rfc3339(leap.midnight, 0));
         return {};
     }
 

@@ -35,7 +35,7 @@ enum class Reason {
     profile,        ///< ntpTime/expiration and the validity period disagree, or an unknown critical extension
     policy,         ///< none of its policies is accepted
     future,         ///< audited later than now
-    window,         ///< not valid any more, or not yet
+    window,         ///< not valid any more, or not yet; or measured around a leap second that it announces
     offset,         ///< beyond what we accept for its policy
     delay,          ///< network delay beyond what we accept
     contradiction,  ///< says something else about our clock than our own record of the exchange

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/text.h"
 
@@ -68,25 +69,12 @@ Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::
 }
 
 void Housekeeper::start() {
-    thread_ = std::thread([this] {
-        std::unique_lock lock(mutex_);
-        while (!stopping_) {
-            lock.unlock();
-            tick();
-            lock.lock();
-            wake_.wait_for(lock, seconds(1), [this] { return stopping_; });
-        }
-    });
+    ticker_.start();
 }
 
 void Housekeeper::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        if (stopping_) return;
-        stopping_ = true;
-    }
-    wake_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    if (std::exchange(stopped_, true)) return;
+    ticker_.stop();
     (void)parts_.journal.flush();
     flush_refusals();
     parts_.refused.flush(parts_.clock.read().after);

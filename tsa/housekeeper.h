@@ -3,17 +3,15 @@
 // seconds ahead, as it sees them once a second, and asks the TAA for an audit before a gate closes (TAC-9).
 #pragma once
 
-#include <condition_variable>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/net/client.h"
+#include "base/ticker.h"
 #include "tac/clock/reading.h"
 #include "tac/exchange.h"
 #include "tsa/config.h"
@@ -92,11 +90,8 @@ class Housekeeper {
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::set<std::string> troubles_;                  // with CRLs, as logged
     std::optional<MonoTime> flushed_;
-
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    bool stopping_ = false;
-    std::thread thread_;
+    bool stopped_ = false;
+    Ticker ticker_{seconds(1), [this] { tick(); }};
 };
 
 }  // namespace kokuin::tsa

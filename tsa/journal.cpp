@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "base/text.h"
 
 namespace kokuin::tsa {
@@ -44,11 +46,11 @@ Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
     const auto mine = std::make_shared<Waiting>(
         Waiting{clock_.read().wall, std::move(event), std::move(blobs), std::nullopt});
     if (listener_) listener_(mine->at, mine->event);
-    {
-        const std::lock_guard lock(queue_mutex_);
-        queue_.push_back(mine);
-    }
+    const bool waits = enqueue(mine);
     auto done = flush();
+    if (!waits)
+        return Error::environment("the archive takes nothing, and " + std::to_string(longest_queue) +
+                                  " events wait for it already");
     // Somebody else may have taken it to the archive, or something else may be what still waits.
     const std::lock_guard order(order_);
     if (mine->outcome) return *mine->outcome;
@@ -58,8 +60,18 @@ Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
 void Journal::later(store::Event event) {
     auto made = std::make_shared<Waiting>(Waiting{clock_.read().wall, std::move(event), {}, std::nullopt});
     if (listener_) listener_(made->at, made->event);
+    (void)enqueue(std::move(made));
+}
+
+bool Journal::enqueue(std::shared_ptr<Waiting> waiting) {
     const std::lock_guard lock(queue_mutex_);
-    queue_.push_back(std::move(made));
+    if (queue_.size() >= longest_queue) {
+        if (lost_++ == 0)
+            spdlog::error("archive: {} events wait for it; what comes now is only counted", longest_queue);
+        return false;
+    }
+    queue_.push_back(std::move(waiting));
+    return true;
 }
 
 Done Journal::flush() {
@@ -68,7 +80,8 @@ Done Journal::flush() {
         std::shared_ptr<Waiting> next;
         {
             const std::lock_guard lock(queue_mutex_);
-            if (queue_.empty()) return {};
+            if (queue_.empty() && lost_ == 0) return {};
+            if (queue_.empty()) queue_.push_back(about_lost(std::exchange(lost_, 0)));
             next = queue_.front();
         }
         auto done = append(next->at, next->event, next->blobs);
@@ -80,9 +93,17 @@ Done Journal::flush() {
     }
 }
 
+std::shared_ptr<Journal::Waiting> Journal::about_lost(std::int64_t count) const {
+    store::Event event;
+    event.kind = "events.lost";
+    event.text = std::to_string(count) + " events found no place while the archive took nothing";
+    event.fields["count"] = count;
+    return std::make_shared<Waiting>(Waiting{clock_.read().wall, std::move(event), {}, std::nullopt});
+}
+
 std::size_t Journal::waiting() const {
     const std::lock_guard lock(queue_mutex_);
-    return queue_.size();
+    return queue_.size() + static_cast<std::size_t>(lost_);
 }
 
 }  // namespace kokuin::tsa

@@ -42,8 +42,11 @@ class Journal {
     void later(store::Event event);
     /// Tries to get rid of all that waits; the error is why something still does.
     Done flush();
-    /// How many events wait.
+    /// How many events wait, or were lost: no more than `longest_queue` wait, what comes then while the
+    /// archive fails is only counted, and the count becomes an event ("events.lost") when the others are
+    /// there.
     [[nodiscard]] std::size_t waiting() const;
+    static constexpr std::size_t longest_queue = 10'000;
 
   private:
     struct Waiting {
@@ -52,6 +55,9 @@ class Journal {
         std::vector<store::Blob> blobs;
         std::optional<Done> outcome;  // guarded by order_; set when it has left the queue
     };
+    [[nodiscard]] std::shared_ptr<Waiting> about_lost(std::int64_t count) const;
+    /// False if it has no place.
+    bool enqueue(std::shared_ptr<Waiting> waiting);
     Done append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs);
 
     store::Archive& archive_;
@@ -60,6 +66,7 @@ class Journal {
     std::mutex order_;  // held while something is appended
     mutable std::mutex queue_mutex_;
     std::deque<std::shared_ptr<Waiting>> queue_;
+    std::int64_t lost_ = 0;
 };
 
 }  // namespace kokuin::tsa

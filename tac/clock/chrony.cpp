@@ -52,12 +52,14 @@ Result<Tracking> tracking_of(std::string_view line) {
         return unreadable("stratum", line);
     out.measured = columns[3];
     const auto correction = seconds_of(columns[4]);
+    const auto last = seconds_of(columns[5]);
     const auto delay = seconds_of(columns[10]);
     const auto dispersion = seconds_of(columns[11]);
     const auto interval = seconds_of(columns[12]);
-    if (!correction || !delay || !dispersion || !interval || *dispersion < nanoseconds(0))
+    if (!correction || !last || !delay || !dispersion || !interval || *dispersion < nanoseconds(0))
         return unreadable("a number", line);
     out.offset = -*correction;
+    out.last_offset = *last;
     // Measured against itself a delay can come out below nothing by its noise.
     out.root_delay = std::max(*delay, nanoseconds(0));
     out.root_dispersion = *dispersion;
@@ -69,7 +71,7 @@ Result<Tracking> tracking_of(std::string_view line) {
 struct Selected {
     std::string_view name;
     char state = '?';
-    nanoseconds low{0}, high{0};  // of what the source's clock is ahead of ours
+    nanoseconds low{0}, high{0};  // of chrony's time less the source's
     bool heard = false;           // lately
 };
 
@@ -81,17 +83,12 @@ Result<Selected> selected_of(std::string_view line) {
     return Selected{columns[1], columns[0].front(), *low, *high};
 }
 
-nanoseconds beyond(std::vector<Selected> agreeing, std::size_t quorum) {
-    const auto followed = std::find_if(agreeing.begin(), agreeing.end(),
-                                       [](const Selected& source) { return source.state == '*'; });
-    if (followed == agreeing.end()) return nanoseconds(0);
-    const auto low = followed->low;
-    const auto high = followed->high;
+nanoseconds reach(std::vector<Selected> agreeing, std::size_t quorum) {
     std::stable_sort(agreeing.begin(), agreeing.end(),
                      [](const Selected& a, const Selected& b) { return a.high - a.low < b.high - b.low; });
     nanoseconds out{0};
     for (std::size_t i = 0; i < std::min(quorum, agreeing.size()); ++i)
-        out = std::max({out, low - agreeing[i].low, agreeing[i].high - high});
+        out = std::max({out, -agreeing[i].low, agreeing[i].high});
     return out;
 }
 
@@ -108,7 +105,7 @@ Sources sources_of(const std::vector<Selected>& selection, std::size_t quorum) {
         else if (selectable.find(source.state) != std::string_view::npos)
             agreeing.push_back(source);
     out.agreeing = agreeing.size();
-    out.beyond = beyond(std::move(agreeing), quorum);
+    out.reach = reach(std::move(agreeing), quorum);
     return out;
 }
 

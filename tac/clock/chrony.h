@@ -30,6 +30,8 @@ struct Tracking {
     /// which chronyc counts the other way round. Under `chronyd -x`, which never touches the clock, this is
     /// the whole offset.)
     nanoseconds offset{0};
+    /// By what chrony corrected its own idea of the time with its last measurement, + = it was ahead.
+    nanoseconds last_offset{0};
     nanoseconds root_delay{0};       ///< ≥ 0
     nanoseconds root_dispersion{0};  ///< ≥ 0
     nanoseconds interval{0};         ///< between the last two measurements
@@ -44,12 +46,14 @@ struct Sources {
     std::size_t agreeing = 0;
     std::size_t falsetickers = 0;  ///< 'x': excluded, since they contradict the majority
     std::size_t unreachable = 0;   ///< '?', or silent for too long whatever chrony thinks of it
-    /// By how much the widest of the `quorum` narrowest intervals that agree reaches beyond the interval of
-    /// the source that is followed; ≥ 0. chrony's own root distance is that of the source it follows, whose
-    /// word for its accuracy it takes: a liar with a narrow interval inside the wide ones of honest sources
-    /// would be believed. If fewer than `quorum` lie, one of the `quorum` narrowest is honest, and contains
-    /// the time.
-    nanoseconds beyond{0};
+    /// How far from chrony's own idea of the time (Tracking::offset from C) the `quorum` narrowest intervals
+    /// that agree reach; ≥ 0. chrony's root distance is that of the source it follows, whose word for its
+    /// accuracy it takes, while the time that it tells is the mean of all it uses: a wide source pulls that
+    /// out of the narrow one's interval, and a liar with a narrow interval inside the wide ones of honest
+    /// sources would be believed. If fewer than `quorum` lie, one of the `quorum` narrowest is honest, and
+    /// contains UTC. As of chrony's last selection, which may be before or after its correction by
+    /// `last_offset`.
+    nanoseconds reach{0};
     [[nodiscard]] std::string text() const;  ///< "2 of 3 sources agree, 1 is a falseticker"
 };
 
@@ -61,7 +65,7 @@ struct Report {
 /// Reads the output of `chronyc -c -n -m selectdata sources tracking`: lines of the selection, of sources,
 /// then one of tracking. Strict: other columns than those of chrony 4 are an Error (environment) that says
 /// so. A source that hasn't answered for longer than `silence` doesn't count as one that agrees: chrony goes
-/// on using it for many minutes. `quorum`: sources that must agree, see Sources::beyond.
+/// on using it for many minutes. `quorum`: sources that must agree, see Sources::reach.
 Result<Report> parse(std::string_view text, nanoseconds silence = seconds(64), std::size_t quorum = 1);
 
 }  // namespace kokuin::tac::clock::chrony

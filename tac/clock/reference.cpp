@@ -96,15 +96,20 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
             Evidence evidence;
             evidence.source = Source::reference;
             evidence.error = tracking.offset;
-            // Root delay and dispersion: what chrony knows of its own error (RFC 5905 11.3: root distance),
-            // if the source it follows tells the truth, and `beyond` so that it is enough if another one
-            // does. A regression over points that leave their line by `bent` was seen to err by as much;
-            // twice that is counted. Since it was asked C may have been moved, or have run away as fast as
-            // the kernel slews (500 ppm, and M's own error).
-            evidence.uncertainty = tracking.root_delay / 2 + tracking.root_dispersion +
-                                   report->sources.beyond + 2 * bent + now.gap() +
-                                   std::chrono::abs(c_less_m(now) - c_less_m(asked)) +
-                                   (now.after - asked.before) / 1000;
+            // What chrony knows of its own error (RFC 5905 11.3: root distance), and the intervals of enough
+            // sources for one of them to be honest. A regression over points that leave their line by `bent`
+            // was seen to err by as much; twice that is counted. Since chrony's selection, which came after
+            // the last look, C may have been moved, and M is no better than 100 ppm; since it was asked C may
+            // have run away as fast as the kernel slews (500 ppm, and M's own error).
+            const auto root_distance = tracking.root_delay / 2 + tracking.root_dispersion;
+            const auto sources = report->sources.reach + std::chrono::abs(tracking.last_offset);
+            auto moved = std::chrono::abs(c_less_m(now) - c_less_m(asked));
+            for (auto point = path_.rbegin(); point != path_.rend(); ++point) {
+                moved = std::max(moved, std::chrono::abs(c_less_m(now) - point->c_less_m));
+                if (point->m < told_at_) break;
+            }
+            evidence.uncertainty = std::max(root_distance, sources) + 2 * bent + now.gap() + moved +
+                                   (now.after - told_at_) / 10'000 + (now.after - asked.before) / 1000;
             evidence.at = now;
             evidence.good_until = told_at_ + rules_.max_age;
             evidence.note = report->sources.text();

@@ -24,24 +24,11 @@ Done ReferenceWatch::prepare() {
 }
 
 void ReferenceWatch::start() {
-    thread_ = std::thread([this] {
-        std::unique_lock lock(mutex_);
-        while (!stopping_) {
-            lock.unlock();
-            tick();
-            lock.lock();
-            wake_.wait_for(lock, seconds(1), [this] { return stopping_; });
-        }
-    });
+    ticker_.start();
 }
 
 void ReferenceWatch::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    wake_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    ticker_.stop();
     daemon_.stop();
 }
 

@@ -1,14 +1,13 @@
 // Looks at chrony once a second and passes on what comes of it (TSA-6, TAA-4).
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "base/result.h"
+#include "base/ticker.h"
 #include "tac/clock/chrony_daemon.h"
 #include "tac/clock/reading.h"
 #include "tac/clock/reference.h"
@@ -76,11 +75,7 @@ class ReferenceWatch {
 
     mutable std::mutex snapshot_mutex_;
     Snapshot snapshot_;
-
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    bool stopping_ = false;
-    std::thread thread_;
+    Ticker ticker_{seconds(1), [this] { tick(); }};
 };
 
 }  // namespace kokuin::tac::clock

@@ -39,7 +39,7 @@ struct Chrony {
     nanoseconds offset{0};
     nanoseconds wrong{0};
     std::size_t agreeing = 3;
-    nanoseconds beyond{0};
+    nanoseconds reach{0};
     bool answers = true;
     bool synchronised = true;
 
@@ -55,7 +55,7 @@ struct Chrony {
         report.tracking.offset = offset;
         report.tracking.root_delay = milliseconds(4);
         report.tracking.root_dispersion = milliseconds(1);
-        report.sources = {3, agreeing, 0, 3 - agreeing, beyond};
+        report.sources = {3, agreeing, 0, 3 - agreeing, reach};
         return report;
     }
 };
@@ -118,15 +118,16 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(tracking.root_delay == nanoseconds(7765));
     CHECK(tracking.root_dispersion == nanoseconds(3118));
     CHECK(tracking.interval == seconds(1));
-    // The source that is followed says -17.632 to +16.413 us; the other that agrees, narrower, up to +22.106
-    // us.
-    CHECK(chrony::parse(good, seconds(64), 1)->sources.beyond == nanoseconds(5693));
-    CHECK(chrony::parse(good, seconds(64), 2)->sources.beyond == nanoseconds(5693));
-    // A wider one is only asked for if two must agree.
+    CHECK(tracking.last_offset == nanoseconds(434));
+    // From chrony's own time the narrower of the two that agree reaches 22.106 us, the other one 17.632 us.
+    CHECK(chrony::parse(good, seconds(64), 1)->sources.reach == nanoseconds(22'106));
+    CHECK(chrony::parse(good, seconds(64), 2)->sources.reach == nanoseconds(22'106));
+    // A wider one is only asked for if two must agree; a falseticker never.
     auto wide = good;
     wide.replace(wide.find("-0.000002258"), 12, "-0.100000000");
-    CHECK(chrony::parse(wide, seconds(64), 1)->sources.beyond == nanoseconds(0));
-    CHECK(chrony::parse(wide, seconds(64), 2)->sources.beyond == nanoseconds(99'982'368));
+    CHECK(chrony::parse(wide, seconds(64), 1)->sources.reach == nanoseconds(17'632));
+    CHECK(chrony::parse(wide, seconds(64), 2)->sources.reach == milliseconds(100));
+    CHECK(chrony::parse(wide, seconds(64), 3)->sources.reach == milliseconds(100));
     CHECK(chrony::parse(with_last_column("Insert second"))->tracking.leap == 1);
     CHECK(chrony::parse(with_last_column("Delete second"))->tracking.leap == -1);
 
@@ -158,7 +159,7 @@ TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow")
     place.chrony.measure();
     (void)place.look();
     place.live(seconds(2), std::chrono::hours(1));
-    place.chrony.beyond = milliseconds(60);
+    place.chrony.reach = milliseconds(63);
     place.chrony.measure();
     const auto wide = place.look().evidence;
     REQUIRE(wide);

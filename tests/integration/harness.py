@@ -396,6 +396,36 @@ class TimeServer(Program):
         assert self.answers('doffset', str(seconds))
 
 
+class UnevenPath:
+    """In front of a TimeServer: what is sent to 127.0.0.2N arrives there this much later, and comes back at once. An honest
+    server looks up to half of that ahead, and says so: its interval ends just at the truth."""
+
+    def __init__(self, server, seconds):
+        self.server, self.seconds = server, seconds
+        self.host, self.port, self.nts = f'127.0.0.2{server.host[-1]}', server.port, None
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.host, self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                request, client = self.socket.recvfrom(2048)
+            except OSError:
+                return
+            threading.Thread(target=self._one, args=(request, client), daemon=True).start()
+
+    def _one(self, request, client):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            time.sleep(self.seconds)
+            way.settimeout(2)
+            way.sendto(request, (self.server.host, self.server.port))
+            self.socket.sendto(way.recv(2048), client)
+
+    def close(self):
+        self.socket.close()
+
+
 def reference(servers, nts=True, **keys):
     """The table [reference] of a configuration, with these time servers; by NTS those that offer it, if `nts`."""
     table = {'chronyd': str(CHRONY / 'usr/sbin/chronyd'), 'chronyc': str(CHRONY / 'usr/bin/chronyc'),

@@ -59,6 +59,27 @@ class ReferenceTest(harness.TestCase):
         response = self.demo.stamp()
         self.assertEqual((response.status, response.fail), (2, 'timeNotAvailable'))
 
+    def test_honest_servers_behind_uneven_paths(self):
+        """Two whose interval ends just at the truth and a wide one that draws chrony's mean away from it: what is said of the
+        clock contains the truth (this machine's time) all the same."""
+        paths = [harness.UnevenPath(server, late) for server, late in zip(self.servers, (0.01, 0.01, 0.03))]
+        for path in paths:
+            self.addCleanup(path.close)
+        self.demo.edit('tsad', append=reference(paths, nts=False))
+        self.demo.start_tsad()
+        seen = {}
+
+        def measured():
+            said = self.status()['reference']
+            if said['last']:
+                seen[said['measurements']] = (said['last']['offset_us'], said['last']['uncertainty_us'])
+            return said['measurements'] >= 3
+        until(measured, lambda: f'measurements; {self.status()["reference"]}', 90)
+        print(seen)
+        for offset, uncertainty in seen.values():
+            self.assertLessEqual(abs(offset), uncertainty)
+            self.assertGreater(abs(offset), 4_000)  # or it wasn't late
+
     def test_opens_narrows_and_is_recorded(self):
         demo = self.demo
         self.configure()
