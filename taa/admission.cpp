@@ -57,6 +57,7 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     admission.state = step == Step::suspend  ? State::suspended
                       : step == Step::remove ? State::removed
                                              : State::admitted;
+    if (auto tsa = text_field(event, "tsa"); !tsa.empty()) admission.tsa = std::move(tsa);
     admission.since = at;
     admission.why = event.text;
     admission.by = text_field(event, "by");
@@ -230,16 +231,15 @@ const Admissions::Row* Admissions::find(const std::string& tsu) const {
     return row == rows_.end() ? nullptr : &row->second;
 }
 
-Done Admissions::describe(const Row& row, Step step, store::Event& event,
+Done Admissions::describe(const AuditedTsu& tsu, const Admission& admission, Step step, store::Event& event,
                           std::vector<store::Blob>& blobs) const {
-    const auto& [settings, certificate, client] = *row.configured;
+    const auto& [settings, certificate, client] = tsu;
     const auto identity = identity_of(settings, certificate);
     auto& fields = event.fields;
     fields["certificate"] = identity.certificate;
     fields["certificate_subject"] = one_line(certificate.subject_text(), longest_why);
     fields["peer"] = identity.peer;
     fields["called"] = identity.called;
-    fields["tsa"] = settings.tsa;
     fields["audit"] = config::to_text(settings.audit);
     fields["policy"] = settings.rules.policy;
     fields["max_offset_us"] = us(settings.rules.max_offset);
@@ -247,7 +247,7 @@ Done Admissions::describe(const Row& row, Step step, store::Event& event,
     blobs.emplace_back(Bytes(certificate.der().begin(), certificate.der().end()));
     event.blobs.push_back(blobs.back().id());
     if (step != Step::review) return {};
-    const auto record = record_of(archive_, settings.name, row.admission);
+    const auto record = record_of(archive_, settings.name, admission);
     if (!record) return record.error();
     fields["audits"] = record->audits;
     fields["good"] = record->good;
@@ -256,37 +256,57 @@ Done Admissions::describe(const Row& row, Step step, store::Event& event,
     return {};
 }
 
+Done check_texts(const std::string& why, const std::string& by) {
+    const auto check = [](const char* option, const std::string& text, std::size_t longest) -> Done {
+        if (!text.empty() && text.front() != ' ' && one_line(text, longest) == text) return {};
+        return Error::usage(std::string(option) + " can't be recorded; allowed: one line of UTF-8, 1 to " +
+                            std::to_string(longest) + " octets, no blanks at its ends");
+    };
+    if (auto done = check("--why", why, longest_why); !done) return done;
+    return check("--by", by, longest_by);
+}
+
 Result<store::RecordNumber> Admissions::take(const Order& order) {
-    if (order.why.empty() || one_line(order.why, longest_why) != order.why)
-        return Error::usage("--why can't be recorded; allowed: one line of 1 to " +
-                            std::to_string(longest_why) + " octets");
-    if (one_line(order.by, longest_by) != order.by)
-        return Error::usage("--by can't be recorded; allowed: one line of at most " +
-                            std::to_string(longest_by) + " octets");
+    if (auto done = check_texts(order.why, order.by); !done) return std::move(done).error();
     const auto at = rows_.find(order.tsu);
     if (at == rows_.end() || (looks_at_it(order.step) && !at->second.configured))
         return Error::usage("there is no [tsu." + one_line(order.tsu, 64) +
                             "] in the configuration; a running taad knows those it was started with");
     auto& row = at->second;
 
+    // Only a step changes the row, and this lock lets in one at a time; audits of other TSUs need not wait
+    // for it.
     const std::lock_guard leaving(row.leaving);
-    const std::lock_guard lock(mutex_);
-    if (const auto why_not = objection(order.step, row.admission))
-        return Error::no(order.tsu + " " + *why_not);
+    Admission admission;
+    {
+        const std::lock_guard lock(mutex_);
+        admission = row.admission;
+    }
+    if (const auto why_not = objection(order.step, admission)) return Error::no(order.tsu + " " + *why_not);
+    if (looks_at_it(order.step) &&
+        order.identity != identity_of(row.configured->settings, row.configured->certificate))
+        return Error::no("taad was started with another certificate, peer or name of " + order.tsu +
+                         " than the configuration has now; restart it, then do this again");
 
     store::Event event;
     event.kind = std::string(facts(order.step).event);
     event.subject = order.tsu;
     event.text = order.why;
     event.fields["account"] = order.account;
-    if (!order.by.empty()) event.fields["by"] = order.by;
+    event.fields["by"] = order.by;
+    if (const auto& tsa = row.configured ? row.configured->settings.tsa : admission.tsa; !tsa.empty())
+        event.fields["tsa"] = tsa;
     std::vector<store::Blob> blobs;
     if (looks_at_it(order.step))
-        if (auto done = describe(row, order.step, event, blobs); !done) return std::move(done).error();
+        if (auto done = describe(*row.configured, admission, order.step, event, blobs); !done)
+            return std::move(done).error();
     const auto now = wall_.now();
-    auto number = archive_.append(now, event, blobs);
+    // Nobody has proved this clock: it begins no month.
+    auto number = archive_.append(now, event, blobs, store::Archive::Month::stays);
     if (!number) return std::move(number).error();
-    apply(row.admission, order.step, event, std::chrono::floor<microseconds>(now), *number);
+    apply(admission, order.step, event, std::chrono::floor<microseconds>(now), *number);
+    const std::lock_guard lock(mutex_);
+    row.admission = std::move(admission);
     return *number;
 }
 
@@ -295,7 +315,8 @@ std::vector<Admissions::Overdue> Admissions::overdue(nanoseconds within) const {
     const auto now = wall_.now();
     const std::lock_guard lock(mutex_);
     for (const auto& [tsu, row] : rows_)
-        if (const auto due = review_due(row.admission, within); due && *due < now)
+        if (const auto due = review_due(row.admission, within);
+            row.configured && row.admission.state == State::admitted && due && *due < now)
             out.push_back({tsu, "its review is overdue since " + date(*due) +
                                     "; look at it, then: taad tsu review " + tsu + " --why TEXT"});
     return out;

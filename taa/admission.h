@@ -54,6 +54,7 @@ struct Admission {
     std::string why;                       ///< of that step
     std::string by;                        ///< who took it, as he said; may be empty
     std::string account;                   ///< the account of the TAA's machine that took it
+    std::string tsa;                       ///< whose it is, as far as that was said
     Identity identity;                     ///< as it was looked at last
     WallTime reviewed{};                   ///< when that was: admitted or reviewed
     store::RecordNumber reviewed_in = -1;  ///< the record of it
@@ -74,6 +75,10 @@ using EventSearch = std::function<Done(const store::EventQuery&, const store::Vi
 /// What the archive says of every TSU that anybody ever took a step about, by name.
 Result<std::map<std::string, Admission>> read_admissions(const EventSearch& search);
 
+/// What can be said of an order before anybody is asked: an Error (usage) if its texts can't be recorded.
+/// Pure.
+Done check_texts(const std::string& why, const std::string& by);
+
 /// The standing of the TSUs while taad runs, or while an operator takes a step without it. Thread-safe.
 class Admissions {
   public:
@@ -85,22 +90,25 @@ class Admissions {
         Step step = Step::review;
         std::string tsu;
         std::string why;      ///< one line, 1 to 1000 octets
-        std::string by;       ///< one line, at most 200 octets, may be empty
+        std::string by;       ///< who takes the step, one line, 1 to 200 octets: accounts are shared
         std::string account;  ///< who asked, by the kernel's word
+        /// Admit and review: what was looked at, by the configuration of whoever asks.
+        std::optional<Identity> identity{};
     };
     /// Takes a step: durably recorded on return, and from then on nothing leaves for a TSU that was suspended
     /// or removed; what was about to leave, with a TAC recorded already, leaves first. Events "tsu.admitted",
     /// "tsu.reviewed", "tsu.suspended", "tsu.resumed", "tsu.removed" about the TSU; text: why; fields:
-    /// account, by (where said); admitted and reviewed: certificate (hex SHA-256), certificate_subject, peer,
-    /// called, tsa, audit (its endpoint), policy, max_offset_us, max_delay_us, and the certificate as blob;
+    /// account, by, tsa; admitted and reviewed: certificate (hex SHA-256), certificate_subject, peer,
+    /// called, audit (its endpoint), policy, max_offset_us, max_delay_us, and the certificate as blob;
     /// reviewed: audits, good, stops, failed since the last look. Error (no): the step doesn't fit what the
-    /// TSU is (usage): no such TSU, or a text that can't be recorded; (environment): the archive.
+    /// TSU is, or it isn't the one that was looked at; (usage): no such TSU, or a text that can't be
+    /// recorded; (environment): the archive.
     Result<store::RecordNumber> take(const Order& order);
 
     /// Of the archive that remembers the steps.
     [[nodiscard]] const std::string& archive_id() const { return archive_.id(); }
 
-    /// A served TSU that nobody has looked at for longer than `within`, and the line that says so.
+    /// An admitted TSU that nobody has looked at for longer than `within`, and the line that says so.
     struct Overdue {
         std::string tsu;
         std::string text;
@@ -122,7 +130,8 @@ class Admissions {
     Admissions(store::Archive& archive, const WallClock& wall, std::vector<AuditedTsu> tsus)
         : archive_(archive), wall_(wall), tsus_(std::move(tsus)) {}
     [[nodiscard]] const Row* find(const std::string& tsu) const;
-    Done describe(const Row& row, Step step, store::Event& event, std::vector<store::Blob>& blobs) const;
+    Done describe(const AuditedTsu& tsu, const Admission& admission, Step step, store::Event& event,
+                  std::vector<store::Blob>& blobs) const;
 
     store::Archive& archive_;
     const WallClock& wall_;

@@ -133,6 +133,10 @@ bool Auditor::measure(Channel& channel, const AuditedTsu& tsu, Report& report) {
         std::vector<Sample> samples;
         std::vector<tac::Measurement> values;
         for (unsigned i = 0; i < measuring_.samples; ++i) {
+            if (const auto refusal = admissions_.refusal(tsu.settings.name)) {
+                end(report, Outcome::not_admitted, *refusal);
+                return false;
+            }
             auto sample = channel.sample(tsu.settings.called, clocks_);
             if (sample) {
                 values.push_back(sample->measurement);
@@ -190,7 +194,8 @@ void Auditor::deliver(Channel& channel, Report& report) {
 
 void Auditor::record_failure(const AuditedTsu& tsu, Report& report) {
     auto number =
-        archive_.append(clocks_.wall.now(), audit_event(report, tsu.settings.rules, tsu.certificate, {}));
+        archive_.append(clocks_.wall.now(), audit_event(report, tsu.settings.rules, tsu.certificate, {}), {},
+                        store::Archive::Month::stays);
     if (number)
         report.record = *number;
     else

@@ -39,10 +39,10 @@ class Auditor {
     ///     TSU is told why it gets no TAC; that is looked at again before anything is signed. The same within
     ///     two seconds of a leap second (TAA-9);
     ///  2. measure: `samples` exchanges, each with a fresh nonce; the least delay counts. Beyond max_delay:
-    ///  measured
-    ///     again, a bounded number of times;
+    ///     measured again, a bounded number of times. A TSU that is suspended meanwhile is left alone after
+    ///     the exchange that runs;
     ///  3. while no operator can suspend it any more: judge, and sign a TAC or an order to stop in the HSM;
-    ///  the signature is checked (TAA-2, TAA-5);
+    ///     the signature is checked (TAA-2, TAA-5);
     ///  4. record, durably: what left this house is in the archive, always (TAA-8);
     ///  5. deliver, with the nonce of the sample that counted;
     ///  6. record the TSU's verdict.

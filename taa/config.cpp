@@ -46,6 +46,9 @@ TsuSettings read_tsu(std::string name, config::Table& table, const Pace& pace) {
         table.problem("tsa", "can't stand in records and reports; allowed: one line of 1 to 200 octets");
     tsu.audit = table.endpoint("audit");
     tsu.peer = table.string("peer");
+    for (const auto& [key, text] : {std::pair{"name", tsu.called}, std::pair{"peer", tsu.peer}})
+        if (one_line(text, longest_tsa) != text)
+            table.problem(key, "can't stand in records; allowed: one line of at most 200 octets");
     tsu.certificate = table.path("certificate");
     tsu.rules = read_rules(table, pace);
     return tsu;
@@ -107,6 +110,12 @@ Result<Settings> read(config::Document& document) {
                 table.problem("peer",
                               "[tsu." + other.name + "] is the same TSU; allowed: each peer and name once");
     }
+
+    if (pace.start_spacing * static_cast<std::int64_t>(settings.tsus.size()) > pace.interval)
+        schedule.problem(
+            "start_spacing",
+            "so many TSUs have no turn within the interval; allowed: at most " +
+                config::to_text(pace.interval / static_cast<std::int64_t>(settings.tsus.size())));
 
     settings.review_within =
         root.table("admission")

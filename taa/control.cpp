@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "base/account.h"
@@ -21,6 +22,8 @@ using nlohmann::json;
 
 constexpr std::size_t largest_order = 8U << 10U;
 constexpr nanoseconds patience = seconds(30);
+constexpr auto between_tries = milliseconds(100);
+constexpr int longest_tries = 30;
 
 std::string account_of(uid_t uid) {
     return account_name(uid).value_or("uid " + std::to_string(uid));
@@ -53,7 +56,9 @@ std::optional<Sent> read_order(std::string_view body) {
     };
     const auto step = step_of(text("step"));
     if (!step) return std::nullopt;
-    return Sent{{*step, text("tsu"), text("why"), text("by"), ""}, text("archive")};
+    return Sent{{*step, text("tsu"), text("why"), text("by"), "",
+                 Identity{text("certificate"), text("peer"), text("called")}},
+                text("archive")};
 }
 
 Response answer_to(const net::Request& request, Admissions& admissions,
@@ -82,12 +87,12 @@ Result<store::RecordNumber> ask(net::Connection connection, const Settings& sett
     call.method = "POST";
     call.path = "/tsu";
     call.content_type = "application/json";
-    const auto body = json{
-        {"archive", (*reader)->id()},
-        {"step", name(order.step)},
-        {"tsu", order.tsu},
-        {"why", order.why},
-        {"by", order.by}}.dump(-1, ' ', false, json::error_handler_t::replace);
+    const auto identity = order.identity.value_or(Identity{});
+    const auto body =
+        json{{"archive", (*reader)->id()}, {"step", name(order.step)}, {"tsu", order.tsu},
+             {"why", order.why},           {"by", order.by},           {"certificate", identity.certificate},
+             {"peer", identity.peer},      {"called", identity.called}}
+            .dump(-1, ' ', false, json::error_handler_t::replace);
     call.body = Bytes(body.begin(), body.end());
     const auto answer = connection.request(call, patience);
     if (!answer)
@@ -117,20 +122,33 @@ void add_control_routes(net::Router& router, Admissions& admissions,
 
 Result<store::RecordNumber> order_step(const Settings& settings, Admissions::Order order,
                                        const WallClock& wall) {
+    if (auto done = check_texts(order.why, order.by); !done) return std::move(done).error();
+    const auto tsus = load_tsus(settings);
+    // Another one's file that can't be read doesn't keep anybody from suspending this one.
+    if (!tsus && (order.step == Step::admit || order.step == Step::review)) return tsus.error();
+    if (tsus)
+        for (const auto& tsu : *tsus)
+            if (tsu.settings.name == order.tsu) order.identity = identity_of(tsu.settings, tsu.certificate);
     net::ClientOptions options;
     options.unix_path = settings.control;
     auto client = net::Client::make(std::move(options));
     if (!client) return std::move(client).error();
-    // Once it has been asked, only its answer counts: it must not be done twice.
-    if (auto connection = client->connect(patience)) return ask(std::move(*connection), settings, order);
-    auto archive = store::Archive::open(settings.archive);
-    if (!archive) return std::move(archive).error();
-    const auto tsus = load_tsus(settings);
-    if (!tsus) return tsus.error();
-    auto admissions = Admissions::open(**archive, wall, *tsus);
-    if (!admissions) return std::move(admissions).error();
-    order.account = account_of(::geteuid());
-    return (*admissions)->take(order);
+    // A taad that starts or ends has the archive already, or still, and no socket: it is waited for.
+    for (int tries = 0;; ++tries) {
+        // Once it has been asked, only its answer counts: it must not be done twice.
+        if (auto connection = client->connect(patience)) return ask(std::move(*connection), settings, order);
+        auto archive = store::Archive::open(settings.archive);
+        if (!archive && archive.error().kind == Error::Kind::environment && tries < longest_tries) {
+            std::this_thread::sleep_for(between_tries);
+            continue;
+        }
+        if (!archive) return std::move(archive).error();
+        if (!tsus) return tsus.error();
+        auto admissions = Admissions::open(**archive, wall, *tsus);
+        if (!admissions) return std::move(admissions).error();
+        order.account = account_of(::geteuid());
+        return (*admissions)->take(order);
+    }
 }
 
 }  // namespace kokuin::taa

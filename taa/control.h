@@ -11,9 +11,10 @@
 namespace kokuin::taa {
 
 /// POST /tsu, for root and the user that taad runs as; 403 for all others. JSON {"archive", "step", "tsu",
-/// "why", "by"}: the id of the archive it is for; "by" may be missing. 200 {"record"}: done, durably · 400
-/// what is asked isn't readable or not possible at all · 409 it doesn't fit what the TSU is · 503 the
-/// archive; with {"error"}. `taken`: called before the answer, so that its first audit needn't wait.
+/// "why", "by", "certificate", "peer", "called"}: the id of the archive it is for, and what was looked at.
+/// 200 {"record"}: done, durably · 400 what is asked isn't readable or not possible at all · 409 it doesn't
+/// fit what the TSU is · 503 the archive; with {"error"}. `taken`: called before the answer, so that its
+/// first audit needn't wait.
 void add_control_routes(net::Router& router, Admissions& admissions,
                         std::function<void(const std::string& tsu)> taken);
 

@@ -17,7 +17,7 @@ Done Diary::announce(const store::Event& event) {
 }
 
 Done Diary::append(WallTime at, const store::Event& event) {
-    const auto number = archive_.append(at, event);
+    const auto number = archive_.append(at, event, {}, store::Archive::Month::stays);
     if (number) return {};
     spdlog::error("archive text=\"{} isn't recorded: {}\"", event.kind, number.error().text);
     return number.error();

@@ -14,7 +14,8 @@ class Diary {
     Diary(store::Archive& archive, const WallClock& wall, Hook* hook)
         : archive_(archive), wall_(wall), hook_(hook) {}
 
-    /// Recorded, durably on return. That it couldn't be is an error in the log as well as the Error returned.
+    /// Recorded, durably on return, by a clock that proves nothing: it begins no month (an audit that leads
+    /// to a TAC does). That it couldn't be is an error in the log as well as the Error returned.
     Done record(const store::Event& event);
     /// The same, and told to the hook even if it can't be recorded.
     Done announce(const store::Event& event);

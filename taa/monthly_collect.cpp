@@ -68,6 +68,7 @@ class TsuTrack {
         const auto& event = found.event();
         const auto outcome = text_field(event, "outcome");
         if (!since_) since_ = at;
+        known_ = true;
         const bool stop = outcome == name(Outcome::stop);
         const auto offset = field<std::int64_t>(event, "offset_ns");
         const auto delay = field<std::int64_t>(event, "delay_ns");
@@ -133,8 +134,27 @@ class TsuTrack {
         return std::move(report_);
     }
 
+    /// The TAA's operators keep it from being audited: what is missing from here on is no outage.
+    void no_longer_served(WallTime at, bool in_month, bool removed) {
+        end_span(at, in_month);
+        since_.reset();
+        removed_ = removed;
+        known_ = true;
+    }
+    void served_from(WallTime at) {
+        removed_ = false;
+        known_ = true;
+        if (!since_) since_ = at;
+        promised_ = day;
+        failures_ = 0;
+    }
+    void stepped() { stepped_ = true; }
+
+    /// An audit was tried in the month, or a step taken.
+    [[nodiscard]] bool concerned() const { return tried_ || stepped_; }
+    [[nodiscard]] bool removed() const { return removed_; }
     [[nodiscard]] bool tried() const { return tried_; }
-    [[nodiscard]] bool known() const { return since_.has_value(); }
+    [[nodiscard]] bool known() const { return known_; }
     [[nodiscard]] const std::vector<store::BlobId>& holders() const { return holders_; }
     [[nodiscard]] const std::vector<store::BlobId>& issuers() const { return issuers_; }
 
@@ -173,6 +193,9 @@ class TsuTrack {
 
     MonthlyTsu report_;
     bool tried_ = false;
+    bool stepped_ = false;
+    bool removed_ = false;
+    bool known_ = false;
     bool run_open_ = false;                           // a failure now continues the last run
     std::map<store::RecordNumber, Waiting> waiting_;  // audits whose verdict isn't known yet
     std::optional<WallTime> since_;                   // the last audit that reached the TSU, or the first try
@@ -213,10 +236,8 @@ class Collector {
         if (in_month) last_record_ = found.record.number;
         if (event.kind == "audit")
             track(tsa(event), event.subject).audit(found, at, in_month);
-        else if (in_month && is_step(event.kind))
-            steps_[event.subject].push_back(event.kind.substr(event.kind.find('.') + 1) + " " +
-                                            to_rfc3339(at, 0) + " (" + one_line(event.text, any_length) +
-                                            ")");
+        else if (is_step(event.kind))
+            step(event, at, in_month);
         else if (event.kind == "taa.started")
             started(at);
         else if (event.kind == "taa.stopped")
@@ -254,6 +275,22 @@ class Collector {
         if (!said.empty()) return said;
         const auto at = tsa_of_.find(event.subject);
         return at == tsa_of_.end() ? TsuSettings().tsa : at->second;
+    }
+
+    void step(const store::Event& event, WallTime at, bool in_month) {
+        auto& of = track(tsa(event), event.subject);
+        const bool suspended = event.kind == "tsu.suspended";
+        if (suspended || event.kind == "tsu.removed") of.no_longer_served(at, in_month, !suspended);
+        if (event.kind == "tsu.admitted" || event.kind == "tsu.resumed") of.served_from(at);
+        auto& lines = steps_[event.subject];
+        // Of before the month counts what still holds in it.
+        if (in_month)
+            of.stepped();
+        else if (event.kind != "tsu.reviewed")
+            lines.clear();
+        if (in_month || suspended)
+            lines.push_back(event.kind.substr(event.kind.find('.') + 1) + " " + to_rfc3339(at, 0) + " (" +
+                            one_line(event.text, any_length) + ")");
     }
 
     void started(WallTime at) {
@@ -444,7 +481,7 @@ Result<std::vector<MonthlyReport>> collect(store::ArchiveReader& archive,
     std::map<std::string, std::vector<store::BlobId>> issuers;  // by TSA, as the reports
     for (auto& [key, track] : collector.tracks()) {
         const auto* today = find(configured, key.first, key.second);
-        if (!track.tried() && !today) continue;
+        if (!track.concerned() && !(today && !track.removed())) continue;
         auto made = finish(track, archive, today, until);
         if (!made) return std::move(made).error();
         reports.try_emplace(key.first, month).first->second.tsus.push_back(std::move(*made));

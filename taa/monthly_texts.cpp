@@ -129,6 +129,11 @@ constexpr std::array names{
     Named{"not-signed", {"not signed", "署名不能"}},
     Named{"not-recorded", {"not recorded", "記録不能"}},
     Named{"not-admitted", {"not admitted", "接続未承認"}},
+    Named{"admitted", {"admitted", "承認"}},
+    Named{"reviewed", {"reviewed", "審査"}},
+    Named{"suspended", {"suspended", "停止"}},
+    Named{"resumed", {"resumed", "再開"}},
+    Named{"removed", {"removed", "解除"}},
     Named{"own-clock", {"the TAA's own clock unproved", "TAA時計未確認"}},
     Named{"schedule", {"schedule", "定期"}},
     Named{"request", {"request", "TSUの要求"}},
@@ -189,7 +194,10 @@ std::string sentence(const Remark& said, Language language) {
     std::string out;
     if (!said.tsu.empty()) out += said.tsu + ": ";
     out += remark(said.code).in(language);
-    return out + said.detail;
+    if (said.code != Remark::Code::admission) return out + said.detail;
+    // The step, and what follows it as it was recorded.
+    const auto end = said.detail.find(' ');
+    return out + std::string(translated(said.detail.substr(0, end), language)) + said.detail.substr(end);
 }
 
 }  // namespace kokuin::taa

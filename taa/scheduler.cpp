@@ -46,6 +46,16 @@ std::optional<Timetable::Answer> Scheduler::request(const std::string& tsu) {
     return answer;
 }
 
+void Scheduler::bring_forward(const std::string& tsu) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto row = rows_.find(tsu);
+        if (row == rows_.end()) return;
+        row->second.timetable.bring_forward(clock_.now());
+    }
+    changed_.notify_all();
+}
+
 void Scheduler::look_again() {
     // Under the lock: a thread that has read the clock but doesn't wait yet would miss the call.
     const std::lock_guard lock(mutex_);

@@ -116,7 +116,7 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
               })),
       control_(control_options(settings), router([this](net::Router& router) {
                    add_control_routes(router, parts_.admissions,
-                                      [this](const std::string& tsu) { (void)scheduler_.request(tsu); });
+                                      [this](const std::string& tsu) { scheduler_.bring_forward(tsu); });
                })) {}
 
 Service::~Service() {
@@ -142,6 +142,11 @@ Done Service::start() {
     }
     started_ = true;
     for (const auto& tsu : tsus_)
+        if (auto done = health_.restore(parts_.archive, tsu.settings.name); !done) {
+            stop();
+            return done;
+        }
+    for (const auto& tsu : tsus_)
         if (const auto refusal = parts_.admissions.refusal(tsu.settings.name))
             spdlog::warn("tsu={} text=\"isn't served: {}\"", tsu.settings.name, *refusal);
     for (const auto& overdue : parts_.admissions.overdue(settings_.review_within))
@@ -156,14 +161,13 @@ Done Service::start() {
     }
     spdlog::warn(
         "clock text=\"nobody watches this TAA's clock (unwatched = true, TAA-4): its accuracy is its "
-        "operator's "
-        "word\"");
+        "operator's word\"");
     scheduler_.start();
     return {};
 }
 
 void Service::audit_all() {
-    for (const auto& tsu : tsus_) (void)scheduler_.request(tsu.settings.name);
+    for (const auto& tsu : tsus_) scheduler_.bring_forward(tsu.settings.name);
 }
 
 void Service::stop() {
@@ -185,7 +189,11 @@ Ending Service::audit(const std::string& name, bool requested) {
     });
     const auto report = auditor_.audit(*tsu, requested ? Cause::request : Cause::schedule);
     log(report);
-    if (const auto news = health_.take(report, parts_.clocks.mono.now())) (void)parts_.diary.announce(*news);
+    if (const auto news = health_.take(report, parts_.clocks.mono.now())) {
+        spdlog::log(news->kind == Health::fine ? spdlog::level::info : spdlog::level::err,
+                    "{} tsu={} text=\"{}\"", news->kind, news->subject, news->text);
+        (void)parts_.diary.announce(*news);
+    }
     if (const auto doubt = parts_.archive.in_doubt()) {
         spdlog::critical("archive text=\"{}\"", *doubt);
         on_doubt_();

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -10,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/program.h"
 #include "base/stop_signal.h"
@@ -58,7 +60,12 @@ Done furnish(House& house, const taa::Settings& settings) {
     auto tsus = taa::load_tsus(settings);
     if (!tsus) return std::move(tsus).error();
     house.tsus = std::move(*tsus);
+    // An operator's step (taad tsu …) has it for a moment.
     auto archive = store::Archive::open(settings.archive);
+    for (int tries = 0; tries < 20 && !archive && archive.error().kind == Error::Kind::environment; ++tries) {
+        std::this_thread::sleep_for(milliseconds(100));
+        archive = store::Archive::open(settings.archive);
+    }
     if (!archive) return std::move(archive).error();
     house.archive = std::move(*archive);
     auto admissions = taa::Admissions::open(*house.archive, house.wall, house.tsus);
@@ -140,6 +147,11 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     hsm::apply_environment(settings.hsm);
     House house;
     if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    // Before anything takes its time.
+    const auto tsu = std::find_if(house.tsus.begin(), house.tsus.end(),
+                                  [&name](const taa::AuditedTsu& one) { return one.settings.name == name; });
+    if (tsu == house.tsus.end()) return Error::usage("there is no [tsu." + name + "] in the configuration");
+    if (const auto refusal = house.admissions->refusal(name)) return Error::no(*refusal);
     const tac::clock::LeapFile leaps(settings.leap_seconds);
     taa::Diary diary(*house.archive, house.wall, nullptr);
     std::optional<OwnClockForOnce> own;
@@ -147,19 +159,14 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
         own.emplace(settings, house, leaps, diary);
         if (auto done = own->prove(); !done) return std::move(done).error();
     }
-    for (const auto& tsu : house.tsus) {
-        if (tsu.settings.name != name) continue;
-        taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
-                             *house.archive, *house.admissions, {house.wall, house.mono},
-                             own ? &own->own() : nullptr, &leaps);
-        const auto report = auditor.audit(tsu, taa::Cause::operator_order);
-        if (report.outcome == taa::Outcome::not_admitted && !report.record) return Error::no(report.text);
-        std::cout << (json ? report.json() : report.log_line()) << '\n';
-        if (report.ending() == taa::Ending::settled) return 0;
-        // An order to stop or a refusal is an answer; everything else wasn't one.
-        return report.verdict ? 1 : 3;
-    }
-    return Error::usage("there is no [tsu." + name + "] in the configuration");
+    taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
+                         *house.archive, *house.admissions, {house.wall, house.mono},
+                         own ? &own->own() : nullptr, &leaps);
+    const auto report = auditor.audit(*tsu, taa::Cause::operator_order);
+    std::cout << (json ? report.json() : report.log_line()) << '\n';
+    if (report.ending() == taa::Ending::settled && report.verdict) return 0;
+    // An order to stop or a refusal is an answer; everything else wasn't one.
+    return report.verdict ? 1 : 3;
 }
 
 Result<int> archive_init(const taa::Settings& settings, bool json) {
@@ -216,7 +223,7 @@ Result<int> run(int argc, char** argv) {
 
     auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
     auto* now = audit->add_subcommand(
-        "now", "audit one TSU: exit 0 TAC accepted, 1 order to stop or refused, 3 neither");
+        "now", "audit one TSU: exit 0 TAC accepted, 1 order to stop, refused or not admitted, 3 neither");
     now->add_option("TSU", arguments.tsu.tsu, "name of its [tsu.NAME]")->required();
     on(now,
        [&](const taa::Settings& settings) { return audit_now(settings, arguments.tsu.tsu, arguments.json); });

@@ -26,6 +26,10 @@ bool Timetable::begin(MonoTime now) {
 
 void Timetable::end(MonoTime now, Ending ending, double dice) {
     running_ = false;
+    if (std::exchange(again_, false)) {
+        due_ = now;
+        return;
+    }
     if (ending == Ending::settled) {
         backoff_ = nanoseconds(0);
         // From the beginning, not from the end: the interval is between measurements.
@@ -35,6 +39,13 @@ void Timetable::end(MonoTime now, Ending ending, double dice) {
     const nanoseconds cap = ending == Ending::open ? std::min(pace_.retry, pace_.interval) : pace_.interval;
     backoff_ = std::min(backoff_ == nanoseconds(0) ? first_backoff : backoff_ * 2, cap);
     due_ = now + spread(backoff_, dice);
+}
+
+void Timetable::bring_forward(MonoTime now) {
+    if (running_)
+        again_ = true;
+    else
+        due_ = std::min(due_, now);
 }
 
 Timetable::Answer Timetable::request(MonoTime now) {

@@ -21,12 +21,10 @@ enum class Ending {
     /// A good TAC was delivered and accepted: the next audit is due by the interval.
     settled,
     /// No TAC could be made or delivered, or it was an order to stop: again after 1 s, 2 s, 4 s … up to
-    /// `retry`, so
-    /// that a TSU which starts, or whose clock was mended, has its TAC soon.
+    /// `retry`, so that a TSU which starts, or whose clock was mended, has its TAC soon.
     open,
     /// The TSU refused the TAC. Mostly a person must act (policy, certificate), and each try leaves a TAC
-    /// behind for
-    /// ten years: again after 1 s, 2 s, 4 s … up to the interval.
+    /// behind for ten years: again after 1 s, 2 s, 4 s … up to the interval.
     refused,
 };
 
@@ -54,6 +52,9 @@ class Timetable {
     /// A TSU asks (TAC-9). Its next audit is brought forward to now, or to `request_spacing` after the last
     /// one began; asking again changes nothing.
     Answer request(MonoTime now);
+    /// Its next audit begins now, or at once after the one that runs: something has changed that this one may
+    /// not have seen. Not the TSU's wish.
+    void bring_forward(MonoTime now);
 
   private:
     Pace pace_;
@@ -63,6 +64,7 @@ class Timetable {
     bool ever_began_ = false;
     bool running_ = false;
     bool requested_ = false;
+    bool again_ = false;
 };
 
 }  // namespace kokuin::taa

@@ -13,6 +13,7 @@ namespace {
 
 constexpr nanoseconds ask_deadline = seconds(5);
 constexpr nanoseconds ask_again_after_failure = seconds(10);
+constexpr nanoseconds ask_again_after_refusal = std::chrono::minutes(1);
 constexpr nanoseconds ask_again_at_most_every = seconds(5);
 constexpr nanoseconds refusals_every = std::chrono::minutes(1);
 
@@ -62,6 +63,9 @@ Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::
     call.body.assign(body.begin(), body.end());
     auto answer = client_.request(call, ask_deadline);
     if (!answer) return std::move(answer).error();
+    // 403: the TAA doesn't serve this TSU; all else may mend itself.
+    if (answer->status == 403)
+        return Error::no(client_.where() + ": the TAA refuses: " + one_line(as_text(answer->body), 200));
     if (answer->status != 200)
         return Error::environment(client_.where() + ": the TAA answers " + std::to_string(answer->status) +
                                   ": " + one_line(as_text(answer->body), 200));
@@ -196,6 +200,18 @@ std::optional<std::string> Housekeeper::why_audit(const Tsu& tsu, const tac::clo
     return std::nullopt;
 }
 
+void Housekeeper::note_refusal(Tsu& tsu, const std::string& text) {
+    // Shown in status until a TAC is accepted; said once.
+    if (!tsu.set_notice("not-served")) return;
+    spdlog::warn("audit tsu={} isn't served by the TAA: {}", tsu.name(), text);
+    store::Event event;
+    event.kind = "taa.notice";
+    event.subject = tsu.name();
+    event.text = text;
+    event.fields["notice"] = "not-served";
+    (void)parts_.journal.keep(std::move(event));
+}
+
 void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
     const auto why = why_audit(tsu, now);
     if (!why) return;
@@ -204,7 +220,10 @@ void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
         return;
     const auto answer = parts_.requester->ask(tsu.name(), *why);
     if (!answer) {
-        ask_not_before_[tsu.name()] = now.after + ask_again_after_failure;
+        const bool refused = answer.error().kind == Error::Kind::no;
+        ask_not_before_[tsu.name()] =
+            now.after + (refused ? ask_again_after_refusal : ask_again_after_failure);
+        if (refused) return note_refusal(tsu, answer.error().text);
         spdlog::warn("audit tsu={} can't be asked for: {}", tsu.name(), answer.error().text);
         return;
     }

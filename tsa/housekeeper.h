@@ -30,7 +30,8 @@ class AuditRequester {
     /// names the file that is wrong.
     static Result<std::unique_ptr<AuditRequester>> make(const AuditSettings& audit,
                                                         const config::Endpoint& at);
-    /// POST /audit/request; bounded in time.
+    /// POST /audit/request; bounded in time. Error (no): the TAA doesn't serve this TSU; (environment): no
+    /// answer, or none that can be read.
     Result<tac::AuditAnswer> ask(const std::string& tsu, const std::string& why);
 
   private:
@@ -80,6 +81,7 @@ class Housekeeper {
     void watch_rates(Tsu& tsu, const tac::clock::Reading& now);
     /// Why a new TAC is wanted; nothing: none would help, or none is needed yet.
     [[nodiscard]] std::optional<std::string> why_audit(const Tsu& tsu, const tac::clock::Reading& now) const;
+    void note_refusal(Tsu& tsu, const std::string& text);
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
     void flush_refusals();
 

@@ -27,14 +27,20 @@ Error unreadable(std::string_view what, std::string_view line) {
                               "): \"" + std::string(line.substr(0, 200)) + "\"; is it another version?");
 }
 
-// Seconds with a fraction. Nanoseconds are exact up to centuries in a double's 53 bits only below 100 days,
-// which is beyond every offset that means anything.
-std::optional<nanoseconds> seconds_of(std::string_view text) {
+std::optional<double> plain_number(std::string_view text) {
     double value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (fault != std::errc() || end != text.data() + text.size() || !(value > -8e6 && value < 8e6))
         return std::nullopt;
-    return nanoseconds(std::llround(value * 1e9));
+    return value;
+}
+
+// Seconds with a fraction. Nanoseconds are exact up to centuries in a double's 53 bits only below 100 days,
+// which is beyond every offset that means anything.
+std::optional<nanoseconds> seconds_of(std::string_view text) {
+    const auto value = plain_number(text);
+    if (!value) return std::nullopt;
+    return nanoseconds(std::llround(*value * 1e9));
 }
 
 Result<Tracking> tracking_of(std::string_view line) {
@@ -53,13 +59,16 @@ Result<Tracking> tracking_of(std::string_view line) {
     out.measured = columns[3];
     const auto correction = seconds_of(columns[4]);
     const auto last = seconds_of(columns[5]);
+    const auto skew = plain_number(columns[9]);
     const auto delay = seconds_of(columns[10]);
     const auto dispersion = seconds_of(columns[11]);
     const auto interval = seconds_of(columns[12]);
-    if (!correction || !last || !delay || !dispersion || !interval || *dispersion < nanoseconds(0))
+    if (!correction || !last || !skew || *skew < 0 || !delay || !dispersion || !interval ||
+        *dispersion < nanoseconds(0))
         return unreadable("a number", line);
     out.offset = -*correction;
     out.last_offset = *last;
+    out.skew_ppm = *skew;
     // Measured against itself a delay can come out below nothing by its noise.
     out.root_delay = std::max(*delay, nanoseconds(0));
     out.root_dispersion = *dispersion;

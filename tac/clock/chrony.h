@@ -32,6 +32,7 @@ struct Tracking {
     nanoseconds offset{0};
     /// By what chrony corrected its own idea of the time with its last measurement, + = it was ahead.
     nanoseconds last_offset{0};
+    double skew_ppm = 0;             ///< how far off its idea of the clock's rate may be; ≥ 0
     nanoseconds root_delay{0};       ///< ≥ 0
     nanoseconds root_dispersion{0};  ///< ≥ 0
     nanoseconds interval{0};         ///< between the last two measurements

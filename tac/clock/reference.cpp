@@ -89,7 +89,8 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
 
     if (report) {
         const auto& tracking = report->tracking;
-        const bool usable = tracking.synchronised && report->sources.agreeing >= rules_.min_sources;
+        const bool usable = tracking.synchronised && report->sources.agreeing >= rules_.min_sources &&
+                            tracking.skew_ppm <= rules_.skew_ppm;
         // The first look can't tell how old the measurement is, and two can't tell a step from a slope. What
         // was measured while too few agreed isn't new when enough do again.
         if (usable && measured_ && path_.size() > 2 && is_later(tracking.measured, *measured_)) {

@@ -31,6 +31,10 @@ struct ReferenceRules {
     nanoseconds bend = milliseconds(5);
     /// How far back a measurement can still be in chrony's filter: 64 samples, 16 s apart.
     nanoseconds memory = seconds(64 * 16);
+    /// Until chrony knows better than this, in ppm, how fast the clock runs, a measurement is none yet:
+    /// within its first seconds its doubt is most of a second. (500 ppm: the kernel's own limit for the rate
+    /// of a clock.)
+    double skew_ppm = 500;
 };
 
 class Reference {

@@ -40,6 +40,7 @@ struct Chrony {
     nanoseconds wrong{0};
     std::size_t agreeing = 3;
     nanoseconds reach{0};
+    double skew_ppm = 2;
     bool answers = true;
     bool synchronised = true;
 
@@ -55,6 +56,7 @@ struct Chrony {
         report.tracking.offset = offset;
         report.tracking.root_delay = milliseconds(4);
         report.tracking.root_dispersion = milliseconds(1);
+        report.tracking.skew_ppm = skew_ppm;
         report.sources = {3, agreeing, 0, 3 - agreeing, reach};
         return report;
     }
@@ -119,6 +121,7 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(tracking.root_dispersion == nanoseconds(3118));
     CHECK(tracking.interval == seconds(1));
     CHECK(tracking.last_offset == nanoseconds(434));
+    CHECK(tracking.skew_ppm == 2.118);
     // From chrony's own time the narrower of the two that agree reaches 22.106 us, the other one 17.632 us.
     CHECK(chrony::parse(good, seconds(64), 1)->sources.reach == nanoseconds(22'106));
     CHECK(chrony::parse(good, seconds(64), 2)->sources.reach == nanoseconds(22'106));
@@ -151,6 +154,22 @@ TEST_CASE("chrony: sources agree whether it averages over them or not") {
         INFO(state);
         CHECK(chrony::parse(text)->sources.agreeing == 1);
     }
+}
+
+TEST_CASE("chrony's first words, before it knows how fast the clock runs, are no measurement yet") {
+    Place place;
+    place.chrony.measure();
+    place.chrony.skew_ppm = 1'000'000;
+    CHECK(place.look().state == State::starting);
+    place.live(seconds(2), std::chrono::hours(1));
+    place.chrony.measure();
+    CHECK_FALSE(place.look().evidence);
+    CHECK(place.look().state == State::starting);
+    place.chrony.measure();
+    place.chrony.skew_ppm = 87;
+    const auto seen = place.look();
+    CHECK(seen.evidence);
+    CHECK(seen.state == State::good);
 }
 
 TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow") {

@@ -11,6 +11,8 @@ from harness import until
 
 class AdmissionTest(harness.TestCase):
     def tsu(self, verb, *more, ok=0):
+        if '--why' in more and '--by' not in more:
+            more += ('--by', 'operator 1')
         return harness.run(harness.BIN / 'taad', '--config', self.demo.dir / 'taad.toml', 'tsu', verb, *more, ok=(ok,))
 
     def standing(self):
@@ -48,13 +50,15 @@ class AdmissionTest(harness.TestCase):
         self.assertIn('NOT SERVED', self.tsu('list').out)
         event = demo.taa_events('tsu.suspended')[-1]
         self.assertEqual((event['number'], event['subject'], event['text']), (record, 'tsu-1', 'its operator moves it'))
-        self.assertEqual(event['fields'], {'account': harness.pwd.getpwuid(harness.os.geteuid()).pw_name, 'by': 'operator 3'})
+        self.assertEqual(event['fields'], {'account': harness.pwd.getpwuid(harness.os.geteuid()).pw_name, 'by': 'operator 3',
+                                           'tsa': 'TSA'})
 
         # Somebody else's archive, the same socket: this taad takes no order for it.
         other = demo.dir / 'other.toml'
         other.write_text((demo.dir / 'taad.toml').read_text().replace('dir = "taa-archive"', 'dir = "other-archive"'))
         harness.run(harness.BIN / 'taad', '--config', other, 'archive', 'init')
-        done = harness.run(harness.BIN / 'taad', '--config', other, 'tsu', 'resume', 'tsu-1', '--why', 'wrong house', ok=(2,))
+        done = harness.run(harness.BIN / 'taad', '--config', other, 'tsu', 'resume', 'tsu-1', '--why', 'wrong house',
+                           '--by', 'x', ok=(2,))
         self.assertIn('writes another archive', done.err)
         self.assertFalse(self.standing()['served'])
 
@@ -63,7 +67,7 @@ class AdmissionTest(harness.TestCase):
         self.assertEqual(self.accepted(), before)
         self.tsu('resume', 'tsu-1', '--why', 'it is there')
         until(lambda: self.accepted() > before, lambda: f'a TAC; {demo.taad.tail()}')
-        self.assertEqual(demo.taa_events('audit')[audits]['fields']['cause'], 'request')
+        self.assertEqual(demo.taa_events('audit')[audits]['fields']['cause'], 'schedule')
         self.tsu('review', 'tsu-1', '--why', 'yearly', '--json')
         reviewed = demo.taa_events('tsu.reviewed')[-1]['fields']
         self.assertGreaterEqual(reviewed['good'], 2)
@@ -80,6 +84,12 @@ class AdmissionTest(harness.TestCase):
         self.assertIn("isn't served", demo.taad.written())
         self.assertEqual(self.ask()[0], 403)
         self.assertEqual(self.accepted(), accepted)
+        # Its operators see why no TAC comes: once, for tsad asks when its clock's proof runs out.
+        demo.tsad.kill()
+        demo.edit('tsad', (r'^# request_before = .*$', 'request_before = "24h"'))
+        demo.start_tsad()
+        until(lambda: self.demo.tsactl('status', ok=(0, 1)).out.count('gives notice: not-served'), 'a notice')
+        self.assertEqual([e['fields']['notice'] for e in demo.events('taa.notice')], ['not-served'])
         self.tsu('admit', 'tsu-1', '--why', 'a new contract')
         until(lambda: self.accepted() > accepted, lambda: f'a TAC; {demo.taad.tail()}')
         # Killed without warning it knows the same.
@@ -102,6 +112,14 @@ class AdmissionTest(harness.TestCase):
         self.assertIn("isn't the one that was looked at", done.err)
         self.tsu('review', 'tsu-1', '--why', 'renewed its certificate')
         self.assertTrue(self.standing()['served'])
+        # A running taad records what it looked at itself, not what its configuration has become meanwhile.
+        demo.start_taad()
+        demo.edit('taad', (r'^certificate = "pki/renewed\.pem"', 'certificate = "pki/tsu.pem"'))
+        done = self.tsu('review', 'tsu-1', '--why', 'took it back', ok=1)
+        self.assertIn('restart it, then do this again', done.err)
+        self.assertEqual(demo.taa_events('tsu.reviewed')[-1]['text'], 'renewed its certificate')
+        demo.taad.stop()
+        demo.edit('taad', (r'^certificate = "pki/tsu\.pem"', 'certificate = "pki/renewed.pem"'))
         demo.edit('taad', (r'^certificate = "pki/renewed\.pem"', 'certificate = "pki/tsu.pem"'))
         self.assertFalse(self.standing()['served'])
         self.tsu('review', 'tsu-1', '--why', 'took it back')

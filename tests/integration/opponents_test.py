@@ -167,7 +167,7 @@ class OpponentsTest(harness.TestCase):
         name = 'C=JP,O=Kokuin Demo TAA,CN=Kokuin Demo TAA '
         taad('key', 'generate', 'rogue')
         taad('archive', 'init')
-        taad('tsu', 'admit', 'tsu-1', '--why', 'it is worth attacking')
+        taad('tsu', 'admit', 'tsu-1', '--why', 'it is worth attacking', '--by', 'opponent')
         (self.folder / 'rogue.ext').write_text('keyUsage=critical,digitalSignature,nonRepudiation\nsubjectKeyIdentifier=hash\n'
                                                'authorityKeyIdentifier=keyid\n')
         # The TAA's name under another root (with the true root's name), and another name under the true root.

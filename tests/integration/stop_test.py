@@ -4,7 +4,7 @@ import json
 
 import harness
 import rfc3161
-from harness import Saved, run, until
+from harness import BIN, Saved, run, until
 
 
 class StopTest(harness.TestCase):
@@ -96,6 +96,7 @@ class LateTacTest(harness.TestCase):
                                  'chain = "pki/chain.pem"\n')
         demo.edit('taad', append=f'\n[tsu.{name}]\naudit = "127.0.0.1:{demo.port + 2}"\npeer = "tsu.audit.kokuin.example"\n'
                                  f'certificate = "pki/{name}.pem"\n')
+        run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'tsu', 'admit', name, '--why', 'a second one', '--by', 'test')
 
     def tac_of(self, tsu):
         """The TAC under which that TSU stamps now, as its archive has it."""

@@ -39,6 +39,7 @@ struct Office {
             options.port = 3163;
             auto client = net::Client::make(options);
             REQUIRE(client);
+            identity = identity_of(settings, town::folder().certificate(certificate));
             tsus.push_back({settings, town::folder().certificate(certificate), *client});
         }
         admissions.reset();
@@ -51,8 +52,8 @@ struct Office {
         admissions = std::move(*read);
     }
     Result<store::RecordNumber> step(Step step, const std::string& why = "because",
-                                     const std::string& by = "") {
-        return admissions->take({step, "minato-1", why, by, "kokuin"});
+                                     const std::string& by = "operator 1") {
+        return admissions->take({step, "minato-1", why, by, "kokuin", identity});
     }
     void must(Step what) {
         const auto done = step(what);
@@ -81,6 +82,7 @@ struct Office {
     HandWall wall;
     std::unique_ptr<store::Archive> archive;
     std::unique_ptr<Admissions> admissions;
+    std::optional<Identity> identity;  // what an operator has looked at: what taad has
 };
 
 std::string text_of(const store::Found& found, const std::string& key) {
@@ -145,7 +147,7 @@ TEST_CASE("each step is a record: who, when, why, and what was looked at", "[adm
     CHECK(number_of(reviewed, "good") == 3);
     CHECK(number_of(reviewed, "stops") == 1);
     CHECK(number_of(reviewed, "failed") == 2);
-    CHECK(reviewed.event().fields.count("by") == 0);
+    CHECK(text_of(reviewed, "by") == "operator 1");
     // The next review counts from here.
     office.wall.time += 24h;
     office.audited("good");
@@ -188,6 +190,26 @@ TEST_CASE("with another certificate or name it is another TSU until somebody has
     CHECK(office.standing() == "served");
 }
 
+TEST_CASE("what wasn't looked at is neither admitted nor reviewed", "[admission]") {
+    Office office;
+    office.identity->certificate = std::string(64, '0');  // the file has changed since taad was started
+    const auto done = office.step(Step::admit);
+    REQUIRE_FALSE(done);
+    CHECK(done.error().kind == Error::Kind::no);
+    CHECK(done.error().text.find("restart it") != std::string::npos);
+    office.identity.reset();
+    CHECK_FALSE(office.step(Step::admit));
+    CHECK(office.archive->state().records == 0);
+}
+
+TEST_CASE("a step begins no month, whatever the clock says", "[admission]") {
+    Office office;
+    office.must(Step::admit);
+    office.wall.time += 24h * 365;
+    office.must(Step::suspend);
+    CHECK(office.archive->state().segment == "2026-11.sqlite");
+}
+
 TEST_CASE("steps that don't fit are refused, and leave no record", "[admission]") {
     Office office;
     const auto refused = [&office](Step step, const std::string& text) {
@@ -221,8 +243,12 @@ TEST_CASE("steps that don't fit are refused, and leave no record", "[admission]"
     usage(office.step(Step::admit, ""));
     usage(office.step(Step::admit, "two\nlines"));
     usage(office.step(Step::admit, std::string(1001, 'x')));
+    usage(office.step(Step::admit, " because"));
+    usage(office.step(Step::admit, "because "));
+    usage(office.step(Step::admit, "because\xff"));
     usage(office.step(Step::admit, "because", "two\nlines"));
-    usage(office.admissions->take({Step::admit, "nobody", "because", "", "root"}));
+    usage(office.step(Step::admit, "because", ""));
+    usage(office.admissions->take({Step::admit, "nobody", "because", "operator 1", "root"}));
 }
 
 TEST_CASE("a TSU that the configuration has lost can be removed, not served", "[admission]") {
@@ -235,6 +261,7 @@ TEST_CASE("a TSU that the configuration has lost can be removed, not served", "[
     CHECK(review.error().kind == Error::Kind::usage);
     office.must(Step::remove);
     CHECK(office.last("tsu.removed").event().fields.count("certificate") == 0);
+    CHECK(text_of(office.last("tsu.removed"), "tsa") == "Minato");  // for the report of the month
 }
 
 TEST_CASE("an overdue review is named and closes nothing", "[admission]") {

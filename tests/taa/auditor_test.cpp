@@ -43,7 +43,8 @@ struct Taa {
         return auditor.audit(tsu, cause);
     }
     void step(Step step) const {
-        const auto done = admissions->take({step, tsu.settings.name, "test", "", "root"});
+        const auto done = admissions->take(
+            {step, tsu.settings.name, "test", "test", "root", identity_of(tsu.settings, tsu.certificate)});
         INFO((done ? std::string() : done.error().text));
         REQUIRE(done);
     }
@@ -484,7 +485,8 @@ TEST_CASE("a TSU that is suspended while it is measured gets no TAC", "[auditor]
     Taa taa(tsu.port());
     std::atomic<bool> done{false};
     tsu.on_clock_request = [&] {
-        if (!done.exchange(true)) (void)taa.admissions->take({Step::suspend, "minato-1", "test", "", "root"});
+        if (!done.exchange(true))
+            (void)taa.admissions->take({Step::suspend, "minato-1", "test", "test", "root"});
     };
     const auto report = taa.audit();
     INFO(report.log_line());
@@ -506,7 +508,7 @@ TEST_CASE("who suspends a TSU knows that nothing leaves any more", "[auditor]") 
         std::atomic<bool> begun{false};
         operator_ = std::thread([&taa, &suspended, &begun] {
             begun = true;
-            (void)taa.admissions->take({Step::suspend, "minato-1", "test", "", "root"});
+            (void)taa.admissions->take({Step::suspend, "minato-1", "test", "test", "root"});
             suspended = true;
         });
         while (!begun) std::this_thread::yield();

@@ -619,3 +619,57 @@ TEST_CASE("a report that was made too early, by a wrong clock, is made again", "
     CHECK(look() == 2);
     CHECK(taa.archive->state().next == before + 3);
 }
+
+TEST_CASE("the time in which a TSU isn't served is no outage, and the steps are remarks", "[monthly]") {
+    Taa taa;
+    taa.configure("tsu-1", "Alpha");
+    const auto step = [&taa](const std::string& time, const std::string& kind, const std::string& why) {
+        store::Event event;
+        event.subject = "tsu-1";
+        event.text = why;
+        event.fields["tsa"] = std::string("Alpha");
+        taa.event(time, kind, event);
+    };
+    const auto remarks = [](const Json& report, const char* language) {
+        std::vector<std::string> out;
+        for (const auto& remark : report.at("remarks"))
+            if (remark.at("code") == "admission") out.push_back(remark.at(language).get<std::string>());
+        return out;
+    };
+    taa.event("2026-02-01T00:00:00Z", "taa.started");
+    step("2026-02-01T00:00:01Z", "tsu.admitted", "contract 7");
+    taa.audit("2026-02-01T01:00:00Z", "good", 1'000, 2'000'000);
+    taa.audit("2026-02-02T01:00:00Z", "good", 1'000, 2'000'000);
+    step("2026-02-02T02:00:00Z", "tsu.suspended", "it moves");
+    step("2026-03-20T02:00:00Z", "tsu.resumed", "it has moved");
+    taa.audit("2026-03-20T03:00:00Z", "good", 1'000, 2'000'000);
+    // An outage of its own ends with the suspension, and counts.
+    step("2026-03-25T03:00:00Z", "tsu.suspended", "it can't be reached");
+    step("2026-03-26T03:00:00Z", "tsu.removed", "the contract is over");
+
+    const auto february = taa.reports("2026-02").at("Alpha");
+    CHECK(february["tsus"][0]["outages"].empty());
+    CHECK(remarks(february, "en") ==
+          std::vector<std::string>{
+              "tsu-1: Recorded about its connection: admitted 2026-02-01T00:00:01Z (contract 7)",
+              "tsu-1: Recorded about its connection: suspended 2026-02-02T02:00:00Z (it moves)"});
+    CHECK(remarks(february, "ja")[1] ==
+          "tsu-1: 接続の審査に関する記録: 停止 2026-02-02T02:00:00Z (it moves)");
+
+    const auto march = taa.reports("2026-03").at("Alpha");
+    const auto& outages = march["tsus"][0]["outages"];
+    REQUIRE(outages.size() == 1);
+    CHECK(outages[0]["from"] == "2026-03-20T03:00:00.000Z");
+    CHECK(outages[0]["to"] == "2026-03-25T03:00:00.000Z");
+    // What it began with stands there too.
+    const auto said = remarks(march, "en");
+    REQUIRE(said.size() == 4);
+    CHECK(said[0].find("suspended 2026-02-02") != std::string::npos);
+    CHECK(said[3].find("removed 2026-03-26") != std::string::npos);
+
+    // Removed, it is in no later report, configured or not; but in that of the month, also when it isn't any
+    // more.
+    CHECK_FALSE(taa.collected("2026-04"));
+    taa.settings.tsus.clear();
+    CHECK(remarks(taa.reports("2026-03").at("Alpha"), "en").size() == 4);
+}

@@ -104,7 +104,7 @@ struct House {
                     " -set_serial 0x4711 -days 365 -extfile taa.ext -out taa.pem");
         must("key import taa " + folder.at("taa.pem"));
         must("archive init");
-        must("tsu admit tsu-1 --why 'connected and looked at'");
+        must("tsu admit tsu-1 --by test --why 'connected and looked at'");
     }
     workshop::Run taad(const std::string& verb) const {
         return workshop::run(std::string(KOKUIN_TAAD) + " --config " + folder.at("taad.toml") + " " + verb);

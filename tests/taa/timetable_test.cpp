@@ -121,3 +121,20 @@ TEST_CASE("before the first audit a request waits for no spacing") {
     Timetable table(pace, start);
     CHECK(table.request(start).in == 0s);
 }
+
+TEST_CASE("an operator's step brings the next audit forward, also past the one that runs") {
+    Timetable table(pace, start);
+    CHECK_FALSE(table.begin(start));
+    table.end(start + 1s, Ending::settled, 0);
+    REQUIRE(table.due() > start + 30min);
+    table.bring_forward(start + 2s);
+    CHECK(table.due() == start + 2s);
+    CHECK_FALSE(table.begin(start + 2s));  // no TSU asked for it
+    table.bring_forward(start + 3s);
+    CHECK(table.running());
+    table.end(start + 4s, Ending::settled, 0);
+    CHECK(table.due() == start + 4s);
+    CHECK_FALSE(table.begin(start + 4s));
+    table.end(start + 5s, Ending::settled, 0);
+    CHECK(table.due() > start + 30min);
+}
