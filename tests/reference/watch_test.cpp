@@ -70,6 +70,14 @@ struct Desk {
             limit);
     }
     [[nodiscard]] Bound bound() const { return error.at(clock.read()); }
+    /// The first measurements of a busy machine are as good as its delays; the next ones are better.
+    void narrows_to(nanoseconds largest) {
+        wait_until("a small bound", [&] {
+            watch.tick();
+            const auto now = bound();
+            return now.state == Bound::State::known && now.largest() < largest;
+        });
+    }
 };
 
 std::string read(const std::string& path) {
@@ -89,7 +97,7 @@ TEST_CASE("three that agree: evidence with a small bound, and one event") {
     // The servers tell this machine's own time.
     CHECK(bound.low <= nanoseconds(0));
     CHECK(bound.high >= nanoseconds(0));
-    CHECK(bound.largest() < milliseconds(20));
+    desk.narrows_to(milliseconds(20));
     const auto snapshot = desk.watch.snapshot();
     REQUIRE(snapshot.last);
     // The third may still be at its first samples.
@@ -158,7 +166,7 @@ TEST_CASE("one liar among three is outvoted and named") {
         desk.watch.tick();
         return desk.watch.snapshot().said->sources.falsetickers == 1;
     });
-    CHECK(desk.bound().largest() < milliseconds(20));
+    desk.narrows_to(milliseconds(20));
     CHECK(desk.watch.snapshot().said->sources.text() == "2 of 3 sources agree, 1 is a falseticker");
     servers()[2].lie(-0.3);
 }
@@ -214,7 +222,7 @@ TEST_CASE("a daemon that others run is asked by its socket, and measures anew be
     desk.watch.tick();
     CHECK(desk.evidence == 0);
     desk.become(State::good);
-    CHECK(desk.bound().largest() < milliseconds(20));
+    desk.narrows_to(milliseconds(20));
     others.stop();
     desk.become(State::silent, seconds(20));
     CHECK(desk.changes.back().second.find(settings.socket) != std::string::npos);
