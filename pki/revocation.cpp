@@ -45,6 +45,27 @@ std::string_view reason_text(Botan::CRL_Code reason) {
     }
 }
 
+/// When the newest list of this issuer was made; nothing if there is none.
+std::optional<WallTime> newest_of(const Crls& crls, const std::string& issuer) {
+    std::optional<WallTime> newest;
+    for (const auto& crl : crls)
+        if (crl.issuer_text() == issuer && (!newest || *newest < crl.this_update()))
+            newest = crl.this_update();
+    return newest;
+}
+
+/// Why these lists don't replace those; empty: they do.
+std::string older_than(const Crls& now, const Crls& before) {
+    for (const auto& crl : now) {
+        const auto issuer = crl.issuer_text();
+        const auto old = newest_of(before, issuer);
+        if (const auto made = newest_of(now, issuer); old && *made < *old)
+            return "the CRL of " + issuer + " of " + to_rfc3339(*made, 0) + " is older than the one of " +
+                   to_rfc3339(*old, 0) + " that it would replace";
+    }
+    return "";
+}
+
 Result<Crls> parse_crls(View content, const std::string& path) {
     const auto wrong = [&path](const std::string& what) { return Error::environment(path + ": " + what); };
     const auto text = as_text(content);
@@ -55,9 +76,11 @@ Result<Crls> parse_crls(View content, const std::string& path) {
         out.push_back(std::move(*one));
         return out;
     }
+    const std::string begin = "-----BEGIN " + pem_label + "-----";
     try {
-        Botan::DataSource_Memory source(content.data(), content.size());
-        while (Botan::PEM_Code::matches(source, pem_label)) {
+        // Each where it begins: what stands between them (openssl crl -text) may be of any length.
+        for (auto at = text.find(begin); at != std::string_view::npos; at = text.find(begin, at + 1)) {
+            Botan::DataSource_Memory source(content.data() + at, content.size() - at);
             const auto der = Botan::PEM_Code::decode_check_label(source, pem_label);
             auto one = Crl::from_der(View(der.data(), der.size()));
             if (!one) return wrong(one.error().text);
@@ -95,12 +118,19 @@ std::optional<WallTime> Crl::next_update() const {
     return wall_time(botan_->next_update());
 }
 
+bool Crl::is_of(const Certificate& issuer) const {
+    try {
+        if (botan_->issuer_dn() != issuer.botan().subject_dn()) return false;
+        if (!issuer.botan().allowed_usage(Botan::CRL_SIGN)) return false;
+        return botan_->check_signature(*issuer.botan().load_subject_public_key());
+    } catch (const std::exception&) {
+        return false;  // a key or a signature of no known kind: nothing that `issuer` has signed
+    }
+}
+
 std::optional<std::string> Crl::revokes(const Certificate& certificate, const Certificate& issuer) const {
     try {
-        if (!botan_->is_revoked(certificate.botan())) return std::nullopt;
-        if (!issuer.botan().allowed_usage(Botan::CRL_SIGN)) return std::nullopt;
-        const auto key = issuer.botan().load_subject_public_key();
-        if (!botan_->check_signature(*key)) return std::nullopt;
+        if (!botan_->is_revoked(certificate.botan()) || !is_of(issuer)) return std::nullopt;
         const auto& serial = certificate.botan().serial_number();
         for (const auto& entry : botan_->get_revoked())
             if (entry.serial_number() == serial)
@@ -108,8 +138,8 @@ std::optional<std::string> Crl::revokes(const Certificate& certificate, const Ce
                        to_rfc3339(wall_time(entry.expire_time()), 0) + " (" +
                        std::string(reason_text(entry.reason_code())) + ")";
         return certificate.subject_text() + " is revoked";
-    } catch (const std::exception&) {
-        return std::nullopt;  // a key or a signature of no known kind: nothing that `issuer` has signed
+    } catch (const std::exception& fault) {
+        return certificate.subject_text() + " can't be looked for in the CRL: " + fault.what();
     }
 }
 
@@ -128,6 +158,13 @@ std::optional<std::string> find_revoked(const std::vector<Certificate>& path, co
     for (std::size_t i = 0; i + 1 < path.size(); ++i)
         for (const auto& crl : crls)
             if (auto why = crl.revokes(path[i], path[i + 1])) return why;
+    return std::nullopt;
+}
+
+std::optional<std::string> find_uncovered(const std::vector<Certificate>& path, const Crls& crls) {
+    for (std::size_t i = 0; i + 1 < path.size(); ++i)
+        if (std::none_of(crls.begin(), crls.end(), [&](const Crl& crl) { return crl.is_of(path[i + 1]); }))
+            return path[i].subject_text();
     return std::nullopt;
 }
 
@@ -164,6 +201,10 @@ std::shared_ptr<const Crls> CrlFiles::current() {
         if (!crls) {
             // Half written, perhaps: it is looked at again the next time.
             file.trouble = crls.error().text;
+            continue;
+        }
+        if (const auto older = older_than(*crls, file.crls); !older.empty()) {
+            file.trouble = file.path + ": " + older;
             continue;
         }
         file.stamp = stamp;

@@ -21,7 +21,8 @@ namespace kokuin::pki {
 /// A CRL that could be read; who signed it is judged when it is asked. Immutable, cheap to copy, thread-safe.
 class Crl {
   public:
-    /// Error (no): no CRL, or one with a critical extension that nobody here knows.
+    /// Error (no): no CRL. (Of an indirect one the entries count as the issuer's own: a certificate of
+    /// another issuer with the same serial number may be named wrongly, none is missed.)
     static Result<Crl> from_der(View der);
 
     [[nodiscard]] std::string issuer_text() const;
@@ -29,6 +30,8 @@ class Crl {
     /// Until when the next one is promised; nothing if it doesn't say.
     [[nodiscard]] std::optional<WallTime> next_update() const;
 
+    /// Whether it is `issuer`'s: of its name, signed by it, and it may sign CRLs.
+    [[nodiscard]] bool is_of(const Certificate& issuer) const;
     /// Why this certificate counts as revoked: "CN=TAA 1 is revoked since 2026-11-26T12:00:00Z (key
     /// compromise)". Nothing if this list doesn't name it, or isn't signed by `issuer` (the certificate's,
     /// which must be allowed to sign CRLs). What it names stays revoked after next_update().
@@ -49,6 +52,10 @@ Result<Crls> load_crls(const std::string& path);
 /// The first certificate of a path (validate_path) that one of these lists revokes, in words; nothing if none
 /// is. The anchor is trusted as it is. Pure.
 std::optional<std::string> find_revoked(const std::vector<Certificate>& path, const Crls& crls);
+
+/// The first certificate of a path, the anchor apart, whose issuer has signed none of these lists: nobody
+/// knows whether it is revoked. By its name; nothing if all are covered. Pure.
+std::optional<std::string> find_uncovered(const std::vector<Certificate>& path, const Crls& crls);
 
 /// Files that are read again when they have changed. Thread-safe.
 class CrlFiles {

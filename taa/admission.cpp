@@ -158,7 +158,7 @@ Identity identity_of(const TsuSettings& settings, const pki::Certificate& certif
 std::optional<std::string> refusal(const std::string& tsu, const Admission& admission,
                                    const std::optional<Identity>& now) {
     const auto command = [&tsu](Step step) {
-        return "taad tsu " + std::string(name(step)) + " " + tsu + " --why TEXT";
+        return "taad tsu " + std::string(name(step)) + " " + tsu + " --why TEXT --by WHO";
     };
     if (!now) return tsu + " isn't configured";
     switch (admission.state) {
@@ -318,7 +318,7 @@ std::vector<Admissions::Overdue> Admissions::overdue(nanoseconds within) const {
         if (const auto due = review_due(row.admission, within);
             row.configured && row.admission.state == State::admitted && due && *due < now)
             out.push_back({tsu, "its review is overdue since " + date(*due) +
-                                    "; look at it, then: taad tsu review " + tsu + " --why TEXT"});
+                                    "; look at it, then: taad tsu review " + tsu + " --why TEXT --by WHO"});
     return out;
 }
 

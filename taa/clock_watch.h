@@ -32,6 +32,9 @@ class ClockWatch {
     ClockWatch(const tac::clock::ReferenceSettings& settings, microseconds limit,
                const tac::clock::StampingClock& clock, Clocks clocks, const tac::clock::LeapFile& leaps,
                Diary& diary, Listener listener);
+    ~ClockWatch() { stop(); }
+    ClockWatch(const ClockWatch&) = delete;
+    ClockWatch& operator=(const ClockWatch&) = delete;
 
     /// Error: the reference can't be begun.
     Done start();

@@ -47,9 +47,13 @@ Done Health::restore(const store::Archive& archive, const std::string& tsu) {
 }
 
 std::optional<store::Event> Health::take(const Report& report, MonoTime now) {
-    if (report.outcome == Outcome::own_clock || report.outcome == Outcome::not_admitted) return std::nullopt;
     const std::lock_guard lock(mutex_);
     auto& row = rows_[report.tsu];
+    if (report.outcome == Outcome::own_clock || report.outcome == Outcome::not_admitted) {
+        row.failing_since.reset();
+        row.tries = 0;
+        return std::nullopt;
+    }
     if (report.outcome == Outcome::stop && report.record) {
         row.failing_since.reset();
         row.tries = 0;

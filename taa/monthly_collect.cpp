@@ -67,8 +67,16 @@ class TsuTrack {
     void audit(const store::Found& found, WallTime at, bool in_month) {
         const auto& event = found.event();
         const auto outcome = text_field(event, "outcome");
-        if (!since_) since_ = at;
         known_ = true;
+        // What ran when it was suspended may end later; it begins no time in which audits are missed.
+        if (!served_) {
+            if (in_month) {
+                tried_ = true;
+                ++report_.outcomes[text_field(event, "outcome")];
+            }
+            return;
+        }
+        if (!since_) since_ = at;
         const bool stop = outcome == name(Outcome::stop);
         const auto offset = field<std::int64_t>(event, "offset_ns");
         const auto delay = field<std::int64_t>(event, "delay_ns");
@@ -138,11 +146,13 @@ class TsuTrack {
     void no_longer_served(WallTime at, bool in_month, bool removed) {
         end_span(at, in_month);
         since_.reset();
+        served_ = false;
         removed_ = removed;
         known_ = true;
     }
     void served_from(WallTime at) {
         removed_ = false;
+        served_ = true;
         known_ = true;
         if (!since_) since_ = at;
         promised_ = day;
@@ -194,6 +204,7 @@ class TsuTrack {
     MonthlyTsu report_;
     bool tried_ = false;
     bool stepped_ = false;
+    bool served_ = true;  // archives of before admission have no steps
     bool removed_ = false;
     bool known_ = false;
     bool run_open_ = false;                           // a failure now continues the last run

@@ -46,12 +46,12 @@ std::optional<Timetable::Answer> Scheduler::request(const std::string& tsu) {
     return answer;
 }
 
-void Scheduler::bring_forward(const std::string& tsu) {
+void Scheduler::bring_forward(const std::string& tsu, bool spaced) {
     {
         const std::lock_guard lock(mutex_);
         const auto row = rows_.find(tsu);
         if (row == rows_.end()) return;
-        row->second.timetable.bring_forward(clock_.now());
+        row->second.timetable.bring_forward(clock_.now(), spaced);
     }
     changed_.notify_all();
 }

@@ -42,7 +42,7 @@ class Scheduler {
     /// A TSU asks for an audit (TAC-9); nothing if there is no TSU of that name. From any thread.
     std::optional<Timetable::Answer> request(const std::string& tsu);
     /// Its next audit begins as soon as it can (Timetable::bring_forward); from any thread.
-    void bring_forward(const std::string& tsu);
+    void bring_forward(const std::string& tsu, bool spaced = false);
     /// Looks at the clock again: for clocks that jump, that is, those of tests. From any thread.
     void look_again();
 

@@ -167,7 +167,7 @@ Done Service::start() {
 }
 
 void Service::audit_all() {
-    for (const auto& tsu : tsus_) scheduler_.bring_forward(tsu.settings.name);
+    for (const auto& tsu : tsus_) scheduler_.bring_forward(tsu.settings.name, true);
 }
 
 void Service::stop() {

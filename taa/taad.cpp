@@ -238,8 +238,9 @@ Result<int> run(int argc, char** argv) {
         verb->add_option("TSU", arguments.tsu.tsu, "name of its [tsu.NAME]")->required();
         verb->add_option("--why", arguments.tsu.why, "the reason, one line, for the record")->required();
         verb->add_option(
-            "--by", arguments.tsu.by,
-            "who decided, as a role or number (no name of a person): recorded beside your account");
+                "--by", arguments.tsu.by,
+                "who takes the step, as a role or number (no name of a person): recorded beside your account")
+            ->required();
         on(verb, [&arguments, what](const taa::Settings& settings) {
             return taa::tsu_step(settings, what, arguments.tsu, arguments.json, SystemWallClock(), std::cout);
         });

@@ -41,11 +41,11 @@ void Timetable::end(MonoTime now, Ending ending, double dice) {
     due_ = now + spread(backoff_, dice);
 }
 
-void Timetable::bring_forward(MonoTime now) {
+void Timetable::bring_forward(MonoTime now, bool spaced) {
     if (running_)
-        again_ = true;
+        again_ = !spaced;
     else
-        due_ = std::min(due_, now);
+        due_ = std::min(due_, spaced && ever_began_ ? std::max(now, began_ + pace_.request_spacing) : now);
 }
 
 Timetable::Answer Timetable::request(MonoTime now) {

@@ -53,8 +53,9 @@ class Timetable {
     /// one began; asking again changes nothing.
     Answer request(MonoTime now);
     /// Its next audit begins now, or at once after the one that runs: something has changed that this one may
-    /// not have seen. Not the TSU's wish.
-    void bring_forward(MonoTime now);
+    /// not have seen. Not the TSU's wish. `spaced`: no sooner than `request_spacing` after the last one
+    /// began, and one that runs will do.
+    void bring_forward(MonoTime now, bool spaced = false);
 
   private:
     Pace pace_;

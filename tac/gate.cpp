@@ -25,6 +25,8 @@ std::string_view name(Cause cause) {
     switch (cause) {
         case Cause::suspended:
             return "suspended";
+        case Cause::key_revoked:
+            return "key-revoked";
         case Cause::key_not_yet:
             return "key-not-yet";
         case Cause::key_ended:
@@ -56,7 +58,7 @@ std::string_view name(Cause cause) {
 }
 
 Gate::Gate(KeyPeriod key, clock::RateRules rules)
-    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}, {}} {}
+    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}, {}, {}, 0} {}
 
 std::optional<LastTac> Gate::last_of(const State& state) {
     std::optional<LastTac> last = state.remembered;
@@ -114,10 +116,11 @@ Gate::Taken Gate::stop(StopOrder order) {
 bool Gate::withdraw(const AcceptedTac& tac, std::string why) {
     const std::unique_lock lock(mutex_);
     if (state_.tac.get() != &tac) return false;
-    auto last = last_of({state_.key, state_.error, state_.tac, {}, {}, state_.remembered, {}});
+    auto last = last_of({state_.key, state_.error, state_.tac, {}, {}, {}, state_.remembered, {}, 0});
     state_.remembered = std::move(last);
     state_.tac.reset();
     state_.withdrawn = std::move(why);
+    ++state_.withdrawals;
     state_.error.disbelieve(clock::Source::tac);
     return true;
 }
@@ -152,10 +155,27 @@ void Gate::resume() {
     state_.suspended.reset();
 }
 
+void Gate::restore_withdrawn(std::string why) {
+    const std::unique_lock lock(mutex_);
+    if (!state_.tac) state_.withdrawn = std::move(why);
+}
+
+bool Gate::set_revoked(std::optional<std::string> why) {
+    {
+        const std::shared_lock lock(mutex_);
+        if (state_.revoked == why) return false;
+    }
+    const std::unique_lock lock(mutex_);
+    const bool is_new = state_.revoked.has_value() != why.has_value();
+    state_.revoked = std::move(why);
+    return is_new;
+}
+
 Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
                      const clock::Reading& reading, const Demand& demand) {
     if (state.suspended)
         return closed(Cause::suspended, "suspended by the operators: " + *state.suspended, false);
+    if (state.revoked) return closed(Cause::key_revoked, *state.revoked, false);
     // What is written as genTime is C truncated; its end is the last moment it claims to be possible.
     const nanoseconds unit = clock::truncation(demand.gentime_digits);
     const WallTime gen_time =
@@ -200,7 +220,7 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::key_not_yet, "the key may sign from " + to_rfc3339(state.key.from, 0), false);
     if (gen_time + demand.accuracy > state.key.until)
         return closed(Cause::key_ended, "the key may sign until " + to_rfc3339(state.key.until, 0), false);
-    return Open{bound_us, tac_valid ? tac : nullptr, basis, state.error.misses()};
+    return Open{bound_us, tac_valid ? tac : nullptr, basis, state.error.misses(), state.withdrawals};
 }
 
 Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const {
@@ -211,6 +231,8 @@ Decision Gate::decide(const clock::Reading& reading, const Demand& demand) const
 Decision Gate::recheck(const Open& granted, const clock::Reading& stamped, const clock::Reading& now,
                        const Demand& demand) const {
     const std::shared_lock lock(mutex_);
+    if (granted.tac && granted.withdrawals != state_.withdrawals)
+        return closed(Cause::taa_revoked, "the TAC was taken back while the token was made");
     // A TAC that came meanwhile may not be valid yet at that reading; the token rests on the one it names.
     Decision then = judge(state_, granted.tac, stamped, demand);
     const auto* open = std::get_if<Open>(&then);

@@ -17,6 +17,7 @@ namespace kokuin::tac {
 /// Why the gate is closed, in the order in which it is looked for.
 enum class Cause {
     suspended,      ///< by the operators (TSA-16)
+    key_revoked,    ///< the TSU's certificate, or one above it, is revoked (KEY-7)
     stopped,        ///< order to stop, until a newer good TAC
     slept,          ///< the machine was suspended: all evidence is void
     leap_second,    ///< within a second of one
@@ -50,7 +51,8 @@ struct Open {
         tac;  ///< the TAC it rests on; null only where the policy doesn't require one
     /// What the bound was computed from; never null.
     std::shared_ptr<const clock::Basis> basis;
-    std::uint64_t misses = 0;  ///< ErrorBound::misses() at this moment
+    std::uint64_t misses = 0;       ///< ErrorBound::misses() at this moment
+    std::uint64_t withdrawals = 0;  ///< how many TACs had been taken back by then
 };
 struct Closed {
     Cause cause = Cause::no_tac;
@@ -106,6 +108,8 @@ class Gate {
     /// is dropped, and what requires one is closed until another one is accepted, which must be newer. An
     /// order to stop stays. False if another TAC is in force meanwhile.
     bool withdraw(const AcceptedTac& tac, std::string why);
+    /// At start: the last TAC was taken back in an earlier run.
+    void restore_withdrawn(std::string why);
     /// Evidence that doesn't come from a TAC.
     clock::ErrorBound::Added add(const clock::Evidence& evidence);
     /// A leap second that others than a TAC announce. The same one twice is one.
@@ -115,6 +119,10 @@ class Gate {
     /// The operators' own switch; `why` is shown.
     void suspend(std::string why);
     void resume();
+
+    /// The TSU's own certificate is revoked, for what `why` says, or isn't any more (it was on hold). True if
+    /// that is new.
+    bool set_revoked(std::optional<std::string> why);
 
     /// `reading` is the one that becomes genTime. All limits inclusive.
     [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
@@ -141,8 +149,10 @@ class Gate {
         std::shared_ptr<const AcceptedTac> tac;
         std::optional<StopOrder> stop;
         std::optional<std::string> suspended;
+        std::optional<std::string> revoked;  ///< the TSU's certificate
         std::optional<LastTac> remembered;
         std::optional<std::string> withdrawn;  ///< why, until a TAC is accepted
+        std::uint64_t withdrawals = 0;
     };
     /// `tac`: the one that must be valid at the reading and that an open decision names.
     static Decision judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,

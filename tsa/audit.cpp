@@ -25,6 +25,15 @@ std::string describe(const tac::AcceptedTac& tac) {
 
 }  // namespace
 
+store::Event revoked_event(const std::string& tsu, const std::string& serial, const std::string& why) {
+    store::Event event;
+    event.kind = revoked_kind;
+    event.subject = tsu;
+    event.fields["tac"] = serial;
+    event.text = "TAC " + serial + " isn't believed any more: " + why;
+    return event;
+}
+
 Tsu* Audited::find(const std::string& name) const {
     for (auto* tsu : parts_.tsus)
         if (tsu->name() == name) return tsu;
@@ -127,13 +136,17 @@ Done Audited::restore() {
                 fields.emplace(key, value);
             return fields;
         };
+        auto revoked = parts_.archive.latest_event(std::string(revoked_kind), tsu->name());
+        if (!revoked) return std::move(revoked).error();
+        const bool taken_back = *accepted && *revoked && (*revoked)->number > (*accepted)->number;
         const bool stopped = *stop && (!*accepted || (*stop)->number > (*accepted)->number);
         if (*accepted) {
             auto delivered = tac::Delivered::from_fields(fields_of(**accepted));
             if (!delivered)
                 return std::move(delivered).error().in("archive record " +
                                                        std::to_string((*accepted)->number));
-            if (auto done = restore(*tsu, *delivered, !stopped); !done) return done;
+            if (auto done = restore(*tsu, *delivered, !stopped && !taken_back); !done) return done;
+            if (taken_back) tsu->gate().restore_withdrawn(std::get<store::Event>((*revoked)->body).text);
         }
         if (stopped) {
             auto order = tac::StopOrder::from_fields(fields_of(**stop));
@@ -157,9 +170,17 @@ Done Audited::restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force) 
             spdlog::info("audit tsu={} kept from before the restart: {}", tsu.name(), describe(**tac));
             return {};
         }
-        if (const auto* refusal = std::get_if<tac::Refusal>(&verdict))
+        if (const auto* refusal = std::get_if<tac::Refusal>(&verdict)) {
             spdlog::info("audit tsu={} the last TAC doesn't hold any more ({}): {}", tsu.name(),
                          name(refusal->reason), refusal->text);
+            // Revoked while this server was down.
+            if (refusal->reason == tac::Reason::revoked) {
+                const auto value = tac::decode(delivered.tac);
+                const auto serial = value ? tac::serial_hex(value->tac.serial) : "";
+                parts_.journal.later(revoked_event(tsu.name(), serial, refusal->text));
+                tsu.gate().restore_withdrawn(refusal->text);
+            }
+        }
     }
     // It proves nothing now, but what comes must be newer.
     const auto value = tac::decode(delivered.tac);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -17,6 +18,10 @@
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
+
+/// The event that a TAC was taken back, since its TAA is revoked: subject the TSU; field tac (serial, hex).
+inline constexpr std::string_view revoked_kind = "tac.revoked";
+store::Event revoked_event(const std::string& tsu, const std::string& serial, const std::string& why);
 
 /// What the audited side works with; all of it must outlive it.
 struct AuditedParts {

@@ -167,7 +167,8 @@ Result<Settings> load_settings(const std::string& path) {
     settings.hsm = hsm::read_settings(root.table("hsm"));
     for (auto& [name, table] : root.named_tables("tsu", 1)) {
         settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
-                                 table.boolean("include_chain", false)});
+                                 table.boolean("include_chain", false),
+                                 table.paths("crls", std::vector<std::string>{})});
         for (std::size_t i = 0; i + 1 < settings.tsus.size(); ++i)
             if (settings.tsus[i].key == settings.tsus.back().key)
                 table.problem("key", "[tsu." + settings.tsus[i].name +

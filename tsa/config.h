@@ -23,6 +23,7 @@ struct TsuSettings {
     std::string certificate;  ///< PEM file with one certificate
     std::string chain;        ///< PEM file with everything above it
     bool include_chain = false;
+    std::vector<std::string> crls{};  ///< PEM or DER files: CRLs of the issuers in its chain
 };
 
 /// A limit that the TAA's TACs are measured by (TAC-3).

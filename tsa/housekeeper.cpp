@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "tsa/audit.h"
+#include "tsa/audit_wish.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -16,30 +18,6 @@ constexpr nanoseconds ask_again_after_failure = seconds(10);
 constexpr nanoseconds ask_again_after_refusal = std::chrono::minutes(1);
 constexpr nanoseconds ask_again_at_most_every = seconds(5);
 constexpr nanoseconds refusals_every = std::chrono::minutes(1);
-
-/// Whether a new TAC can open the gate again. For any other cause an audit would only cost the TAA a
-/// signature.
-bool cured_by_tac(tac::Cause cause) {
-    switch (cause) {
-        case tac::Cause::stopped:
-        case tac::Cause::slept:
-        case tac::Cause::contradiction:
-        case tac::Cause::taa_revoked:
-        case tac::Cause::no_tac:
-        case tac::Cause::tac_not_yet:
-        case tac::Cause::tac_ended:
-        case tac::Cause::no_bound:
-        case tac::Cause::bound:
-            return true;
-        case tac::Cause::suspended:
-        case tac::Cause::leap_second:
-        case tac::Cause::no_reference:
-        case tac::Cause::key_not_yet:
-        case tac::Cause::key_ended:
-            return false;
-    }
-    return false;
-}
 
 }  // namespace
 
@@ -89,7 +67,8 @@ void Housekeeper::tick() {
     (void)parts_.journal.flush();
     parts_.refused.tick(now.after);
     parts_.leaps.tick(now);
-    watch_revocation(now);
+    watch_troubles(now);
+    watch_revocation();
     for (auto* tsu : parts_.tsus) {
         for (const auto& wanted : wanted_) watch_gate(*tsu, wanted, now);
         watch_rates(*tsu, now);
@@ -102,25 +81,46 @@ void Housekeeper::tick() {
     }
 }
 
-void Housekeeper::watch_revocation(const tac::clock::Reading& now) {
-    if (!parts_.crls) return;
-    for (const auto& trouble : parts_.crls->troubles(now.wall))
-        if (troubles_.insert(trouble).second) spdlog::warn("crl text=\"{}\"", trouble);
-    const auto crls = parts_.crls->current();
+void Housekeeper::watch_troubles(const tac::clock::Reading& now) {
+    std::set<std::string> all;
+    const auto look = [&](pki::CrlFiles* crls) {
+        if (!crls) return;
+        for (auto& trouble : crls->troubles(now.wall)) all.insert(std::move(trouble));
+    };
+    look(parts_.crls);
+    for (const auto* tsu : parts_.tsus) look(tsu->crls());
+    for (const auto& trouble : all)
+        if (troubles_.count(trouble) == 0) spdlog::warn("crl text=\"{}\"", trouble);
+    troubles_ = std::move(all);
+}
+
+void Housekeeper::watch_revocation() {
     for (auto* tsu : parts_.tsus) {
-        const auto tac = tsu->gate().tac();
-        if (!tac) continue;
-        const auto why = pki::find_revoked(tac->path, *crls);
-        // Closed first, recorded then.
-        if (!why || !tsu->gate().withdraw(*tac, *why)) continue;
-        store::Event event;
-        event.kind = "tac.revoked";
-        event.subject = tsu->name();
-        event.fields["tac"] = tac->serial;
-        event.text = "TAC " + tac->serial + " isn't believed any more: " + *why;
-        spdlog::error("audit tsu={} {}", tsu->name(), event.text);
-        (void)parts_.journal.keep(std::move(event));
+        watch_key(*tsu);
+        watch_taa(*tsu);
     }
+}
+
+void Housekeeper::watch_key(Tsu& tsu) {
+    // Closed first, recorded then.
+    const auto why = tsu.revoked();
+    if (!tsu.gate().set_revoked(why)) return;
+    store::Event event;
+    event.kind = why ? "key.revoked" : "key.unrevoked";
+    event.subject = tsu.name();
+    event.text = why ? *why : tsu.certificate().subject_text() + " isn't revoked any more: it was on hold";
+    spdlog::log(why ? spdlog::level::err : spdlog::level::info, "key tsu={} {}", tsu.name(), event.text);
+    (void)parts_.journal.keep(std::move(event));
+}
+
+void Housekeeper::watch_taa(Tsu& tsu) {
+    const auto tac = tsu.gate().tac();
+    if (!parts_.crls || !tac) return;
+    const auto why = pki::find_revoked(tac->path, *parts_.crls->current());
+    if (!why || !tsu.gate().withdraw(*tac, *why)) return;
+    auto event = revoked_event(tsu.name(), tac->serial, *why);
+    spdlog::error("audit tsu={} {}", tsu.name(), event.text);
+    (void)parts_.journal.keep(std::move(event));
 }
 
 std::vector<Housekeeper::Wanted> Housekeeper::wanted_by(const std::vector<tsp::Policy>& policies) {
@@ -189,14 +189,8 @@ void Housekeeper::watch_rates(Tsu& tsu, const tac::clock::Reading& now) {
 }
 
 std::optional<std::string> Housekeeper::why_audit(const Tsu& tsu, const tac::clock::Reading& now) const {
-    for (const auto& wanted : wanted_) {
-        const auto decision = tsu.gate().decide(now, wanted.demand);
-        const auto* closed = std::get_if<tac::Closed>(&decision);
-        if (closed && !cured_by_tac(closed->cause)) continue;
-        if (closed) return "the gate is closed";
-        const auto needed = tsu.gate().tac_needed_at(now, wanted.demand);
-        if (!needed || *needed - now.wall <= parts_.request_before) return "the gate closes soon";
-    }
+    for (const auto& wanted : wanted_)
+        if (auto why = audit_wish(tsu.gate(), wanted.demand, now, parts_.request_before)) return why;
     return std::nullopt;
 }
 

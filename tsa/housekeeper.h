@@ -1,6 +1,7 @@
 // What tsad does beside answering: archives refusals (of requests per minute, of TACs per hour), records the
-// openings and closings of gates, TACs whose TAA is revoked, rates that were learnt or forgotten, and leap
-// seconds ahead, as it sees them once a second, and asks the TAA for an audit before a gate closes (TAC-9).
+// openings and closings of gates, TACs whose TAA and TSUs whose certificate is revoked, rates that were
+// learnt or forgotten, and leap seconds ahead, as it sees them once a second, and asks the TAA for an audit
+// before a gate closes (TAC-9).
 #pragma once
 
 #include <map>
@@ -67,9 +68,13 @@ class Housekeeper {
     void stop();
     /// One look after everything. Not at the same time as start().
     void tick();
+    /// The part of it that must be done before the first token: a revoked TSU, or TAA, closes its gate.
+    void watch_revocation();
 
   private:
-    void watch_revocation(const tac::clock::Reading& now);
+    void watch_troubles(const tac::clock::Reading& now);
+    void watch_key(Tsu& tsu);
+    void watch_taa(Tsu& tsu);
     /// Policies that want the same of the clock have one gate.
     struct Wanted {
         tac::Demand demand;
@@ -90,7 +95,7 @@ class Housekeeper {
     std::map<std::string, std::string> gates_;  // TSU and policies → cause if closed, empty while open
     std::map<std::string, bool> calibrated_;    // TSU and source → whether the rate of M is learnt
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
-    std::set<std::string> troubles_;                  // with CRLs, as logged
+    std::set<std::string> troubles_;                  // with CRLs, as they are now
     std::optional<MonoTime> flushed_;
     bool stopped_ = false;
     Ticker ticker_{seconds(1), [this] { tick(); }};

@@ -49,8 +49,8 @@ Done Journal::keep(store::Event event, std::vector<store::Blob> blobs) {
     const bool waits = enqueue(mine);
     auto done = flush();
     if (!waits)
-        return Error::environment("the archive takes nothing, and " + std::to_string(longest_queue) +
-                                  " events wait for it already");
+        return Error::environment("no place for this event: the archive has taken nothing for long, and " +
+                                  std::to_string(longest_queue) + " events wait for it already");
     // Somebody else may have taken it to the archive, or something else may be what still waits.
     const std::lock_guard order(order_);
     if (mine->outcome) return *mine->outcome;
@@ -65,7 +65,8 @@ void Journal::later(store::Event event) {
 
 bool Journal::enqueue(std::shared_ptr<Waiting> waiting) {
     const std::lock_guard lock(queue_mutex_);
-    if (queue_.size() >= longest_queue) {
+    // An order to stop is acknowledged only when it is there, and must go on trying.
+    if (queue_.size() >= longest_queue && waiting->event.kind != "tac.stop") {
         if (lost_++ == 0)
             spdlog::error("archive: {} events wait for it; what comes now is only counted", longest_queue);
         return false;

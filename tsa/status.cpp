@@ -1,5 +1,7 @@
 #include "tsa/status.h"
 
+#include <set>
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -168,9 +170,28 @@ std::vector<std::string> Status::departures() const {
     if (parts_.has_taa && !parts_.crls)
         out.emplace_back(
             "nobody looks whether the TAA's certificate is revoked (TAC-1): no [taa] crls is configured");
-    if (parts_.crls)
-        for (auto& trouble : parts_.crls->troubles(parts_.clock.read().wall))
-            out.push_back(std::move(trouble));
+    std::set<std::string> troubles;  // one file may serve many
+    const auto now = parts_.clock.read().wall;
+    const auto look = [&](pki::CrlFiles* crls) {
+        if (!crls) return;
+        for (auto& trouble : crls->troubles(now)) troubles.insert(std::move(trouble));
+    };
+    const auto uncovered = [&out](const std::string& table, const std::optional<std::string>& certificate) {
+        if (certificate)
+            out.push_back("nobody knows whether " + *certificate +
+                          " is revoked: no CRL of its issuer is among [" + table + "] crls");
+    };
+    look(parts_.crls);
+    for (const auto* tsu : parts_.tsus) {
+        look(tsu->crls());
+        uncovered("tsu." + tsu->name(), tsu->uncovered());
+        if (const auto tac = tsu->gate().tac(); tac && parts_.crls)
+            uncovered("taa", pki::find_uncovered(tac->path, *parts_.crls->current()));
+        if (!tsu->crls())
+            out.push_back("nobody looks whether the certificate of " + tsu->name() + " is revoked: no [tsu." +
+                          tsu->name() + "] crls is configured");
+    }
+    out.insert(out.end(), troubles.begin(), troubles.end());
     for (const auto& policy : parts_.policies) {
         if (parts_.reference && !policy.require_reference && policy.require_tac)
             out.push_back("policy " + policy.name +

@@ -180,6 +180,8 @@ Done serve(const std::string& config_file) {
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());
+    // And a TSU that is revoked signs none.
+    housekeeper.watch_revocation();
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hook) hook->start();

@@ -7,11 +7,14 @@
 namespace kokuin::tsa {
 
 Tsu::Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
-         std::vector<pki::Certificate> chain, pki::PublicKey public_key)
+         std::vector<pki::Certificate> chain, std::vector<pki::Certificate> path,
+         std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key)
     : settings_(std::move(settings)),
       key_(std::move(key)),
       certificate_(std::move(certificate)),
       chain_(std::move(chain)),
+      path_(std::move(path)),
+      crls_(std::move(crls)),
       public_key_(std::move(public_key)),
       certificate_blob_(Bytes(certificate_.der().begin(), certificate_.der().end())),
       // The certificate holds until the end of the second it names (RFC 5280 4.1.2.5).
@@ -57,8 +60,22 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, hsm::Token& 
     if (!same || same->modulus() != key->modulus() || same->exponent() != key->exponent())
         return Error::usage(settings.certificate + ": isn't for the key '" + settings.key +
                             "' in the HSM; see [tsu." + settings.name + "] key and certificate");
-    return std::unique_ptr<Tsu>(
-        new Tsu(settings, std::move(*in_token), certificate, std::move(*chain), std::move(*key)));
+    std::unique_ptr<pki::CrlFiles> crls;
+    if (!settings.crls.empty()) {
+        auto read = pki::CrlFiles::open(settings.crls);
+        if (!read) return std::move(read).error().in("[tsu." + settings.name + "] crls");
+        crls = std::move(*read);
+    }
+    return std::unique_ptr<Tsu>(new Tsu(settings, std::move(*in_token), certificate, std::move(*chain),
+                                        std::move(*path), std::move(crls), std::move(*key)));
+}
+
+std::optional<std::string> Tsu::uncovered() const {
+    return crls_ ? pki::find_uncovered(path_, *crls_->current()) : std::nullopt;
+}
+
+std::optional<std::string> Tsu::revoked() const {
+    return crls_ ? pki::find_revoked(path_, *crls_->current()) : std::nullopt;
 }
 
 Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool cert_req,

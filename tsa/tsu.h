@@ -12,6 +12,7 @@
 #include "hsm/token.h"
 #include "pki/certificate.h"
 #include "pki/public_key.h"
+#include "pki/revocation.h"
 #include "store/blob.h"
 #include "tac/gate.h"
 #include "tsa/config.h"
@@ -42,6 +43,13 @@ class Tsu {
     [[nodiscard]] const pki::PublicKey& public_key() const { return public_key_; }
     /// Its certificate's blob in the archive.
     [[nodiscard]] const store::Blob& certificate_blob() const { return certificate_blob_; }
+    /// The CRLs that its certificate is looked for in; null: nobody keeps any.
+    [[nodiscard]] pki::CrlFiles* crls() const { return crls_.get(); }
+    /// The certificate of its path that none of the CRLs is about; nothing: all are covered, or there are no
+    /// CRLs.
+    [[nodiscard]] std::optional<std::string> uncovered() const;
+    /// Why it counts as revoked now, by its CRLs; nothing: it doesn't.
+    [[nodiscard]] std::optional<std::string> revoked() const;
     [[nodiscard]] tac::Gate& gate() { return gate_; }
     [[nodiscard]] const tac::Gate& gate() const { return gate_; }
     /// Held while a delivered TAC is judged, archived and given to the gate: one after the other.
@@ -61,12 +69,14 @@ class Tsu {
 
   private:
     Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate, std::vector<pki::Certificate> chain,
-        pki::PublicKey public_key);
+        std::vector<pki::Certificate> path, std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key);
 
     TsuSettings settings_;
     hsm::Key key_;
     pki::Certificate certificate_;
     std::vector<pki::Certificate> chain_;
+    std::vector<pki::Certificate> path_;  // from its certificate to the root
+    std::unique_ptr<pki::CrlFiles> crls_;
     pki::PublicKey public_key_;
     store::Blob certificate_blob_;
     tac::Gate gate_;

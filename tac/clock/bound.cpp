@@ -92,6 +92,7 @@ void ErrorBound::disbelieve(Source source) {
                        [source](const Basis::Piece& piece) { return piece.evidence.source == source; }),
         pieces.end());
     forget_rate(source);
+    ++misses_;
     publish(std::move(next));
 }
 

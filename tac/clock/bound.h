@@ -52,7 +52,8 @@ class ErrorBound {
     /// What successive evidence of this source taught. Each source's evidence is carried by its own rate: one
     /// that drags its time along slowly must not bend the other's, or they would never contradict each other.
     [[nodiscard]] const Rate& rate(Source source = Source::tac) const { return rates_[index(source)]; }
-    /// How often evidence has missed what was predicted: what was known before is doubtful since.
+    /// How often evidence has missed what was predicted, or wasn't believed any more: what was known before
+    /// is doubtful since.
     [[nodiscard]] std::uint64_t misses() const { return misses_; }
     /// How long by M until the bound reaches `limit` if nothing new comes and C goes on running against M as
     /// it has since the evidence (as it does when nobody disciplines it); 0 if it is beyond the limit or

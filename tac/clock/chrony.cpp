@@ -30,13 +30,13 @@ Error unreadable(std::string_view what, std::string_view line) {
 std::optional<double> plain_number(std::string_view text) {
     double value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (fault != std::errc() || end != text.data() + text.size() || !(value > -8e6 && value < 8e6))
+    if (fault != std::errc() || end != text.data() + text.size() || !(value > -4e9 && value < 4e9))
         return std::nullopt;
     return value;
 }
 
-// Seconds with a fraction. Nanoseconds are exact up to centuries in a double's 53 bits only below 100 days,
-// which is beyond every offset that means anything.
+// Seconds with a fraction, up to a century: a server may be off by the 19.6 years of GPS weeks. Exact to the
+// nanosecond below 100 days, which is beyond every offset that means anything.
 std::optional<nanoseconds> seconds_of(std::string_view text) {
     const auto value = plain_number(text);
     if (!value) return std::nullopt;
@@ -59,15 +59,17 @@ Result<Tracking> tracking_of(std::string_view line) {
     out.measured = columns[3];
     const auto correction = seconds_of(columns[4]);
     const auto last = seconds_of(columns[5]);
+    const auto rate = plain_number(columns[7]);
     const auto skew = plain_number(columns[9]);
     const auto delay = seconds_of(columns[10]);
     const auto dispersion = seconds_of(columns[11]);
     const auto interval = seconds_of(columns[12]);
-    if (!correction || !last || !skew || *skew < 0 || !delay || !dispersion || !interval ||
+    if (!correction || !last || !rate || !skew || *skew < 0 || !delay || !dispersion || !interval ||
         *dispersion < nanoseconds(0))
         return unreadable("a number", line);
     out.offset = -*correction;
     out.last_offset = *last;
+    out.rate_ppm = *rate;
     out.skew_ppm = *skew;
     // Measured against itself a delay can come out below nothing by its noise.
     out.root_delay = std::max(*delay, nanoseconds(0));
@@ -133,18 +135,20 @@ std::string Sources::text() const {
 Result<Report> parse(std::string_view text, nanoseconds silence, std::size_t quorum) {
     std::vector<Selected> selection;
     std::size_t sources = 0;
-    std::string_view last;
+    std::optional<Tracking> before;
+    std::optional<Tracking> after;
     while (!text.empty()) {
         const auto end = text.find('\n');
         const auto line = text.substr(0, end);
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         if (line.empty()) continue;
+        if (after) return unreadable("a line after tracking", line);
         const auto columns = split(line);
-        if (columns.size() == columns_of_selection && sources == 0 && last.empty()) {
+        if (columns.size() == columns_of_selection && before && sources == 0) {
             auto selected = selected_of(line);
             if (!selected) return std::move(selected).error();
             selection.push_back(*selected);
-        } else if (columns.size() == columns_of_source && last.empty()) {
+        } else if (columns.size() == columns_of_source && before) {
             // Column 6: the last eight polls, a bit each, octal; 7: seconds since the last answer.
             // (selectdata has an age too, but as of the last selection, which a silent source doesn't cause.)
             std::int64_t since = 0;
@@ -156,17 +160,16 @@ Result<Report> parse(std::string_view text, nanoseconds silence, std::size_t quo
             for (auto& selected : selection)
                 if (selected.name == columns[2])
                     selected.heard = columns[5] != "0" && since <= silence / seconds(1);
-        } else if (last.empty()) {
-            last = line;
         } else {
-            return unreadable("a line after tracking", line);
+            auto tracking = tracking_of(line);
+            if (!tracking) return std::move(tracking).error();
+            (before ? after : before) = std::move(*tracking);
         }
     }
-    if (last.empty()) return unreadable("no tracking", text);
-    auto tracking = tracking_of(last);
-    if (!tracking) return std::move(tracking).error();
-    if (sources != selection.size()) return unreadable("sources that aren't in selectdata", last);
-    return Report{std::move(*tracking), sources_of(selection, quorum)};
+    if (!after) return unreadable("no tracking", text);
+    if (sources != selection.size()) return unreadable("sources that aren't in selectdata", "");
+    const bool torn = before->measured != after->measured;
+    return Report{std::move(*after), sources_of(selection, quorum), torn};
 }
 
 }  // namespace kokuin::tac::clock::chrony

@@ -32,6 +32,7 @@ struct Tracking {
     nanoseconds offset{0};
     /// By what chrony corrected its own idea of the time with its last measurement, + = it was ahead.
     nanoseconds last_offset{0};
+    double rate_ppm = 0;             ///< how fast the clock runs, as chrony believes; + = fast
     double skew_ppm = 0;             ///< how far off its idea of the clock's rate may be; ≥ 0
     nanoseconds root_delay{0};       ///< ≥ 0
     nanoseconds root_dispersion{0};  ///< ≥ 0
@@ -61,12 +62,15 @@ struct Sources {
 struct Report {
     Tracking tracking;
     Sources sources;
+    /// A measurement came between the answers: sources and tracking are of different moments.
+    bool torn = false;
 };
 
-/// Reads the output of `chronyc -c -n -m selectdata sources tracking`: lines of the selection, of sources,
-/// then one of tracking. Strict: other columns than those of chrony 4 are an Error (environment) that says
-/// so. A source that hasn't answered for longer than `silence` doesn't count as one that agrees: chrony goes
-/// on using it for many minutes. `quorum`: sources that must agree, see Sources::reach.
+/// Reads the output of `chronyc -c -n -m tracking selectdata sources tracking`: a line of tracking, those of
+/// the selection and of the sources, and tracking once more. Strict: other columns than those of chrony 4 are
+/// an Error (environment) that says so. A source that hasn't answered for longer than `silence` doesn't count
+/// as one that agrees: chrony goes on using it for many minutes. `quorum`: sources that must agree, see
+/// Sources::reach.
 Result<Report> parse(std::string_view text, nanoseconds silence = seconds(64), std::size_t quorum = 1);
 
 }  // namespace kokuin::tac::clock::chrony

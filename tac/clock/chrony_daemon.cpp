@@ -101,7 +101,7 @@ Result<std::string> Daemon::chronyc(std::vector<std::string> commands) {
 }
 
 Result<Report> Daemon::ask() {
-    auto text = chronyc({"selectdata", "sources", "tracking"});
+    auto text = chronyc({"tracking", "selectdata", "sources", "tracking"});
     if (!text) return std::move(text).error();
     return parse(*text, settings_.silence, settings_.min_sources);
 }

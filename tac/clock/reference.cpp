@@ -23,6 +23,11 @@ bool is_later(std::string_view a, std::string_view b) {
     return a > b;
 }
 
+nanoseconds carried(nanoseconds time, double rate_ppm) {
+    return nanoseconds(
+        static_cast<std::int64_t>(static_cast<double>(time.count()) * (std::abs(rate_ppm) + 100) / 1e6));
+}
+
 std::string in_ms(nanoseconds time) {
     const auto us = std::chrono::abs(std::chrono::duration_cast<microseconds>(time)).count();
     std::string digits = std::to_string(us % 1000);
@@ -87,7 +92,8 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
     const auto bent = bend();
     seen.wants_reset = bent > rules_.bend;
 
-    if (report) {
+    // Torn, it is looked at again a second later, and still new.
+    if (report && !report->torn) {
         const auto& tracking = report->tracking;
         const bool usable = tracking.synchronised && report->sources.agreeing >= rules_.min_sources &&
                             tracking.skew_ppm <= rules_.skew_ppm;
@@ -100,8 +106,9 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
             // What chrony knows of its own error (RFC 5905 11.3: root distance), and the intervals of enough
             // sources for one of them to be honest. A regression over points that leave their line by `bent`
             // was seen to err by as much; twice that is counted. Since chrony's selection, which came after
-            // the last look, C may have been moved, and M is no better than 100 ppm; since it was asked C may
-            // have run away as fast as the kernel slews (500 ppm, and M's own error).
+            // the last look, C may have been moved, M is no better than 100 ppm, and chrony has carried its
+            // word by the rate it believes in; since it was asked C may have run away as fast as the kernel
+            // slews (500 ppm, and M's own error).
             const auto root_distance = tracking.root_delay / 2 + tracking.root_dispersion;
             const auto sources = report->sources.reach + std::chrono::abs(tracking.last_offset);
             auto moved = std::chrono::abs(c_less_m(now) - c_less_m(asked));
@@ -110,7 +117,8 @@ Reference::Seen Reference::look(const Result<chrony::Report>& report, const Read
                 if (point->m < told_at_) break;
             }
             evidence.uncertainty = std::max(root_distance, sources) + 2 * bent + now.gap() + moved +
-                                   (now.after - told_at_) / 10'000 + (now.after - asked.before) / 1000;
+                                   carried(now.after - told_at_, tracking.rate_ppm) +
+                                   (now.after - asked.before) / 1000;
             evidence.at = now;
             evidence.good_until = told_at_ + rules_.max_age;
             evidence.note = report->sources.text();

@@ -1,7 +1,7 @@
 // From what chrony tells to evidence about the stamping clock (TSA-6; design section 3, "the reference").
 // Pure: it is told what chrony said and what the clocks showed.
 //
-// Three things that chrony doesn't say are found here:
+// Some things that chrony doesn't say are found here:
 // - how old its word is. It goes on telling the same offset, and "Normal", for as long as nobody answers it.
 //   Evidence is made only when a new measurement has come, and lasts for `max_age` from then on.
 // - that its clock was moved. It learns of a step with its next measurements, and until its filter has

@@ -13,6 +13,8 @@ namespace {
 
 // What chronyc 4.3 printed.
 const std::string good =
+    "7F00000C,127.0.0.12,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
+    "0.000007765,0.000003118,1.0,Normal\n"
     "+,127.0.0.11,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000002258,0.000022106,Normal\n"
     "*,127.0.0.12,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"
     "x,127.0.0.13,N,-,-,-,-,-,-,-,-,-,-,0,1.0,0.299978793,0.300020456,Normal\n"
@@ -22,6 +24,9 @@ const std::string good =
     "7F00000C,127.0.0.12,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
     "0.000007765,0.000003118,1.0,Normal\n";
 const std::string unsynchronised =
+    "00000000,,0,0.000000000,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,1.000000000,1.000000000,0."
+    "0,"
+    "Not synchronised\n"
     "s,127.0.0.11,N,-,-,-,-,-,-,-,-,-,-,0,1.0,0.000000000,0.000000000,Not synchronised\n"
     "^,?,127.0.0.11,0,4,0,4294967295,0.000000000,0.000000000,0.000000000\n"
     "00000000,,0,0.000000000,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,1.000000000,1.000000000,0."
@@ -41,6 +46,7 @@ struct Chrony {
     std::size_t agreeing = 3;
     nanoseconds reach{0};
     double skew_ppm = 2;
+    bool torn = false;
     bool answers = true;
     bool synchronised = true;
 
@@ -57,6 +63,7 @@ struct Chrony {
         report.tracking.root_delay = milliseconds(4);
         report.tracking.root_dispersion = milliseconds(1);
         report.tracking.skew_ppm = skew_ppm;
+        report.torn = torn;
         report.sources = {3, agreeing, 0, 3 - agreeing, reach};
         return report;
     }
@@ -121,7 +128,13 @@ TEST_CASE("chrony: what chronyc prints") {
     CHECK(tracking.root_dispersion == nanoseconds(3118));
     CHECK(tracking.interval == seconds(1));
     CHECK(tracking.last_offset == nanoseconds(434));
+    CHECK(tracking.rate_ppm == 0.094);
     CHECK(tracking.skew_ppm == 2.118);
+    CHECK_FALSE(report->torn);
+    // A measurement that came between the answers.
+    auto torn = good;
+    torn.replace(torn.find("1795603644.03"), 13, "1795603643.03");
+    CHECK(chrony::parse(torn)->torn);
     // From chrony's own time the narrower of the two that agree reaches 22.106 us, the other one 17.632 us.
     CHECK(chrony::parse(good, seconds(64), 1)->sources.reach == nanoseconds(22'106));
     CHECK(chrony::parse(good, seconds(64), 2)->sources.reach == nanoseconds(22'106));
@@ -145,12 +158,12 @@ TEST_CASE("chrony: sources agree whether it averages over them or not") {
     // measurement.
     for (const char state : {'D', 'P', 'U', 'W'}) {
         auto text = good;
-        text.front() = state;
+        text[text.find('\n') + 1] = state;
         CHECK(chrony::parse(text)->sources.agreeing == 2);
     }
     for (const char state : {'N', 's', 'M', 'd', '~', 'w', 'S', 'O', 'T', 'x', '?'}) {
         auto text = good;
-        text.front() = state;
+        text[text.find('\n') + 1] = state;
         INFO(state);
         CHECK(chrony::parse(text)->sources.agreeing == 1);
     }
@@ -172,6 +185,28 @@ TEST_CASE("chrony's first words, before it knows how fast the clock runs, are no
     CHECK(seen.state == State::good);
 }
 
+TEST_CASE("chrony: a server that is decades off is outvoted as any other one") {
+    auto text = good;
+    text.replace(text.find("0.299978793"), 11, "-619315200.5");
+    text.replace(text.find("0.300020456"), 11, "-619315199.5");
+    const auto report = chrony::parse(text, seconds(64), 2);
+    REQUIRE(report);
+    CHECK(report->sources.falsetickers == 1);
+    CHECK(report->sources.reach == nanoseconds(22'106));
+}
+
+TEST_CASE("what is told between two measurements is looked at again") {
+    Place place;
+    place.chrony.measure();
+    (void)place.look();
+    place.live(seconds(2), std::chrono::hours(1));
+    place.chrony.measure();
+    place.chrony.torn = true;
+    CHECK_FALSE(place.look().evidence);
+    place.chrony.torn = false;
+    CHECK(place.look().evidence);
+}
+
 TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow") {
     // Its 10 us are inside the +/- 50 ms of two honest ones; chrony follows it and tells its root distance.
     Place place;
@@ -189,8 +224,10 @@ TEST_CASE("chrony: a liar with a narrow interval doesn't make the error narrow")
 TEST_CASE("chrony: anything else is named as another version's") {
     for (const std::string& text :
          {std::string(), std::string("506 Cannot talk to daemon\n"), good + "one more\n",
-          good.substr(good.find('\n') + 1), "**" + good.substr(1), good.substr(0, good.size() - 8),
-          with_last_column("Confused"), std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
+          good.substr(good.find('\n') + 1),
+          good.substr(0, good.find('\n') + 1) + "*" + good.substr(good.find('\n') + 1),
+          good.substr(0, good.size() - 8), with_last_column("Confused"),
+          std::string("7F00000C,x,3,1.0,zero,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,1e300,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,nan,0,0,0,0,0,0,0,0,Normal\n"),
           std::string("7F00000C,x,3,1.0,0,0,0,0,0,0,0,-1,0,Normal\n")}) {
@@ -368,6 +405,8 @@ TEST_CASE("a measurement made while too few agreed isn't new when enough do agai
 TEST_CASE("a source that has died doesn't count, whatever chrony thinks of it") {
     // What chronyc 4.3 printed three minutes after two of three servers had been killed.
     const std::string two_dead =
+        "7F00000C,127.0.1.1,3,1795603644.035379412,-0.000003014,0.000000434,0.000000751,0.094,0.051,2.118,"
+        "0.000007765,0.000003118,1.0,Normal\n"
         "+,127.0.1.1,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000002258,0.000022106,Normal\n"
         "+,127.0.1.2,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"
         "*,127.0.1.3,N,-,-,-,-,-,-,-,-,-,-,0,1.0,-0.000017632,0.000016413,Normal\n"

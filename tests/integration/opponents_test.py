@@ -184,6 +184,33 @@ class OpponentsTest(harness.TestCase):
                 self.assertEqual((self.in_force(), demo.readiness()[0]), (before, 200))
         self.assertIn('chain', {event['fields']['reason'] for event in demo.events('tac.refused')})
 
+    def revoke(self, certificate, reason):
+        """The issuer's next list names this certificate."""
+        pki = self.demo.dir / 'pki'
+        # Its time is in whole seconds, and it is to be newer than the one before.
+        until(lambda: int(time.time()) > int((pki / 'crl.pem').stat().st_mtime), 'another second')
+        ca = ['openssl', 'ca', '-config', 'issuing.cnf', '-cert', 'issuing.pem', '-keyfile', 'issuing.key']
+        run(*ca, '-revoke', certificate, '-crl_reason', reason, cwd=pki)
+        run(*ca, '-gencrl', '-crldays', '30', '-out', self.folder / 'revoked.crl', cwd=pki)
+        os.rename(self.folder / 'revoked.crl', pki / 'crl.pem')
+
+    def take_back(self, old):
+        """An old list isn't taken for a new one; one that is newer and names nobody is."""
+        demo, pki = self.demo, self.demo.dir / 'pki'
+        (self.folder / 'old.crl').write_text(old)
+        os.rename(self.folder / 'old.crl', pki / 'crl.pem')
+        until(lambda: any('older than the one' in d for d in self.departures()), 'the old list is named')
+        self.assertEqual(demo.readiness()[0], 503)
+        (pki / 'issuing.index').write_text('')
+        run('openssl', 'ca', '-config', 'issuing.cnf', '-cert', 'issuing.pem', '-keyfile', 'issuing.key', '-gencrl', '-crldays',
+            '30', '-out', self.folder / 'good.crl', cwd=pki)
+        with open(self.folder / 'good.crl', 'a') as file:
+            file.write((pki / 'root.crl').read_text())
+        os.rename(self.folder / 'good.crl', pki / 'crl.pem')
+
+    def departures(self):
+        return json.loads(self.demo.tsactl('status', '--json', ok=(0, 1)).out)['departures']
+
     def test_6_a_revoked_taa(self):
         """Its issuer revokes its certificate while its TAC is in force: it is taken back, and nothing of it is believed."""
         demo, pki = self.demo, self.demo.dir / 'pki'
@@ -192,10 +219,7 @@ class OpponentsTest(harness.TestCase):
         before, kept = self.in_force(), self.fresh()
         good, leaf = (pki / 'crl.pem').read_text(), self.folder / 'taa-alone.pem'
         leaf.write_text((pki / 'taa.pem').read_text())
-        ca = ['openssl', 'ca', '-config', 'issuing.cnf', '-cert', 'issuing.pem', '-keyfile', 'issuing.key']
-        run(*ca, '-revoke', leaf, '-crl_reason', 'keyCompromise', cwd=pki)
-        run(*ca, '-gencrl', '-crldays', '30', '-out', self.folder / 'revoked.crl', cwd=pki)
-        os.rename(self.folder / 'revoked.crl', pki / 'crl.pem')
+        self.revoke(leaf, 'keyCompromise')
         until(lambda: demo.readiness()[0] == 503, 'closed')
         self.assertIn('Kokuin Demo TAA 1', demo.readiness()[1]['reasons'][0])
         self.assertIn('key compromise', demo.readiness()[1]['reasons'][0])
@@ -212,21 +236,42 @@ class OpponentsTest(harness.TestCase):
         demo.start_tsad()
         self.assertEqual(demo.readiness()[0], 503)
         self.assertEqual(demo.audit_now(ok=1)['reason'], 'revoked')
+        self.assertIn("isn't believed any more", demo.readiness()[1]['reasons'][0])
         self.assertEqual(len(demo.events('tac.revoked')), 1)
         # The issuer's list was wrong.
-        (self.folder / 'good.crl').write_text(good)
-        os.rename(self.folder / 'good.crl', pki / 'crl.pem')
+        self.take_back(good)
         self.assertEqual(demo.audit_now()['verdict'], 'accepted')
         self.assertEqual(demo.readiness()[0], 200)
         # A list that goes away says what it said, and status says so.
         os.rename(pki / 'crl.pem', pki / 'crl.away')
-        departures = json.loads(demo.tsactl('status', '--json').out)['departures']
-        self.assertTrue([d for d in departures if 'what it said before still counts' in d], departures)
+        self.assertTrue([d for d in self.departures() if 'what it said before still counts' in d], self.departures())
         demo.tsad.stop()
         done = run(BIN / 'tsad', '--config', demo.dir / 'tsad.toml', ok=(2,))
         self.assertIn('[taa] crls', done.err)
         os.rename(pki / 'crl.away', pki / 'crl.pem')
         demo.start_tsad()
+
+    def test_7_a_revoked_tsu(self):
+        """The TSU's own certificate is revoked: it signs nothing from then on, nor from the first request after a restart."""
+        demo, pki = self.demo, self.demo.dir / 'pki'
+        demo.audited_at(demo.port + 2)
+        self.assertEqual(demo.audit_now()['verdict'], 'accepted')
+        self.assertEqual(demo.stamp().status, 0)
+        good = (pki / 'crl.pem').read_text()
+        self.revoke(pki / 'tsu.pem', 'superseded')
+        until(lambda: demo.readiness()[0] == 503, 'closed')
+        self.assertIn('Kokuin Demo TSU 1', demo.readiness()[1]['reasons'][0])
+        self.assertIn('(superseded)', demo.readiness()[1]['reasons'][0])
+        self.assertEqual(demo.stamp().fail, 'systemFailure')  # time isn't the cause
+        self.assertEqual(len(demo.events('key.revoked')), 1)
+        until(lambda: demo.events('gate.closed')[-1]['fields']['cause'] == 'key-revoked', 'an event')
+        demo.tsad.kill()
+        demo.start_tsad()
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        # It was on hold, or a mistake: the next list doesn't name it.
+        self.take_back(good)
+        until(lambda: demo.stamp().status == 0, lambda: f'open: {demo.readiness()}')
+        self.assertEqual(len(demo.events('key.unrevoked')), 1)
 
     def test_4_no_certificate_of_the_channel(self):
         """Nobody without one speaks to tsad as the TAA, or to taad as the TSU."""

@@ -75,7 +75,6 @@ class ReferenceTest(harness.TestCase):
                 seen[said['measurements']] = (said['last']['offset_us'], said['last']['uncertainty_us'])
             return said['measurements'] >= 3
         until(measured, lambda: f'measurements; {self.status()["reference"]}', 90)
-        print(seen)
         for offset, uncertainty in seen.values():
             self.assertLessEqual(abs(offset), uncertainty)
             self.assertGreater(abs(offset), 4_000)  # or it wasn't late

@@ -59,12 +59,24 @@ TEST_CASE("a CRL that somebody else signed says nothing") {
     CHECK_FALSE(ca.lists("one.crl")[0].revokes(ca.certificate("leaf"), ca.certificate("plain")));
 }
 
+TEST_CASE("a certificate whose issuer has no list is named") {
+    const Authority ca;
+    CHECK_FALSE(find_uncovered(ca.path(), ca.lists("nobody.crl")));
+    CHECK(find_uncovered(ca.path(), {}) == "CN=leaf,O=Kokuin Test,C=JP");
+    const Authority stranger;
+    CHECK(find_uncovered(ca.path(), stranger.lists("nobody.crl")));
+    CHECK_FALSE(find_uncovered({ca.certificate("root")}, {}));
+}
+
 TEST_CASE("CRL files: DER, PEM, several, and what is none") {
     const Authority ca;
     ca.crl("one", "root", "leaf");
     ca.must("openssl crl -in one.crl -outform DER -out one.der && cat nobody.crl one.crl > both.crl");
     CHECK(ca.lists("one.der").size() == 1);
     CHECK(ca.lists("both.crl").size() == 2);
+    // What stands before a list may be of any length.
+    ca.must("(cat nobody.crl; yes '# a line of text' | head -n 5000; cat one.crl) > far.crl");
+    CHECK(ca.lists("far.crl").size() == 2);
     CHECK(find_revoked(ca.path(), ca.lists("both.crl")));
     const auto missing = load_crls(ca.at("missing"));
     REQUIRE_FALSE(missing);
@@ -91,17 +103,26 @@ TEST_CASE("CRL files are read again when they change, and lose nothing when they
     CHECK((*files)->troubles(now).empty());
     CHECK((*files)->troubles(now + std::chrono::hours(24 * 31)).size() == 1);  // its next update is overdue
 
+    ca.must("sleep 1.1");  // the time of a list is in whole seconds
     ca.crl("one", "root", "leaf");
     ca.must("cp one.crl new && mv new list.crl");
     const auto second = (*files)->current();
     CHECK(second != first);
     CHECK(find_revoked(ca.path(), *second));
 
-    ca.must("mv list.crl away");
+    // An old one is none.
+    ca.must("cp nobody.crl new && mv new list.crl");
     CHECK((*files)->current() == second);
+    CHECK((*files)->troubles(now).at(0).find("is older than the one of") != std::string::npos);
+    ca.must("cp one.crl new && mv new list.crl");
+    CHECK((*files)->troubles(now).empty());
+    const auto third = (*files)->current();
+
+    ca.must("mv list.crl away");
+    CHECK((*files)->current() == third);
     CHECK((*files)->troubles(now).size() == 1);
     ca.must("echo nonsense > list.crl");
-    CHECK((*files)->current() == second);
+    CHECK((*files)->current() == third);
     CHECK((*files)->troubles(now).at(0).find("what it said before still counts") != std::string::npos);
     ca.must("mv away list.crl");
     CHECK((*files)->troubles(now).empty());

@@ -98,7 +98,7 @@ std::int64_t number_of(const store::Found& found, const std::string& key) {
 TEST_CASE("a TSU is served from its admission until it is suspended or removed", "[admission]") {
     Office office;
     CHECK(office.standing() ==
-          "minato-1 isn't admitted; look at it, then: taad tsu admit minato-1 --why TEXT");
+          "minato-1 isn't admitted; look at it, then: taad tsu admit minato-1 --why TEXT --by WHO");
     CHECK(office.admissions->refusal("nobody") == "nobody isn't configured");
     office.must(Step::admit);
     CHECK(office.standing() == "served");
@@ -107,7 +107,7 @@ TEST_CASE("a TSU is served from its admission until it is suspended or removed",
     CHECK(office.standing() ==
           "minato-1 is suspended since 2026-11-27T12:00:00Z (its operator asked for it); to serve it again: "
           "taad "
-          "tsu resume minato-1 --why TEXT");
+          "tsu resume minato-1 --why TEXT --by WHO");
     office.must(Step::resume);
     CHECK(office.standing() == "served");
     office.must(Step::remove);
@@ -181,7 +181,7 @@ TEST_CASE("with another certificate or name it is another TSU until somebody has
     CHECK(office.standing() ==
           "minato-1 isn't the one that was looked at on 2026-11-26T12:00:00Z (another is its certificate); "
           "look at "
-          "it, then: taad tsu review minato-1 --why TEXT");
+          "it, then: taad tsu review minato-1 --why TEXT --by WHO");
     office.must(Step::review);
     CHECK(office.standing() == "served");
     office.start("tsu", "elsewhere.example");

@@ -71,8 +71,19 @@ TEST_CASE("a TSU that only starts again is no news", "[health]") {
     auto own = unreachable();
     own.outcome = Outcome::own_clock;
     for (int i = 0; i < 9; ++i) CHECK_FALSE(health.take(own, now += 20s));
+    CHECK_FALSE(health.take(unreachable(), now += 1s));
     own.outcome = Outcome::not_admitted;
     for (int i = 0; i < 9; ++i) CHECK_FALSE(health.take(own, now += 20s));
+}
+
+TEST_CASE("what was before a suspension isn't counted after it", "[health]") {
+    Health health(patience);
+    MonoTime now{1000s};
+    auto suspended = unreachable();
+    suspended.outcome = Outcome::not_admitted;
+    CHECK_FALSE(health.take(unreachable(), now));
+    CHECK_FALSE(health.take(suspended, now += 1h));
+    CHECK_FALSE(health.take(unreachable(), now += 1h));
 }
 
 TEST_CASE("whatever else keeps a TSU without TACs for long is told once, too", "[health]") {

@@ -641,6 +641,7 @@ TEST_CASE("the time in which a TSU isn't served is no outage, and the steps are 
     taa.audit("2026-02-01T01:00:00Z", "good", 1'000, 2'000'000);
     taa.audit("2026-02-02T01:00:00Z", "good", 1'000, 2'000'000);
     step("2026-02-02T02:00:00Z", "tsu.suspended", "it moves");
+    taa.failure("2026-02-02T02:00:01Z", "not-admitted", "it is suspended");  // the one that ran
     step("2026-03-20T02:00:00Z", "tsu.resumed", "it has moved");
     taa.audit("2026-03-20T03:00:00Z", "good", 1'000, 2'000'000);
     // An outage of its own ends with the suspension, and counts.

@@ -670,6 +670,38 @@ TEST_CASE("a TAC whose TAA is revoked is taken back, with all that TACs said abo
     CHECK(town.deliver(kept) == Gate::Taken::installed);
     CHECK(town.state() == "open");
     CHECK_FALSE(town.gate.withdraw(*tac, "another one is in force"));
+    // Nor does that token leave because another TAC has come meanwhile.
+    CHECK(std::holds_alternative<Closed>(town.gate.recheck(granted, stamped, town.world.read(), one_second)));
+}
+
+TEST_CASE(
+    "a token whose bound rested on a TAC that was taken back doesn't leave, whatever its policy wants") {
+    Town town;
+    Demand alone = one_second;
+    alone.require_tac = false;
+    town.gate.add(reference(town.world));
+    town.world.advance(minutes(30));
+    town.deliver();
+    town.gate.add(reference(town.world));
+    const auto stamped = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(stamped, alone));
+    REQUIRE(granted.tac);
+    REQUIRE(town.gate.withdraw(*town.gate.tac(), "revoked"));
+    REQUIRE(town.state(alone) == "open");
+    const auto again = town.gate.recheck(granted, stamped, town.world.read(), alone);
+    REQUIRE(std::holds_alternative<Closed>(again));
+    CHECK(std::get<Closed>(again).cause == Cause::taa_revoked);
+}
+
+TEST_CASE("a TAC that was taken back in an earlier run stays so until another one comes") {
+    Town town;
+    const auto old = town.audit();
+    town.gate.remember({old.tac.ntp_time, serial_hex(old.tac.serial), {}, {}});
+    town.gate.restore_withdrawn("revoked");
+    CHECK(town.state() == "taa-revoked");
+    town.world.advance(minutes(1));
+    town.deliver();
+    CHECK(town.state() == "open");
 }
 
 TEST_CASE("an order to stop outlives the TAC that is taken back") {
@@ -684,4 +716,22 @@ TEST_CASE("an order to stop outlives the TAC that is taken back") {
     town.gate.stop(std::get<StopOrder>(verdict));
     CHECK(town.gate.withdraw(*tac, "revoked"));
     CHECK(town.state() == "order-to-stop");
+}
+
+TEST_CASE("a revoked TSU's gate is closed, and time isn't the cause") {
+    Town town;
+    town.deliver();
+    const auto stamped = town.world.read();
+    const auto granted = std::get<Open>(town.gate.decide(stamped, one_second));
+    CHECK(town.gate.set_revoked("CN=tsu is revoked since then"));
+    CHECK_FALSE(town.gate.set_revoked("CN=tsu is revoked since then"));
+    CHECK_FALSE(town.gate.set_revoked("for another reason"));  // no news
+    CHECK(town.state() == "key-revoked");
+    const auto decision = town.decide();
+    CHECK_FALSE(std::get<Closed>(decision).time_not_available);
+    CHECK(std::get<Closed>(decision).text == "for another reason");
+    CHECK(std::holds_alternative<Closed>(town.gate.recheck(granted, stamped, town.world.read(), one_second)));
+    CHECK(town.gate.set_revoked(std::nullopt));
+    CHECK_FALSE(town.gate.set_revoked(std::nullopt));
+    CHECK(town.state() == "open");
 }
