@@ -103,8 +103,19 @@ nanoseconds reach(std::vector<Selected> agreeing, std::size_t quorum) {
     return out;
 }
 
-Sources sources_of(const std::vector<Selected>& selection, std::size_t quorum) {
+// Whether chrony could choose it, or only didn't because its interval doesn't contain that of an
+// authenticated source whole ('T'): where that one's is the wider, no other could ever agree. What overlaps
+// the chosen one agrees.
+bool agrees(const Selected& source, const std::vector<Selected>& all) {
     static constexpr std::string_view selectable = "*+DPUW";
+    if (selectable.find(source.state) != std::string_view::npos) return true;
+    if (source.state != 'T') return false;
+    const auto chosen =
+        std::find_if(all.begin(), all.end(), [](const Selected& one) { return one.state == '*'; });
+    return chosen != all.end() && source.low <= chosen->high && chosen->low <= source.high;
+}
+
+Sources sources_of(const std::vector<Selected>& selection, std::size_t quorum) {
     Sources out;
     out.configured = selection.size();
     std::vector<Selected> agreeing;
@@ -113,7 +124,7 @@ Sources sources_of(const std::vector<Selected>& selection, std::size_t quorum) {
             ++out.unreachable;
         else if (source.state == 'x')
             ++out.falsetickers;
-        else if (selectable.find(source.state) != std::string_view::npos)
+        else if (agrees(source, selection))
             agreeing.push_back(source);
     out.agreeing = agreeing.size();
     out.reach = reach(std::move(agreeing), quorum);

@@ -42,9 +42,10 @@ struct Tracking {
 /// What `chronyc -c selectdata sources` says about all sources together.
 struct Sources {
     std::size_t configured = 0;
-    /// Selectable, which is to say that their intervals overlap ('*', '+', 'D', 'P', 'U', 'W'), and heard of
-    /// lately. Whether chrony also averages over one ('+') says how narrow its interval is beside the best
-    /// one's, and changes from one measurement to the next.
+    /// Heard of lately, and selectable, which is to say that their intervals overlap ('*', '+', 'D', 'P',
+    /// 'U', 'W'); or overlapping the one that is followed, and left aside only because their interval doesn't
+    /// contain that of an authenticated source whole ('T'). Whether chrony also averages over one ('+') says
+    /// how narrow its interval is beside the best one's, and changes from one measurement to the next.
     std::size_t agreeing = 0;
     std::size_t falsetickers = 0;  ///< 'x': excluded, since they contradict the majority
     std::size_t unreachable = 0;   ///< '?', or silent for too long whatever chrony thinks of it

@@ -161,7 +161,7 @@ TEST_CASE("chrony: sources agree whether it averages over them or not") {
         text[text.find('\n') + 1] = state;
         CHECK(chrony::parse(text)->sources.agreeing == 2);
     }
-    for (const char state : {'N', 's', 'M', 'd', '~', 'w', 'S', 'O', 'T', 'x', '?'}) {
+    for (const char state : {'N', 's', 'M', 'd', '~', 'w', 'S', 'O', 'x', '?'}) {
         auto text = good;
         text[text.find('\n') + 1] = state;
         INFO(state);
@@ -183,6 +183,20 @@ TEST_CASE("chrony's first words, before it knows how fast the clock runs, are no
     const auto seen = place.look();
     CHECK(seen.evidence);
     CHECK(seen.state == State::good);
+}
+
+TEST_CASE("chrony: beside an authenticated source others agree if they overlap it") {
+    // 'T': doesn't contain the interval of a source that is trusted more.
+    auto text = good;
+    text[text.find('\n') + 1] = 'T';
+    CHECK(chrony::parse(text)->sources.agreeing == 2);
+    // A liar doesn't overlap.
+    text.replace(text.find("-0.000002258"), 12, " 0.299000000");
+    text.replace(text.find(" 0.299000000"), 1, "");
+    text.replace(text.find("0.000022106"), 11, "0.301000000");
+    const auto report = chrony::parse(text);
+    REQUIRE(report);
+    CHECK(report->sources.agreeing == 1);
 }
 
 TEST_CASE("chrony: a server that is decades off is outvoted as any other one") {
