@@ -128,6 +128,7 @@ namespace detail {
 struct State {
     std::string file;
     fs::path folder;
+    std::string content;
     toml::table root;
 
     struct Problem {
@@ -245,6 +246,7 @@ Result<Document> Document::load(const std::string& path) {
 Result<Document> Document::parse(std::string_view text, const std::string& file) {
     auto state = std::make_shared<detail::State>();
     state->file = file;
+    state->content = text;
     try {
         state->folder = fs::absolute(fs::path(file)).parent_path();
         state->root = toml::parse(text);
@@ -260,6 +262,10 @@ Result<Document> Document::parse(std::string_view text, const std::string& file)
 
 Table Document::root() const {
     return Table(state_, &state_->root, "", 0);
+}
+
+const std::string& Document::content() const {
+    return state_->content;
 }
 
 const std::string& Document::folder() const {

@@ -205,6 +205,8 @@ class Document {
     [[nodiscard]] Done finish();
     /// What finish() would tell, one element a problem (for --json and tests).
     [[nodiscard]] std::vector<std::string> problems();
+    /// The octets that were read, as they stood in the file.
+    [[nodiscard]] const std::string& content() const;
     /// The folder relative paths resolve against; absolute.
     [[nodiscard]] const std::string& folder() const;
 

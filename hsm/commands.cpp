@@ -22,24 +22,40 @@ int answer(bool as_json, const json& value, const std::string& text, std::ostrea
     return 0;
 }
 
-Result<int> generate(const KeyArguments& arguments, const Settings& settings, bool as_json,
-                     std::ostream& out) {
-    auto token = open_token(settings);
-    if (!token) return std::move(token).error();
-    const auto key = keytool::generate(**token, arguments.label, arguments.bits);
+/// The token opened in this process.
+class KeysHere final : public Keys {
+  public:
+    KeysHere(std::unique_ptr<Token> token, keytool::Purpose purpose)
+        : token_(std::move(token)), purpose_(purpose) {}
+    Result<MadeKey> generate(const std::string& label, unsigned bits) override {
+        const auto key = keytool::generate(*token_, label, bits);
+        if (!key) return key.error();
+        return MadeKey{key->label(), to_hex(key->id()), key->bits()};
+    }
+    Result<std::string> csr(const std::string& label, const std::string& subject) override {
+        return keytool::csr(*token_, label, subject, purpose_);
+    }
+    Done import(const std::string& label, const std::string& pem) override {
+        return keytool::import(*token_, label, pem);
+    }
+    Result<std::string> list() override { return keys_json(*token_); }
+
+  private:
+    std::unique_ptr<Token> token_;
+    keytool::Purpose purpose_;
+};
+
+Result<int> generate(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
+    const auto key = keys.generate(arguments.label, arguments.bits);
     if (!key) return key.error();
-    const auto id = to_hex(key->id());
     return answer(
         as_json,
-        {{"made", "key"}, {"label", key->label()}, {"type", "RSA"}, {"bits", key->bits()}, {"id", id}},
-        "made the key '" + key->label() + "', RSA " + std::to_string(key->bits()) + " bits, id " + id, out);
+        {{"made", "key"}, {"label", key->label}, {"type", "RSA"}, {"bits", key->bits}, {"id", key->id}},
+        "made the key '" + key->label + "', RSA " + std::to_string(key->bits) + " bits, id " + key->id, out);
 }
 
-Result<int> csr(const KeyArguments& arguments, keytool::Purpose purpose, const Settings& settings,
-                bool as_json, std::ostream& out) {
-    auto token = open_token(settings);
-    if (!token) return std::move(token).error();
-    const auto pem = keytool::csr(**token, arguments.label, arguments.subject, purpose);
+Result<int> csr(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
+    const auto pem = keys.csr(arguments.label, arguments.subject);
     if (!pem) return pem.error();
     json made{{"made", "request"}, {"key", arguments.label}};
     if (arguments.output.empty()) {
@@ -58,24 +74,13 @@ std::string first_certificate(const std::string& pem) {
     return at == std::string::npos ? pem : pem.substr(0, at + end.size()) + "\n";
 }
 
-Result<int> import_certificate(const KeyArguments& arguments, const Settings& settings, bool as_json,
-                               std::ostream& out) {
+Result<int> import_certificate(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
     const auto pem = read_file(arguments.file, 1U << 20U);
     if (!pem) return pem.error();
-    auto token = open_token(settings);
-    if (!token) return std::move(token).error();
-    auto done = keytool::import(**token, arguments.label, first_certificate(as_text(*pem)));
+    auto done = keys.import(arguments.label, first_certificate(as_text(*pem)));
     if (!done) return std::move(done).error().in(arguments.file);
     return answer(as_json, {{"made", "certificate"}, {"key", arguments.label}, {"file", arguments.file}},
                   "put the certificate beside the key '" + arguments.label + "'", out);
-}
-
-/// `action` with the environment that the module wants.
-KeyAction in_environment(KeyAction action) {
-    return [action = std::move(action)](const Settings& settings, bool as_json, std::ostream& out) {
-        apply_environment(settings);
-        return action(settings, as_json, out);
-    };
 }
 
 /// A text that somebody else chose.
@@ -87,15 +92,25 @@ std::string shown(const json& object, const char* name) {
 
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event) {
-    auto pin = read_secret_file(settings.pin_file);
-    if (!pin) return std::move(pin).error();
     TokenOptions options;
+    if (!settings.pin_file.empty()) {
+        auto pin = read_secret_file(settings.pin_file);
+        if (!pin) return std::move(pin).error();
+        options.pin = std::move(*pin);
+    }
     options.module_path = settings.module;
     options.token = settings.token;
-    options.pin = std::move(*pin);
     options.sessions = settings.sessions;
     options.on_event = std::move(on_event);
-    return Token::open(std::move(options));
+    return settings.pin_file.empty() ? Token::open_locked(std::move(options))
+                                     : Token::open(std::move(options));
+}
+
+Result<std::unique_ptr<Keys>> keys_here(const Settings& settings, keytool::Purpose purpose) {
+    apply_environment(settings);
+    auto token = open_token(settings);
+    if (!token) return std::move(token).error();
+    return std::unique_ptr<Keys>(std::make_unique<KeysHere>(std::move(*token), purpose));
 }
 
 Result<std::string> keys_json(Token& token) {
@@ -137,23 +152,24 @@ std::string keys_text(const std::string& text) {
     return out;
 }
 
-void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose purpose,
-                      const std::function<void(KeyAction)>& choose) {
+void add_key_commands(CLI::App& key, KeyArguments& arguments, const std::function<void(KeyAction)>& choose) {
     const auto add = [&](const char* name, const char* help, const std::function<void(CLI::App&)>& options,
-                         KeyAction action) {
+                         Result<int> (*action)(const KeyArguments&, Keys&, bool, std::ostream&)) {
         auto* command = key.add_subcommand(name, help);
         command->add_option("LABEL", arguments.label, "label of the key in the token")->required();
         options(*command);
-        command->callback([choose, action = in_environment(std::move(action))] { choose(action); });
+        command->callback([choose, action, &arguments] {
+            choose([action, &arguments](Keys& keys, bool as_json, std::ostream& out) {
+                return action(arguments, keys, as_json, out);
+            });
+        });
     };
     add(
         "generate", "make an RSA key pair in the HSM; it never leaves it",
         [&](CLI::App& command) {
             command.add_option("--bits", arguments.bits, "2048, 3072 or 4096")->capture_default_str();
         },
-        [&arguments](const Settings& settings, bool as_json, std::ostream& out) {
-            return generate(arguments, settings, as_json, out);
-        });
+        generate);
     add(
         "csr", "write a certificate request (PKCS#10), signed in the HSM",
         [&](CLI::App& command) {
@@ -161,33 +177,30 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose p
                 ->required();
             command.add_option("-o,--output", arguments.output, "where to write (default: the terminal)");
         },
-        [&arguments, purpose](const Settings& settings, bool as_json, std::ostream& out) {
-            return csr(arguments, purpose, settings, as_json, out);
-        });
+        csr);
     add(
         "import", "put the certificate beside its key in the HSM",
         [&](CLI::App& command) {
             command.add_option("FILE", arguments.file, "the certificate (PEM)")->required();
         },
-        [&arguments](const Settings& settings, bool as_json, std::ostream& out) {
-            return import_certificate(arguments, settings, as_json, out);
-        });
+        import_certificate);
 }
 
 void add_token_commands(CLI::App& token, KeyArguments& arguments,
-                        const std::function<void(KeyAction)>& choose) {
+                        const std::function<void(TokenAction)>& choose) {
     auto* init =
         token.add_subcommand("init", "initialise a free slot with label and PIN of the configuration");
     init->add_option("--so-pin-file", arguments.so_pin_file, "file with the security officer's PIN")
         ->required();
-    const auto action = [&arguments](const Settings& settings, bool as_json,
-                                     std::ostream& out) -> Result<int> {
-        if (auto done = initialise_token(settings, arguments.so_pin_file); !done)
-            return std::move(done).error();
-        return answer(as_json, {{"made", "token"}, {"token", settings.token}},
-                      "made the token " + settings.token, out);
-    };
-    init->callback([choose, action = in_environment(action)] { choose(action); });
+    init->callback([&arguments, choose] {
+        choose([&arguments](const Settings& settings, bool as_json, std::ostream& out) -> Result<int> {
+            apply_environment(settings);
+            if (auto done = initialise_token(settings, arguments.so_pin_file); !done)
+                return std::move(done).error();
+            return answer(as_json, {{"made", "token"}, {"token", settings.token}},
+                          "made the token " + settings.token, out);
+        });
+    });
 }
 
 }  // namespace kokuin::hsm

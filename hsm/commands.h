@@ -17,9 +17,9 @@ class App;
 
 namespace kokuin::hsm {
 
-/// Opens the token that the configuration names, with the PIN of its pin_file. The environment must have been
-/// applied.
-/// `on_event` as in TokenOptions.
+/// Opens the token that the configuration names, with the PIN of its pin_file; where it has none, the token
+/// is locked until its custodians' PIN unlocks it. The environment must have been applied. `on_event` as in
+/// TokenOptions.
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event = {});
 
@@ -28,6 +28,15 @@ Result<std::unique_ptr<Token>> open_token(const Settings& settings,
 /// on with, if `so_pin_file` fits. Error::usage if there is one with a PIN, and if the HSM refuses a PIN as
 /// too short, too long or of the wrong characters. No Token may be open.
 Done initialise_token(const Settings& settings, const std::string& so_pin_file);
+/// The PINs of a new token, and what an error calls them ("FILE", "the drawn PIN"). Both outlive the call.
+struct NewPins {
+    const Secret& user;
+    std::string user_from;
+    const Secret& officer;
+    std::string officer_from;
+};
+/// The same with these PINs.
+Done initialise_token(const Settings& settings, const NewPins& pins);
 
 /// [{"label", "id", "type", "bits", "sensitive", "extractable", "certificates": [{"subject", "issuer",
 /// "not_after"}…]}…]
@@ -44,15 +53,37 @@ struct KeyArguments {
     unsigned bits = 2048;
     std::string so_pin_file;
 };
-/// A chosen command, to be run with the [hsm] table before anything else has touched the module; prints to
-/// the stream (`json`: one JSON object, whose "made" says what there is now), returns the exit code.
-using KeyAction = std::function<Result<int>(const Settings&, bool json, std::ostream&)>;
+/// A key pair that was made.
+struct MadeKey {
+    std::string label;
+    std::string id;  ///< CKA_ID, hex
+    unsigned bits = 0;
+};
+/// The keys of a token, wherever it is open: in this process, or in the server's.
+class Keys {
+  public:
+    virtual ~Keys() = default;
+    /// As keytool's functions of these names.
+    virtual Result<MadeKey> generate(const std::string& label, unsigned bits) = 0;
+    virtual Result<std::string> csr(const std::string& label, const std::string& subject) = 0;
+    virtual Done import(const std::string& label, const std::string& pem) = 0;
+    /// keys_json().
+    virtual Result<std::string> list() = 0;
+};
+/// Those of the configured token, opened here with the PIN of its pin_file, for CSRs that ask for `purpose`.
+/// Puts the module's environment into this process's: before there are threads.
+Result<std::unique_ptr<Keys>> keys_here(const Settings& settings, keytool::Purpose purpose);
+
+/// A chosen command, to be run on the keys; prints to the stream (`json`: one JSON object, whose "made" says
+/// what there is now), returns the exit code.
+using KeyAction = std::function<Result<int>(Keys&, bool json, std::ostream&)>;
 /// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
 /// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
-void add_key_commands(CLI::App& key, KeyArguments& arguments, keytool::Purpose purpose,
-                      const std::function<void(KeyAction)>& choose);
+void add_key_commands(CLI::App& key, KeyArguments& arguments, const std::function<void(KeyAction)>& choose);
+/// To be run with the [hsm] table before anything else has touched the module.
+using TokenAction = std::function<Result<int>(const Settings&, bool json, std::ostream&)>;
 /// Adds `init --so-pin-file FILE` likewise: initialise_token().
 void add_token_commands(CLI::App& token, KeyArguments& arguments,
-                        const std::function<void(KeyAction)>& choose);
+                        const std::function<void(TokenAction)>& choose);
 
 }  // namespace kokuin::hsm

@@ -53,7 +53,7 @@ std::optional<LoginFailure> login(const ModuleCall& call, Module& module, const 
 
 Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(const std::shared_ptr<Module>& module,
                                                                      const TokenOptions& options,
-                                                                     const Locator& locator) {
+                                                                     const Locator& locator, View pin) {
     const std::uint64_t epoch = module->epoch();
     const auto call = ModuleCall::enter(*module, epoch);
     if (!call)
@@ -78,7 +78,7 @@ Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(const std::
         made->idle_.push_back(std::move(*session));
     }
     // The login belongs to the token, not to the session: it lasts while any of these sessions is open.
-    if (auto no = login(*call, *module, made->token_, made->idle_.front().handle(), options.pin.view()))
+    if (auto no = login(*call, *module, made->token_, made->idle_.front().handle(), pin))
         return ConnectFailure{std::move(no->error), no->refused, epoch};
     const CK_RV rv = made->choose_modes(*call);
     if (rv != CKR_OK) return ConnectFailure{failure(rv, where + ": asking for its mechanisms"), false, epoch};
@@ -150,6 +150,14 @@ void Connection::abandon() {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
     for (Waiting* one : waiting_) one->ready.notify_one();
+}
+
+void Connection::log_out() {
+    // Any session does: the login is the token's. One that is in use may take this call too (PKCS#11 5.1),
+    // but needn't: a fresh one is opened.
+    const auto session = Session::open(module_, epoch_, token_.slot, 0);
+    const auto call = enter();
+    if (session && call) (*call)->C_Logout(session->handle());
 }
 
 bool Connection::abandoned() const {

@@ -36,10 +36,10 @@ struct ConnectFailure {
 
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
-    /// Finds the token, opens the sessions, logs in, asks for the mechanisms.
+    /// Finds the token, opens the sessions, logs in, asks for the mechanisms. `pin` is only read.
     static Result<std::shared_ptr<Connection>, ConnectFailure> open(const std::shared_ptr<Module>& module,
                                                                     const TokenOptions& options,
-                                                                    const Locator& locator);
+                                                                    const Locator& locator, View pin);
 
     /// A session of the pool, the caller's own until it goes. Not copyable: two would use it at once.
     class Lease {
@@ -69,6 +69,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     /// Ends all waiting; no session is given out any more.
     void abandon();
+    /// Logs the user out at once, also under calls in progress, which then fail.
+    void log_out();
     [[nodiscard]] bool abandoned() const;
 
     [[nodiscard]] std::uint64_t epoch() const { return epoch_; }

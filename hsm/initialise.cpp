@@ -59,14 +59,18 @@ std::optional<Error> refused_pin(CK_RV value, const std::string& file) {
 }  // namespace
 
 Done initialise_token(const Settings& settings, const std::string& so_pin_file) {
-    const auto& label = settings.token;
-    if (label.rfind("pkcs11:", 0) == 0 || label.size() > sizeof(CK_TOKEN_INFO::label))
-        return Error::usage("[hsm] token '" + label +
-                            "': a new token needs a label of at most 32 octets, no URI");
     const auto pin = read_secret_file(settings.pin_file);
     if (!pin) return pin.error();
     const auto so_pin = read_secret_file(so_pin_file);
     if (!so_pin) return so_pin.error();
+    return initialise_token(settings, {*pin, settings.pin_file, *so_pin, so_pin_file});
+}
+
+Done initialise_token(const Settings& settings, const NewPins& pins) {
+    const auto& label = settings.token;
+    if (label.rfind("pkcs11:", 0) == 0 || label.size() > sizeof(CK_TOKEN_INFO::label))
+        return Error::usage("[hsm] token '" + label +
+                            "': a new token needs a label of at most 32 octets, no URI");
     const auto loaded = Loaded::load(settings.module);
     if (!loaded) return loaded.error();
     const auto& module = **loaded;
@@ -101,10 +105,10 @@ Done initialise_token(const Settings& settings, const std::string& so_pin_file) 
     // A call that got no further than the officer's PIN left a token without a user's: it is gone on with,
     // never initialised again. What the HSM thinks of a PIN is known only when it has been tried.
     if (!begun_slot) {
-        done = module->C_InitToken(*free_slot, octets(*so_pin), so_pin->view().size(), padded);
+        done = module->C_InitToken(*free_slot, octets(pins.officer), pins.officer.view().size(), padded);
         // A free slot has no PIN that this one could differ from: SoftHSM calls a wrong length incorrect.
         if (done == CKR_PIN_INCORRECT) done = CKR_PIN_INVALID;
-        if (const auto refused = refused_pin(done, so_pin_file)) return *refused;
+        if (const auto refused = refused_pin(done, pins.officer_from)) return *refused;
         if (done != CKR_OK) return failed("C_InitToken", done);
     }
     CK_SESSION_HANDLE session = 0;
@@ -112,20 +116,20 @@ Done initialise_token(const Settings& settings, const std::string& so_pin_file) 
                                  nullptr, nullptr, &session);
     if (done != CKR_OK) return failed("C_OpenSession", done);
     const char* doing = "the security officer's login";
-    const std::string* pin_file = &so_pin_file;
-    done = module->C_Login(session, CKU_SO, octets(*so_pin), so_pin->view().size());
+    const std::string* from = &pins.officer_from;
+    done = module->C_Login(session, CKU_SO, octets(pins.officer), pins.officer.view().size());
     if (done == CKR_OK) {
         doing = "setting the user's PIN";
-        pin_file = &settings.pin_file;
-        done = module->C_InitPIN(session, octets(*pin), pin->view().size());
+        from = &pins.user_from;
+        done = module->C_InitPIN(session, octets(pins.user), pins.user.view().size());
         module->C_Logout(session);
     }
     module->C_CloseSession(session);
     if (done == CKR_PIN_INCORRECT && begun_slot)
         return Error::usage(
-            so_pin_file + ": not the security officer's PIN of the token '" + label +
+            pins.officer_from + ": not the security officer's PIN of the token '" + label +
             "', which is there already, without a PIN of its user; give the one it was made with");
-    if (const auto refused = refused_pin(done, *pin_file)) return *refused;
+    if (const auto refused = refused_pin(done, *from)) return *refused;
     if (done != CKR_OK) return failed(doing, done);
     return {};
 }

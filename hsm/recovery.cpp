@@ -12,15 +12,27 @@ constexpr milliseconds patience{2000};
 
 }  // namespace
 
+namespace {
+
+std::string name_of(const std::shared_ptr<Connection>& first, const TokenOptions& options) {
+    return first ? "token '" + first->token().label + "' (serial " + first->token().serial + ")"
+                 : "token '" + options.token + "'";
+}
+
+}  // namespace
+
 Recovery::Recovery(std::shared_ptr<Module> module, TokenOptions options, Locator locator,
-                   std::shared_ptr<Connection> first, Prepare prepare)
+                   std::shared_ptr<Connection> first, Secret pin, Prepare prepare)
     : module_(std::move(module)),
       options_(std::move(options)),
       locator_(std::move(locator)),
       prepare_(std::move(prepare)),
-      name_("token '" + first->token().label + "' (serial " + first->token().serial + ")"),
+      name_(name_of(first, options_)),
       current_(std::move(first)) {
-    if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
+    if (current_) pin_ = std::make_shared<const Secret>(std::move(pin));
+    if (!current_) {
+        phase_ = Phase::locked;
+    } else if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
         // Another Token has initialised the module anew this very moment: then this one starts with a
         // recovery.
         phase_ = Phase::lost;
@@ -40,11 +52,81 @@ Recovery::~Recovery() {
     if (phase_ == Phase::working) ModuleInternals::end_work(*module_);
 }
 
+Done Recovery::unlock(Secret pin) {
+    const std::lock_guard turn(unlocking_);
+    auto mine = std::make_shared<const Secret>(std::move(pin));
+    {
+        const std::lock_guard lock(mutex_);
+        if (phase_ == Phase::refused) return why_not();
+        if (phase_ != Phase::locked) return Error::usage(name_ + ": is unlocked already");
+    }
+    auto made = connect(*mine);
+    const bool refused = !made && made.error().refused;
+    {
+        const std::lock_guard lock(mutex_);
+        if (refused) {
+            phase_ = Phase::refused;
+            reason_ = made.error().error.text;
+        } else {
+            pin_ = std::move(mine);
+            phase_ = Phase::lost;
+            if (made && ModuleInternals::begin_work(*module_, (*made)->epoch())) {
+                current_ = std::move(*made);
+                phase_ = Phase::working;
+                reason_.clear();
+            } else {
+                reason_ = made ? "the module was initialised anew" : made.error().error.text;
+            }
+        }
+    }
+    wake_.notify_all();
+    if (refused) tell(TokenEvent::Kind::refused, made.error().error.text);
+    if (!made) return made.error().error;
+    return {};
+}
+
+void Recovery::lock() {
+    const std::lock_guard turn(unlocking_);
+    std::shared_ptr<Connection> old;
+    {
+        const std::lock_guard lock(mutex_);
+        if (phase_ == Phase::refused || phase_ == Phase::locked) return;
+        if (phase_ == Phase::working) ModuleInternals::end_work(*module_);
+        phase_ = Phase::locked;
+        pin_.reset();
+        old = std::move(current_);
+        if (dying_) old = std::move(dying_);
+    }
+    wake_.notify_all();
+    if (!old) return;
+    old->abandon();
+    old->log_out();
+}
+
+bool Recovery::locked() const {
+    const std::lock_guard lock(mutex_);
+    return phase_ == Phase::locked;
+}
+
+Error Recovery::why_not() const {
+    switch (phase_) {
+        case Phase::refused:
+            return Error::environment(name_ + ": out of use: " + reason_);
+        case Phase::locked:
+            return Error::environment(name_ +
+                                      ": locked: its custodians have to activate it, each with the command "
+                                      "'activate'");
+        case Phase::lost:
+        case Phase::working:
+            break;
+    }
+    return Error::environment(name_ + ": lost, coming back by itself once it can: " + reason_);
+}
+
 Result<std::shared_ptr<Connection>> Recovery::connection() const {
     const std::lock_guard lock(mutex_);
     if (phase_ == Phase::working) return current_;
-    if (phase_ == Phase::refused) return Error::environment(name_ + ": out of use: " + reason_);
-    return Error::environment(name_ + ": lost, coming back by itself once it can: " + reason_);
+    return why_not();
 }
 
 void Recovery::lost(const std::shared_ptr<Connection>& connection, const std::string& why) {
@@ -62,15 +144,7 @@ void Recovery::lost(const std::shared_ptr<Connection>& connection, const std::st
 
 std::string Recovery::state() const {
     const std::lock_guard lock(mutex_);
-    switch (phase_) {
-        case Phase::working:
-            return "ready";
-        case Phase::refused:
-            return name_ + ": out of use: " + reason_;
-        case Phase::lost:
-            break;
-    }
-    return name_ + ": lost, coming back by itself once it can: " + reason_;
+    return phase_ == Phase::working ? "ready" : why_not().text;
 }
 
 std::uint64_t Recovery::recoveries() const {
@@ -97,8 +171,8 @@ void Recovery::run() {
     milliseconds pause{0};
     std::unique_lock lock(mutex_);
     while (!stop_) {
-        if (phase_ == Phase::refused) {
-            wake_.wait(lock, [this] { return stop_; });
+        if (phase_ == Phase::refused || phase_ == Phase::locked) {
+            wake_.wait(lock, [this] { return stop_ || phase_ == Phase::working || phase_ == Phase::lost; });
             continue;
         }
         if (phase_ == Phase::working) {
@@ -126,9 +200,12 @@ void Recovery::run() {
         while (!stop_ && phase_ == Phase::lost) {
             if (pause > milliseconds{0} && wake_.wait_for(lock, pause, [this] { return stop_; })) break;
             pause = std::clamp(pause * 2, options_.retry_first, options_.retry_most);
+            const auto pin = pin_;
             lock.unlock();
-            auto outcome = attempt();
+            auto outcome = attempt(*pin);
             lock.lock();
+            // Locked meanwhile: what has been opened goes, and with its last session the login.
+            if (phase_ != Phase::lost) break;
             if (outcome) {
                 current_ = std::move(*outcome);
                 if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
@@ -145,6 +222,7 @@ void Recovery::run() {
             }
         }
         if (stop_) break;
+        if (phase_ == Phase::locked) continue;
         const bool back = phase_ == Phase::working;
         const std::string text = back ? name_ + ": works again after " +
                                             std::to_string(std::chrono::duration_cast<milliseconds>(
@@ -158,16 +236,16 @@ void Recovery::run() {
     }
 }
 
-Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::connect() {
-    auto made = Connection::open(module_, options_, locator_);
+Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::connect(const Secret& pin) {
+    auto made = Connection::open(module_, options_, locator_, pin.view());
     if (!made) return made;
     if (auto prepared = prepare_(**made); !prepared)
         return ConnectFailure{std::move(prepared).error(), false, (*made)->epoch()};
     return made;
 }
 
-Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::attempt() {
-    auto made = connect();
+Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::attempt(const Secret& pin) {
+    auto made = connect(pin);
     if (made || made.error().refused) return made;
     // New sessions are not enough. A module that has lost its device often finds it only when it starts anew.
     const std::uint64_t failed = made.error().epoch;
@@ -176,7 +254,7 @@ Result<std::shared_ptr<Connection>, ConnectFailure> Recovery::attempt() {
         made.error().error.text += "; " + started.error().text;
         return made;
     }
-    return connect();
+    return connect(pin);
 }
 
 void Recovery::probe(const std::shared_ptr<Connection>& connection) {

@@ -19,9 +19,9 @@ class Recovery {
     /// that the attempt has failed.
     using Prepare = std::function<Done(Connection&)>;
 
-    /// `first` is at work from now on.
+    /// `first`, opened with `pin`, is at work from now on; null: locked, until unlock().
     Recovery(std::shared_ptr<Module> module, TokenOptions options, Locator locator,
-             std::shared_ptr<Connection> first, Prepare prepare);
+             std::shared_ptr<Connection> first, Secret pin, Prepare prepare);
     ~Recovery();
     Recovery(const Recovery&) = delete;
     Recovery& operator=(const Recovery&) = delete;
@@ -31,22 +31,28 @@ class Recovery {
     /// A call has shown that this connection is lost. Has no effect if it isn't the one at work any more.
     void lost(const std::shared_ptr<Connection>& connection, const std::string& why);
 
+    /// As Token's functions of these names.
+    Done unlock(Secret pin);
+    void lock();
+    [[nodiscard]] bool locked() const;
+
     [[nodiscard]] std::string state() const;
     [[nodiscard]] std::uint64_t recoveries() const;
     [[nodiscard]] const TokenOptions& options() const { return options_; }
 
   private:
-    enum class Phase { working, lost, refused };
+    enum class Phase { working, lost, refused, locked };
 
     void run();
     void probe(const std::shared_ptr<Connection>& connection);
     // One attempt; both don't hold the lock.
-    Result<std::shared_ptr<Connection>, ConnectFailure> attempt();
-    Result<std::shared_ptr<Connection>, ConnectFailure> connect();
+    Result<std::shared_ptr<Connection>, ConnectFailure> attempt(const Secret& pin);
+    Result<std::shared_ptr<Connection>, ConnectFailure> connect(const Secret& pin);
+    [[nodiscard]] Error why_not() const;  // with the lock held
     void tell(TokenEvent::Kind kind, const std::string& text) const;
 
     const std::shared_ptr<Module> module_;
-    const TokenOptions options_;
+    const TokenOptions options_;  // without the PIN
     const Locator locator_;
     const Prepare prepare_;
     const std::string name_;
@@ -57,6 +63,8 @@ class Recovery {
     bool stop_ = false;
     std::string reason_;
     std::uint64_t recoveries_ = 0;
+    std::shared_ptr<const Secret> pin_;  // null while locked; an attempt keeps the one it began with
+    std::mutex unlocking_;               // one unlock() or lock() at a time; taken before mutex_
     std::shared_ptr<Connection> current_;
     std::shared_ptr<Connection> dying_;  // closed by the thread, not by the caller that met the loss
     std::thread thread_;

@@ -8,7 +8,11 @@ Settings read_settings(config::Table table) {
     Settings settings;
     settings.module = table.path("module");
     settings.token = table.string("token");
-    settings.pin_file = table.path("pin_file");
+    settings.pin_file = table.maybe_path("pin_file").value_or("");
+    settings.unattended = table.paths("unattended", std::vector<std::string>{});
+    if (!settings.unattended.empty() && !settings.pin_file.empty())
+        table.problem("unattended",
+                      "there is a pin_file, so there are no shares to open; allowed: one of the two");
     settings.sessions = static_cast<unsigned>(table.integer("sessions", 1, 256, settings.sessions));
     settings.environment = table.strings("environment", std::vector<std::string>{});
     for (const auto& entry : settings.environment)

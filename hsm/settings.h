@@ -10,15 +10,19 @@
 namespace kokuin::hsm {
 
 struct Settings {
-    std::string module;                    ///< path of the PKCS#11 module
-    std::string token;                     ///< label of the token, or a pkcs11: URI
-    std::string pin_file;                  ///< path; read with read_secret_file()
+    std::string module;  ///< path of the PKCS#11 module
+    std::string token;   ///< label of the token, or a pkcs11: URI
+    /// Path, read with read_secret_file(); empty: the PIN is with custodians (KEY-2).
+    std::string pin_file;
+    /// Only without pin_file, and never for service: the server opens the shares STEM.share with the
+    /// passphrases in STEM.passphrase itself.
+    std::vector<std::string> unattended;
     unsigned sessions = 4;                 ///< signatures at the same time
     std::vector<std::string> environment;  ///< "NAME=value": what the module wants to find
 };
 
-/// Reads `module`, `token`, `pin_file`, `sessions`, `environment`. Problems are collected by the table's
-/// document.
+/// Reads `module`, `token`, `pin_file`, `unattended`, `sessions`, `environment`. Problems are collected by
+/// the table's document.
 Settings read_settings(config::Table table);
 
 /// Puts `environment` into this process's environment. Call before the module is loaded and before any thread

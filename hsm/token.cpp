@@ -56,6 +56,9 @@ struct Token::Impl {
     std::mutex mutex;
     std::vector<std::shared_ptr<const Key::Content>> known;  // found again after a loss
 
+    // `first`: null for a locked token.
+    static std::unique_ptr<Impl> make(std::shared_ptr<Module> module, TokenOptions options, Locator locator,
+                                      std::shared_ptr<Connection> first, Secret pin);
     Result<Use> use();
     // The error of a failed call, after telling the recovery if it means a loss.
     Error failed(const std::shared_ptr<Connection>& connection, CK_RV rv, const std::string& tried);
@@ -66,6 +69,8 @@ struct Token::Impl {
                                                                   const Key::Content& key);
     Done find_again(Connection& connection);
     Result<Key> key_of(const Use& use, CK_OBJECT_HANDLE object, const std::string& tried);
+    // The Key of this content, found again from now on.
+    Key keep(std::shared_ptr<const Key::Content> content);
 };
 
 Result<Use> Token::Impl::use() {
@@ -100,7 +105,8 @@ Result<std::optional<CK_OBJECT_HANDLE>, CK_RV> Token::Impl::resolve(const Module
                                                                     const Key::Content& key) {
     Template attributes;
     attributes.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA);
-    attributes.text(CKA_LABEL, key.label).octets(CKA_ID, key.id);
+    attributes.text(CKA_LABEL, key.label);
+    if (!key.id.empty()) attributes.octets(CKA_ID, key.id);  // not known of an expected key
     const auto found = find_objects(call, session, attributes);
     if (!found) return found.error();
     for (const CK_OBJECT_HANDLE object : *found) {
@@ -149,6 +155,10 @@ Result<Key> Token::Impl::key_of(const Use& use, CK_OBJECT_HANDLE object, const s
     content->bits = parsed->bits();
     content->name = handle_name(content->label, content->id);
     use.connection->remember(content->name, object);
+    return keep(std::move(content));
+}
+
+Key Token::Impl::keep(std::shared_ptr<const Key::Content> content) {
     const std::lock_guard lock(mutex);
     const auto same = [&](const auto& other) { return other->name == content->name; };
     const auto at = std::find_if(known.begin(), known.end(), same);
@@ -156,7 +166,7 @@ Result<Key> Token::Impl::key_of(const Use& use, CK_OBJECT_HANDLE object, const s
         known.push_back(content);
     else
         *at = content;
-    return Key(content);
+    return Key(std::move(content));
 }
 
 Token::Token(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -168,8 +178,10 @@ Result<std::unique_ptr<Token>> Token::open(TokenOptions options) {
     return open(std::move(options), std::move(*module));
 }
 
-Result<std::unique_ptr<Token>> Token::open(TokenOptions options, std::shared_ptr<Module> module) {
-    if (!module) return Error::usage("token '" + options.token + "': no PKCS#11 module is given");
+namespace {
+
+/// What is wrong with these options, whatever the token says; the locator of the token otherwise.
+Result<Locator> check(const TokenOptions& options) {
     if (options.sessions < 1 || options.sessions > 256)
         return Error::usage("token '" + options.token + "': sessions must be 1 to 256, not " +
                             std::to_string(options.sessions));
@@ -178,17 +190,56 @@ Result<std::unique_ptr<Token>> Token::open(TokenOptions options, std::shared_ptr
         return Error::usage("token '" + options.token +
                             "': probe_interval and retry_first must be at least 1 ms, retry_most not below "
                             "retry_first");
-    auto locator = Locator::parse(options.token);
-    if (!locator) return std::move(locator).error();
-    auto first = Connection::open(module, options, *locator);
-    if (!first) return std::move(std::move(first).error().error).in("PKCS#11 module " + module->path());
+    return Locator::parse(options.token);
+}
 
+}  // namespace
+
+Result<std::unique_ptr<Token>> Token::open(TokenOptions options, std::shared_ptr<Module> module) {
+    if (!module) return Error::usage("token '" + options.token + "': no PKCS#11 module is given");
+    auto locator = check(options);
+    if (!locator) return std::move(locator).error();
+    auto pin = std::move(options.pin);
+    auto first = Connection::open(module, options, *locator, pin.view());
+    if (!first) return std::move(std::move(first).error().error).in("PKCS#11 module " + module->path());
+    return std::unique_ptr<Token>(new Token(Impl::make(
+        std::move(module), std::move(options), std::move(*locator), std::move(*first), std::move(pin))));
+}
+
+Result<std::unique_ptr<Token>> Token::open_locked(TokenOptions options) {
+    auto module = Module::load(options.module_path);
+    if (!module) return std::move(module).error();
+    return open_locked(std::move(options), std::move(*module));
+}
+
+Result<std::unique_ptr<Token>> Token::open_locked(TokenOptions options, std::shared_ptr<Module> module) {
+    auto locator = check(options);
+    if (!locator) return std::move(locator).error();
+    options.pin = Secret();
+    return std::unique_ptr<Token>(
+        new Token(Impl::make(std::move(module), std::move(options), std::move(*locator), nullptr, Secret())));
+}
+
+std::unique_ptr<Token::Impl> Token::Impl::make(std::shared_ptr<Module> module, TokenOptions options,
+                                               Locator locator, std::shared_ptr<Connection> first,
+                                               Secret pin) {
     auto impl = std::make_unique<Impl>();
-    impl->description = "token '" + (*first)->token().label + "' (serial " + (*first)->token().serial + ")";
+    impl->description = first ? "token '" + first->token().label + "' (serial " + first->token().serial + ")"
+                              : "token '" + options.token + "'";
     impl->recovery = std::make_unique<Recovery>(
-        std::move(module), std::move(options), std::move(*locator), std::move(*first),
+        std::move(module), std::move(options), std::move(locator), std::move(first), std::move(pin),
         [state = impl.get()](Connection& made) { return state->find_again(made); });
-    return std::unique_ptr<Token>(new Token(std::move(impl)));
+    return impl;
+}
+
+Done Token::unlock(Secret pin) {
+    return impl_->recovery->unlock(std::move(pin));
+}
+void Token::lock() {
+    impl_->recovery->lock();
+}
+bool Token::locked() const {
+    return impl_->recovery->locked();
 }
 
 bool Token::available() const {
@@ -226,6 +277,17 @@ Result<Key> Token::find_key(std::string_view label_or_id) {
         return Error::usage(impl_->description + ": has " + std::to_string(found->size()) + " keys '" +
                             asked + "'; name the one you mean by its id in hex");
     return impl_->key_of(*use, found->front(), tried);
+}
+
+Result<Key> Token::expect_key(const std::string& label, View spki) {
+    const auto parsed = pki::PublicKey::from_spki(spki);
+    if (!parsed) return Error{parsed.error()}.in("key '" + label + "'");
+    auto content = std::make_shared<Key::Content>();
+    content->label = label;
+    content->bits = parsed->bits();
+    content->spki = Bytes(spki.begin(), spki.end());
+    content->name = handle_name(label, {});
+    return impl_->keep(std::move(content));
 }
 
 Result<std::vector<KeyInfo>> Token::keys() {

@@ -33,7 +33,7 @@ struct TokenOptions {
     /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id). It
     /// must name exactly one token.
     std::string token;
-    /// The user's PIN. May be empty only for a token with a PIN pad of its own.
+    /// The user's PIN. May be empty only for a token with a PIN pad of its own. Not read by open_locked().
     Secret pin;
     /// Sessions kept open for signing, 1 … 256: as many signatures are computed at once. About the number of
     /// threads the token can use; more callers wait for their turn.
@@ -112,9 +112,23 @@ class Token {
     /// Both fail with usage (no such module, wrong PIN, ambiguous name, bad options) or environment (no such
     /// token at the moment, module or token out of order).
     static Result<std::unique_ptr<Token>> open(TokenOptions options, std::shared_ptr<Module> module);
+    /// A token whose PIN isn't there yet (KEY-2): nothing is asked of the HSM but its module's start, and
+    /// everything that needs the token fails with environment until unlock().
+    static Result<std::unique_ptr<Token>> open_locked(TokenOptions options);
+    static Result<std::unique_ptr<Token>> open_locked(TokenOptions options, std::shared_ptr<Module> module);
     ~Token();
     Token(const Token&) = delete;
     Token& operator=(const Token&) = delete;
+
+    /// Logs in with this PIN and keeps it, for the login after a loss, until lock(). Done: the token is open.
+    /// Error (environment) with locked() false: the token can't be reached now, and comes back by itself with
+    /// this PIN once it can. Error (usage): it is unlocked already, or the token has refused the PIN: that is
+    /// final in this process, no PIN is given to it again. Two calls at once take turns.
+    Done unlock(Secret pin);
+    /// Logs out at once, wipes the PIN. Signatures that are being made may fail. A token that has refused a
+    /// PIN stays as it is; nothing to do if it is locked.
+    void lock();
+    [[nodiscard]] bool locked() const;
 
     /// True if, as far as is known, a signature would succeed now.
     [[nodiscard]] bool available() const;
@@ -128,6 +142,10 @@ class Token {
     /// The RSA key pair with this label, or, if no label fits, with this id in hexadecimal. Error::Kind::no
     /// if there is none, usage if several fit.
     Result<Key> find_key(std::string_view label_or_id);
+    /// The key pair with this label and this public half, whether the token can be asked now or not: a locked
+    /// token has it looked for when it opens. That it isn't there shows at the first signature. Error
+    /// (usage): `spki` is no RSA key.
+    Result<Key> expect_key(const std::string& label, View spki);
     /// All private keys of the token.
     Result<std::vector<KeyInfo>> keys();
     /// Makes an RSA key pair inside the token: CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, not CKA_EXTRACTABLE,

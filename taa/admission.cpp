@@ -4,14 +4,12 @@
 #include <array>
 #include <utility>
 
+#include "base/account.h"
 #include "base/text.h"
 #include "taa/report.h"
 
 namespace kokuin::taa {
 namespace {
-
-constexpr std::size_t longest_why = 1000;
-constexpr std::size_t longest_by = 200;
 
 using State = Admission::State;
 
@@ -256,18 +254,8 @@ Done Admissions::describe(const AuditedTsu& tsu, const Admission& admission, Ste
     return {};
 }
 
-Done check_texts(const std::string& why, const std::string& by) {
-    const auto check = [](const char* option, const std::string& text, std::size_t longest) -> Done {
-        if (!text.empty() && text.front() != ' ' && one_line(text, longest) == text) return {};
-        return Error::usage(std::string(option) + " can't be recorded; allowed: one line of UTF-8, 1 to " +
-                            std::to_string(longest) + " octets, no blanks at its ends");
-    };
-    if (auto done = check("--why", why, longest_why); !done) return done;
-    return check("--by", by, longest_by);
-}
-
 Result<store::RecordNumber> Admissions::take(const Order& order) {
-    if (auto done = check_texts(order.why, order.by); !done) return std::move(done).error();
+    if (auto done = check_why_and_by(order.why, order.by); !done) return std::move(done).error();
     const auto at = rows_.find(order.tsu);
     if (at == rows_.end() || (looks_at_it(order.step) && !at->second.configured))
         return Error::usage("there is no [tsu." + one_line(order.tsu, 64) +

@@ -75,10 +75,6 @@ using EventSearch = std::function<Done(const store::EventQuery&, const store::Vi
 /// What the archive says of every TSU that anybody ever took a step about, by name.
 Result<std::map<std::string, Admission>> read_admissions(const EventSearch& search);
 
-/// What can be said of an order before anybody is asked: an Error (usage) if its texts can't be recorded.
-/// Pure.
-Done check_texts(const std::string& why, const std::string& by);
-
 /// The standing of the TSUs while taad runs, or while an operator takes a step without it. Thread-safe.
 class Admissions {
   public:

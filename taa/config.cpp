@@ -57,6 +57,7 @@ TsuSettings read_tsu(std::string name, config::Table& table, const Pace& pace) {
 Result<Settings> read(config::Document& document) {
     Settings settings;
     auto root = document.root();
+    settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document.content())));
     settings.archive = root.table("archive").path("dir");
     settings.hsm = hsm::read_settings(root.table("hsm"));
 

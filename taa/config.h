@@ -38,6 +38,7 @@ struct TsuSettings {
 
 /// Everything taad.toml says; paths absolute. Files it names are not looked at.
 struct Settings {
+    std::string digest;   ///< SHA-256 of the file's content, hex: what custodians agree to (ARC-7)
     std::string archive;  ///< folder
     hsm::Settings hsm;
     std::string key;                          ///< label of the signing key in the token

@@ -9,6 +9,7 @@
 
 #include "base/account.h"
 #include "base/net/client.h"
+#include "base/net/outcome.h"
 #include "base/net/owner.h"
 #include "base/text.h"
 #include "store/reader.h"
@@ -24,22 +25,6 @@ constexpr std::size_t largest_order = 8U << 10U;
 constexpr nanoseconds patience = seconds(30);
 constexpr auto between_tries = milliseconds(100);
 constexpr int longest_tries = 30;
-
-std::string account_of(uid_t uid) {
-    return account_name(uid).value_or("uid " + std::to_string(uid));
-}
-
-Response problem(int status, const std::string& text) {
-    return Response::json(status, json{{"error", text}}.dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
-int status_of(Error::Kind kind) {
-    return kind == Error::Kind::no ? 409 : kind == Error::Kind::usage ? 400 : 503;
-}
-
-Error::Kind kind_of(int status) {
-    return status == 409 ? Error::Kind::no : status == 400 ? Error::Kind::usage : Error::Kind::environment;
-}
 
 /// An order on its way, and whose archive it is for: another taad may listen on the same socket.
 struct Sent {
@@ -64,14 +49,15 @@ std::optional<Sent> read_order(std::string_view body) {
 Response answer_to(const net::Request& request, Admissions& admissions,
                    const std::function<void(const std::string&)>& taken) {
     auto sent = read_order(as_text(request.body));
-    if (!sent) return problem(400, "not an order about a TSU; is this taad of the same version?");
+    if (!sent)
+        return net::problem(Error::usage("not an order about a TSU; is this taad of the same version?"));
     if (sent->archive != admissions.archive_id())
-        return problem(
-            400, "the taad that listens there writes another archive; give each its own [control] socket");
+        return net::problem(Error::usage(
+            "the taad that listens there writes another archive; give each its own [control] socket"));
     auto& order = sent->order;
-    order.account = account_of(request.peer.process->uid);
+    order.account = account_text(request.peer.process->uid);
     const auto number = admissions.take(order);
-    if (!number) return problem(status_of(number.error().kind), number.error().text);
+    if (!number) return net::problem(number.error());
     spdlog::info("tsu={} step={} account={} by=\"{}\" record={} text=\"{}\"", order.tsu, name(order.step),
                  order.account, order.by, *number, order.why);
     taken(order.tsu);
@@ -102,10 +88,7 @@ Result<store::RecordNumber> ask(net::Connection connection, const Settings& sett
     if (answer->status == 200 && value.is_object() && value.contains("record") &&
         value["record"].is_number_integer())
         return value["record"].get<store::RecordNumber>();
-    const auto said = value.is_object() && value.contains("error") && value["error"].is_string()
-                          ? one_line(value["error"].get<std::string>(), any_length)
-                          : where + ": status " + std::to_string(answer->status);
-    return Error{kind_of(answer->status), said};
+    return net::error_of(*answer, where);
 }
 
 }  // namespace
@@ -122,7 +105,7 @@ void add_control_routes(net::Router& router, Admissions& admissions,
 
 Result<store::RecordNumber> order_step(const Settings& settings, Admissions::Order order,
                                        const WallClock& wall) {
-    if (auto done = check_texts(order.why, order.by); !done) return std::move(done).error();
+    if (auto done = check_why_and_by(order.why, order.by); !done) return std::move(done).error();
     const auto tsus = load_tsus(settings);
     // Another one's file that can't be read doesn't keep anybody from suspending this one.
     if (!tsus && (order.step == Step::admit || order.step == Step::review)) return tsus.error();
@@ -146,7 +129,7 @@ Result<store::RecordNumber> order_step(const Settings& settings, Admissions::Ord
         if (!tsus) return tsus.error();
         auto admissions = Admissions::open(**archive, wall, *tsus);
         if (!admissions) return std::move(admissions).error();
-        order.account = account_of(::geteuid());
+        order.account = account_text(::geteuid());
         return (*admissions)->take(order);
     }
 }

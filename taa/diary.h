@@ -1,6 +1,8 @@
 // What taad records besides its audits, and what its operators are told at once.
 #pragma once
 
+#include <vector>
+
 #include "base/hook.h"
 #include "base/time.h"
 #include "store/archive.h"
@@ -16,12 +18,12 @@ class Diary {
 
     /// Recorded, durably on return, by a clock that proves nothing: it begins no month (an audit that leads
     /// to a TAC does). That it couldn't be is an error in the log as well as the Error returned.
-    Done record(const store::Event& event);
+    Done record(const store::Event& event, const std::vector<store::Blob>& blobs = {});
     /// The same, and told to the hook even if it can't be recorded.
-    Done announce(const store::Event& event);
+    Done announce(const store::Event& event, const std::vector<store::Blob>& blobs = {});
 
   private:
-    Done append(WallTime at, const store::Event& event);
+    Done append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs);
 
     store::Archive& archive_;
     const WallClock& wall_;

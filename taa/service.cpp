@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "hsm/custody/desk.h"
 #include "taa/control.h"
 #include "taa/requests.h"
 
@@ -117,6 +118,9 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
       control_(control_options(settings), router([this](net::Router& router) {
                    add_control_routes(router, parts_.admissions,
                                       [this](const std::string& tsu) { scheduler_.bring_forward(tsu); });
+                   if (!parts_.custody) return;
+                   hsm::custody::add_custody_routes(router, "taad", *parts_.custody);
+                   hsm::custody::add_key_routes(router, "taad", *parts_.token, hsm::keytool::Purpose::plain);
                })) {}
 
 Service::~Service() {

@@ -6,6 +6,8 @@
 
 #include "base/net/server.h"
 #include "base/result.h"
+#include "hsm/custody/activation.h"
+#include "hsm/token.h"
 #include "store/archive.h"
 #include "taa/admission.h"
 #include "taa/auditor.h"
@@ -36,6 +38,10 @@ class Service {
         Clocks clocks;
         /// Reads the same clocks; used only where a reference is configured.
         const tac::clock::StampingClock& clock;
+        /// Where custodians hold the PIN: they and the keys' commands come by the Unix socket. Both, or none
+        /// (null).
+        hsm::custody::Activation* custody = nullptr;
+        hsm::Token* token = nullptr;
     };
     /// `on_doubt` is called, once or more, from any thread, when the archive has stopped for good
     /// (Archive::in_doubt): no TAC leaves any more and the process should end.

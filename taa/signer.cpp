@@ -36,7 +36,9 @@ Done Signer::open_locked() {
         if (token.error().kind == Error::Kind::environment) return std::move(token).error();
         return refuse(std::move(token).error());
     }
-    auto key = (*token)->find_key(label_);
+    // Nobody can look into a locked token: the key is looked for when it opens.
+    auto key =
+        (*token)->locked() ? (*token)->expect_key(label_, certificate_.spki()) : (*token)->find_key(label_);
     if (!key) {
         if (key.error().kind != Error::Kind::no) return std::move(key).error();
         return refuse(Error::usage(key.error().text + "; make it with: taad key generate " + label_));
@@ -47,6 +49,25 @@ Done Signer::open_locked() {
     found_ = std::move(*key);
     token_ = std::move(*token);
     return {};
+}
+
+hsm::Token* Signer::token() {
+    const std::lock_guard lock(mutex_);
+    return token_.get();
+}
+
+Done Signer::unlock(const Secret& pin) {
+    auto* const opened = token();
+    if (!opened) return Error::environment("the HSM can't be reached");
+    if (auto done = opened->unlock(Secret(pin.view())); !done) return done;
+    const auto as_environment = [](const Error& error) { return Error::environment(error.text); };
+    const auto key = opened->find_key(label_);
+    if (!key) return as_environment(key.error());
+    if (!same_key(key->spki(), certificate_))
+        return Error::environment("the key '" + label_ + "' in the HSM isn't the one of " +
+                                  certificate_.subject_text());
+    auto stored = opened->store_certificate(key->label(), key->id(), certificate_.der());
+    return stored ? Done() : Done(as_environment(stored.error()));
 }
 
 Result<Bytes> Signer::sign(pki::Hash hash, View message) {

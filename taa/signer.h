@@ -24,6 +24,14 @@ class Signer {
     /// tried again by this object, so a wrong PIN is given to the token once only. Idempotent.
     Done open();
 
+    /// Where the PIN is with custodians (no pin_file) open() leaves the token locked; this unlocks it, looks
+    /// for the key and puts its certificate beside it (KEY-3). Error (usage): the token refused the PIN;
+    /// otherwise environment: not reachable now (it comes back by itself), or unlocked, but the key isn't
+    /// there.
+    Done unlock(const Secret& pin);
+    /// Null until open() went well.
+    [[nodiscard]] hsm::Token* token();
+
     /// RSA PKCS#1 v1.5 in the token; opens first where that is still to be done.
     Result<Bytes> sign(pki::Hash hash, View message);
 

@@ -16,6 +16,9 @@
 #include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
+#include "hsm/custody/commands.h"
+#include "hsm/custody/desk.h"
+#include "hsm/custody/records.h"
 #include "store/archive.h"
 #include "taa/config.h"
 #include "taa/report_command.h"
@@ -31,6 +34,7 @@ struct Arguments {
     std::string config = "taad.toml";
     bool json = false;
     hsm::KeyArguments key;
+    hsm::custody::Arguments custody;
     taa::TsuArguments tsu;
     taa::ReportArguments report;
 };
@@ -46,9 +50,32 @@ struct House {
     std::optional<taa::Issuer> issuer;
     std::vector<taa::AuditedTsu> tsus;
     std::unique_ptr<taa::Admissions> admissions;
+    std::optional<taa::Diary> diary;
+    std::optional<hsm::custody::Activation> custody;  ///< nothing where a pin_file has the PIN
 };
 
-Done furnish(House& house, const taa::Settings& settings) {
+/// The custodians' side, if they hold the PIN; the token is locked until they come.
+Done seat_custodians(House& house, const taa::Settings& settings) {
+    if (!settings.hsm.pin_file.empty()) return {};
+    auto roster = hsm::custody::read_roster(settings.archive, settings.hsm.token);
+    if (!roster) return std::move(roster).error();
+    if (!*roster)
+        return Error::usage(
+            "[hsm] token '" + settings.hsm.token +
+            "': nobody holds its PIN; hold a ceremony (taad ceremony init), or give a pin_file");
+    house.custody.emplace(
+        std::move(**roster),
+        hsm::custody::Activation::Parts{
+            "taad", settings.digest, [&house](const Secret& pin) { return house.signer->unlock(pin); },
+            [&house] { house.signer->token()->lock(); },
+            [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
+                return house.diary->announce(event, blobs);
+            }});
+    return hsm::custody::activate_unattended(*house.custody, settings.hsm.unattended);
+}
+
+/// `hook`: null, nobody is told.
+Done furnish(House& house, const taa::Settings& settings, Hook* hook) {
     auto chain = taa::load_chain(settings, house.wall.now());
     if (!chain) return std::move(chain).error();
     house.signer = std::make_unique<taa::Signer>(settings.hsm, settings.key, chain->front());
@@ -73,10 +100,11 @@ Done furnish(House& house, const taa::Settings& settings) {
     house.admissions = std::move(*admissions);
     // A wrong PIN or module path is a mistake to mend now; an HSM that is only away comes back by itself.
     if (auto done = house.signer->open(); !done) {
-        if (done.error().kind == Error::Kind::usage) return done;
+        if (done.error().kind == Error::Kind::usage || settings.hsm.pin_file.empty()) return done;
         spdlog::error("hsm text=\"{}; no TAC until it is back\"", done.error().text);
     }
-    return {};
+    house.diary.emplace(*house.archive, house.wall, hook);
+    return seat_custodians(house, settings);
 }
 
 Result<int> serve(const taa::Settings& settings) {
@@ -84,13 +112,18 @@ Result<int> serve(const taa::Settings& settings) {
     hsm::apply_environment(settings.hsm);  // before there are threads
 
     House house;
-    if (auto done = furnish(house, settings); !done) return std::move(done).error();
     std::optional<Hook> hook;
     if (settings.hook) hook.emplace(*settings.hook);
-    taa::Diary diary(*house.archive, house.wall, hook ? &*hook : nullptr);
+    if (auto done = furnish(house, settings, hook ? &*hook : nullptr); !done) return std::move(done).error();
     std::atomic<bool> doubt{false};
     taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus),
-                         {*house.archive, *house.admissions, diary, {house.wall, house.mono}, house.clock},
+                         {*house.archive,
+                          *house.admissions,
+                          *house.diary,
+                          {house.wall, house.mono},
+                          house.clock,
+                          house.custody ? &*house.custody : nullptr,
+                          house.custody ? house.signer->token() : nullptr},
                          [&doubt] {
                              doubt = true;
                              StopSignal::stop();
@@ -99,6 +132,9 @@ Result<int> serve(const taa::Settings& settings) {
     StopSignal ends;
     if (hook) hook->start();
     if (auto done = service.start(); !done) return std::move(done).error();
+    if (house.custody && !house.custody->state().activated)
+        spdlog::warn("custody event=locked text=\"{}; each gives a share with: taad activate --share FILE\"",
+                     house.custody->state().text);
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
@@ -146,17 +182,19 @@ class OwnClockForOnce {
 Result<int> audit_now(const taa::Settings& settings, const std::string& name, bool json) {
     hsm::apply_environment(settings.hsm);
     House house;
-    if (auto done = furnish(house, settings); !done) return std::move(done).error();
+    if (auto done = furnish(house, settings, nullptr); !done) return std::move(done).error();
+    if (house.custody && !house.custody->state().activated)
+        return Error::usage(
+            "the HSM's PIN is with custodians: start taad and have it activated, it audits every TSU then");
     // Before anything takes its time.
     const auto tsu = std::find_if(house.tsus.begin(), house.tsus.end(),
                                   [&name](const taa::AuditedTsu& one) { return one.settings.name == name; });
     if (tsu == house.tsus.end()) return Error::usage("there is no [tsu." + name + "] in the configuration");
     if (const auto refusal = house.admissions->refusal(name)) return Error::no(*refusal);
     const tac::clock::LeapFile leaps(settings.leap_seconds);
-    taa::Diary diary(*house.archive, house.wall, nullptr);
     std::optional<OwnClockForOnce> own;
     if (settings.reference) {
-        own.emplace(settings, house, leaps, diary);
+        own.emplace(settings, house, leaps, *house.diary);
         if (auto done = own->prove(); !done) return std::move(done).error();
     }
     taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
@@ -179,11 +217,14 @@ Result<int> archive_init(const taa::Settings& settings, bool json) {
     return 0;
 }
 
+hsm::custody::Site site_of(const taa::Settings& settings) {
+    return {settings.hsm, "taad", "taad", settings.control, settings.archive, hsm::keytool::Purpose::plain};
+}
+
 Result<int> key_list(const taa::Settings& settings, bool json) {
-    hsm::apply_environment(settings.hsm);
-    auto token = hsm::open_token(settings.hsm);
-    if (!token) return std::move(token).error();
-    const auto keys = hsm::keys_json(**token);
+    auto held = hsm::custody::keys_of(site_of(settings));
+    if (!held) return std::move(held).error();
+    const auto keys = (*held)->list();
     if (!keys) return keys.error();
     std::cout << (json ? *keys + '\n' : hsm::keys_text(*keys));
     return 0;
@@ -213,13 +254,23 @@ Result<int> run(int argc, char** argv) {
     auto* key = noun("key", "keys in the HSM");
     on(key->add_subcommand("list", "the keys and their certificates"),
        [&](const taa::Settings& settings) { return key_list(settings, arguments.json); });
-    const auto in_hsm = [&](hsm::KeyAction action) {
+    hsm::add_key_commands(*key, arguments.key, [&](hsm::KeyAction action) {
         chosen = [&arguments, action = std::move(action)](const taa::Settings& settings) -> Result<int> {
+            auto keys = hsm::custody::keys_of(site_of(settings));
+            if (!keys) return std::move(keys).error();
+            return action(**keys, arguments.json, std::cout);
+        };
+    });
+    hsm::add_token_commands(*noun("token", "the HSM's token"), arguments.key, [&](hsm::TokenAction action) {
+        chosen = [&arguments, action = std::move(action)](const taa::Settings& settings) {
             return action(settings.hsm, arguments.json, std::cout);
         };
-    };
-    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::plain, in_hsm);
-    hsm::add_token_commands(*noun("token", "the HSM's token"), arguments.key, in_hsm);
+    });
+    hsm::custody::add_commands(app, arguments.custody, [&](hsm::custody::Action action) {
+        chosen = [&arguments, action = std::move(action)](const taa::Settings& settings) {
+            return action(site_of(settings), arguments.json, std::cout);
+        };
+    });
 
     auto* audit = noun("audit", "audits (while taad is down: it alone writes its archive)");
     auto* now = audit->add_subcommand(

@@ -163,6 +163,7 @@ Result<Settings> load_settings(const std::string& path) {
     auto root = document->root();
     Settings settings;
     settings.file = std::filesystem::absolute(path).lexically_normal().string();
+    settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document->content())));
     settings.archive = root.table("archive").path("dir");
     settings.hsm = hsm::read_settings(root.table("hsm"));
     for (auto& [name, table] : root.named_tables("tsu", 1)) {

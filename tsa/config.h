@@ -63,7 +63,8 @@ struct HttpSettings {
 };
 
 struct Settings {
-    std::string file;  ///< absolute path of the configuration
+    std::string file;    ///< absolute path of the configuration
+    std::string digest;  ///< SHA-256 of its content, hex: what custodians agree to (ARC-7)
     std::string archive;
     hsm::Settings hsm;
     std::vector<TsuSettings> tsus;

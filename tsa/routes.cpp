@@ -127,10 +127,6 @@ void add_control_routes(net::Router& router, const Status& status) {
     router.add("GET", "/status", net::for_owner("tsad", [&status](const Request&) {
                    return Response::json(200, status.status());
                }));
-    router.add("GET", "/keys", net::for_owner("tsad", [&status](const Request&) {
-                   auto keys = status.keys();
-                   return keys ? Response::json(200, *keys) : problem(503, keys.error().text);
-               }));
 }
 
 }  // namespace kokuin::tsa

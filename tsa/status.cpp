@@ -7,8 +7,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hsm/commands.h"
-
 namespace kokuin::tsa {
 namespace {
 
@@ -63,6 +61,27 @@ json reference_of(const tac::clock::ReferenceWatch* watch, const tac::clock::Rea
 json correction_of(const tac::clock::Correction* correction, const tac::clock::Reading& now) {
     if (!correction) return nullptr;
     return {{"now_us", in_us(correction->at(now.before))}, {"target_us", in_us(correction->plan().to)}};
+}
+
+json custody_of(const StatusParts& parts) {
+    if (!parts.custody)
+        return {
+            {"state", "pin_file"},
+            {"warning", "the HSM's PIN lies in a file: whoever reads it activates the keys alone (KEY-2)"}};
+    const auto& roster = parts.custody->roster();
+    const auto state = parts.custody->state();
+    return {{"state", state.text},
+            {"activated", state.activated},
+            {"given", state.given},
+            {"threshold", roster.threshold},
+            {"custodians", roster.custodians.size()},
+            {"ceremony", roster.ceremony},
+            {"generation", roster.generation},
+            {"warning",
+             parts.unattended
+                 ? json("UNATTENDED: the custodians' passphrases lie in files beside their shares; for tests "
+                        "and demos only (KEY-2)")
+                 : json(nullptr)}};
 }
 
 json leap_of(const Leaps& leaps) {
@@ -152,6 +171,7 @@ std::string Status::status() const {
                 {"correction", correction_of(parts_.correction, reading)},
                 {"leap", leap_of(parts_.leaps)},
                 {"departures", departures()},
+                {"custody", custody_of(parts_)},
                 {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
                 {"archive",
                  {{"ready", archive.kind == store::ArchiveState::Kind::ready},
@@ -298,6 +318,8 @@ std::string Status::metrics() const {
     }
     single("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge,
            parts_.token.available() ? 1 : 0);
+    single("kokuin_hsm_locked", "1 while the HSM waits for its custodians", MetricType::Gauge,
+           parts_.token.locked() ? 1 : 0);
     const auto archive = parts_.archive.state();
     single("kokuin_archive_ready", "1 if the last write succeeded", MetricType::Gauge,
            archive.kind == store::ArchiveState::Kind::ready ? 1 : 0);
@@ -319,10 +341,6 @@ std::string Status::metrics() const {
     }
     for (auto* one : {&connections, &requests, &rejected}) families.push_back(std::move(*one));
     return prometheus::TextSerializer().Serialize(families);
-}
-
-Result<std::string> Status::keys() const {
-    return hsm::keys_json(parts_.token);
 }
 
 }  // namespace kokuin::tsa

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/net/server.h"
+#include "hsm/custody/activation.h"
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
@@ -27,6 +28,9 @@ struct StatusParts {
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     const Stamper& stamper;
     const Refusals& refusals;
+    /// Null: the PIN lies in a file.
+    const hsm::custody::Activation* custody = nullptr;
+    bool unattended = false;  ///< its shares are opened with passphrases in files
     const Leaps& leaps;
     const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
@@ -50,8 +54,6 @@ class Status {
     /// The keys of design section 7, and more.
     [[nodiscard]] std::string status() const;
     [[nodiscard]] std::string metrics() const;
-    /// The keys in the HSM: [{"label", "id", …}…]; error if the HSM is away.
-    [[nodiscard]] Result<std::string> keys() const;
 
   private:
     [[nodiscard]] std::vector<std::string> departures() const;

@@ -10,6 +10,9 @@
 #include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
+#include "hsm/custody/activation.h"
+#include "hsm/custody/desk.h"
+#include "hsm/custody/records.h"
 #include "store/archive.h"
 #include "store/event_line.h"
 #include "tac/clock/reading.h"
@@ -47,6 +50,38 @@ void note(tsa::Journal& journal, const char* kind, const std::string& text) {
     event.kind = kind;
     event.text = text;
     (void)journal.keep(std::move(event));
+}
+
+/// What the custodians opened: are the keys there, and do their certificates lie beside them (KEY-3)?
+void look_after_keys(hsm::Token& token, const std::vector<tsa::Tsu*>& tsus, tsa::Journal& journal) {
+    for (const auto* tsu : tsus) {
+        auto key = token.find_key(tsu->key().label());
+        if (key && key->spki() != tsu->key().spki())
+            key =
+                Error::no("the key '" + tsu->key().label() + "' in the HSM isn't the one of its certificate");
+        auto done =
+            key ? token.store_certificate(key->label(), key->id(), tsu->certificate().der()) : key.error();
+        if (done) continue;
+        spdlog::error("tsu={} text=\"{}; it signs nothing until that is mended\"", tsu->name(),
+                      done.error().text);
+        store::Event event;
+        event.kind = "key.missing";
+        event.subject = tsu->name();
+        event.text = done.error().text;
+        (void)journal.keep(std::move(event));
+    }
+}
+
+/// Who holds the token's PIN; nothing where a pin_file does.
+Result<std::optional<hsm::custody::Roster>> custodians(const tsa::Settings& settings) {
+    using Answer = std::optional<hsm::custody::Roster>;
+    if (!settings.hsm.pin_file.empty()) return Answer();
+    auto roster = hsm::custody::read_roster(settings.archive, settings.hsm.token);
+    if (roster && !*roster)
+        return Error::usage(
+            "[hsm] token '" + settings.hsm.token +
+            "': nobody holds its PIN; hold a ceremony (tsactl ceremony init), or give a pin_file");
+    return roster;
 }
 
 Done serve(const std::string& config_file) {
@@ -87,6 +122,8 @@ Done serve(const std::string& config_file) {
     tsa::Journal journal(**archive, clock, [&hook](WallTime at, const store::Event& event) {
         if (hook && tsa::is_change(event)) hook->tell(store::event_line(at, event));
     });
+    auto roster = custodians(*settings);
+    if (!roster) return std::move(roster).error();
     auto token = hsm::open_token(settings->hsm, [&journal](const hsm::TokenEvent& event) {
         store::Event record;
         record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
@@ -102,6 +139,21 @@ Done serve(const std::string& config_file) {
         tsus.push_back(tsu->get());
         owned.push_back(std::move(*tsu));
     }
+
+    std::optional<hsm::custody::Activation> custody;
+    if (*roster)
+        custody.emplace(std::move(**roster),
+                        hsm::custody::Activation::Parts{
+                            "tsad", settings->digest,
+                            [&](const Secret& pin) {
+                                auto done = (*token)->unlock(Secret(pin.view()));
+                                if (done) look_after_keys(**token, tsus, journal);
+                                return done;
+                            },
+                            [&] { (*token)->lock(); },
+                            [&](const store::Event& event, const std::vector<store::Blob>& blobs) {
+                                return journal.write(event, blobs);
+                            }});
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
@@ -120,7 +172,8 @@ Done serve(const std::string& config_file) {
     }
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
-    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals, leaps,
+    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
+                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), leaps,
                         settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr,
                         crls.get(), settings->taa.has_value()});
 
@@ -133,6 +186,8 @@ Done serve(const std::string& config_file) {
     };
     auto control = std::make_shared<net::Router>();
     tsa::add_control_routes(*control, status);
+    hsm::custody::add_key_routes(*control, "tsad", **token, hsm::keytool::Purpose::timestamping);
+    if (custody) hsm::custody::add_custody_routes(*control, "tsad", *custody);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -182,6 +237,9 @@ Done serve(const std::string& config_file) {
     leaps.tell_gates(clock.read());
     // And a TSU that is revoked signs none.
     housekeeper.watch_revocation();
+    if (custody)
+        if (auto done = hsm::custody::activate_unattended(*custody, settings->hsm.unattended); !done)
+            return done;
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hook) hook->start();
@@ -191,6 +249,10 @@ Done serve(const std::string& config_file) {
     housekeeper.start();
     tacs.start();
     if (reference) reference->start();
+    if (custody && !custody->state().activated)
+        spdlog::warn(
+            "custody event=locked text=\"{}; each gives a share with: tsactl activate --share FILE\"",
+            custody->state().text);
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());

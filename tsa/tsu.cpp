@@ -51,7 +51,9 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, hsm::Token& 
             return Error::usage(settings.certificate + ": " + path.error().text +
                                 " (chain: " + settings.chain + ")");
     }
-    auto in_token = token.find_key(settings.key);
+    // Nobody can look into a locked token: the key is looked for when it opens.
+    auto in_token =
+        token.locked() ? token.expect_key(settings.key, certificate.spki()) : token.find_key(settings.key);
     if (!in_token) {
         if (in_token.error().kind != Error::Kind::no) return std::move(in_token).error();
         return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + settings.key);

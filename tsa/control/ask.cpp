@@ -65,6 +65,11 @@ void print_tsu(const json& tsu, std::ostream& out) {
 
 }  // namespace
 
+hsm::custody::Site site_of(const Settings& settings) {
+    return {settings.hsm,     "tsad",           "tsactl",
+            settings.control, settings.archive, hsm::keytool::Purpose::timestamping};
+}
+
 Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
     const auto answer = ask(settings, "/status");
     if (!answer) return answer.error();
@@ -92,6 +97,9 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
         out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';
+        out << "custodians: " << shown((*answer)["custody"]["state"]) << '\n';
+        if (const auto& warning = (*answer)["custody"]["warning"]; warning.is_string())
+            out << "WARNING: " << shown(warning) << '\n';
         for (const auto& departure : (*answer)["departures"]) out << "note: " << shown(departure) << '\n';
     } catch (const json::exception&) {
         return Error::environment(
@@ -102,15 +110,15 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
 
 Result<int> key_list(const Settings& settings, bool as_json, std::ostream& out) {
     auto keys = ask(settings, "/keys");
-    if (!keys) {
+    if (!keys && !settings.hsm.pin_file.empty()) {
         // tsad is down: the HSM itself knows.
-        hsm::apply_environment(settings.hsm);
-        auto token = hsm::open_token(settings.hsm);
-        if (!token) return std::move(token).error();
-        const auto text = hsm::keys_json(**token);
+        auto here = hsm::keys_here(settings.hsm, hsm::keytool::Purpose::timestamping);
+        if (!here) return std::move(here).error();
+        const auto text = (*here)->list();
         if (!text) return text.error();
         keys = json::parse(*text);
     }
+    if (!keys) return keys.error();
     if (as_json) {
         out << keys->dump() << '\n';
         return 0;

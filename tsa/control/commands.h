@@ -7,9 +7,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "hsm/custody/commands.h"
 #include "tsa/config.h"
 
 namespace kokuin::tsa::control {
+
+/// What the commands about keys and custodians need of the configuration.
+hsm::custody::Site site_of(const Settings& settings);
 
 /// Asks the running tsad over its Unix socket. 0 if it is ready, 1 if not.
 Result<int> status(const Settings& settings, bool json, std::ostream& out);

@@ -6,6 +6,7 @@
 
 #include "base/program.h"
 #include "hsm/commands.h"
+#include "hsm/custody/commands.h"
 #include "store/archive.h"
 #include "tsa/config.h"
 #include "tsa/control/commands.h"
@@ -21,6 +22,7 @@ struct Arguments {
     control::StampOptions stamp;
     control::VerifyOptions verify;
     hsm::KeyArguments key;
+    hsm::custody::Arguments custody;
 };
 
 /// Fills what `stamp` leaves open from the configuration, if there is one.
@@ -130,18 +132,34 @@ Result<int> run(int argc, char** argv) {
                   [&](const tsa::Settings& settings) {
                       return control::key_list(settings, arguments.json, std::cout);
                   });
-    const auto in_hsm = [&](hsm::KeyAction action) {
+    // Commands that need the configuration, whoever wants which part of it.
+    const auto choose = [&](std::function<Result<int>(const tsa::Settings&)> action) {
         chosen = [&, action = std::move(action)]() -> Result<int> {
             auto settings = tsa::load_settings(arguments.config);
             if (!settings) return std::move(settings).error();
-            return action(settings->hsm, arguments.json, std::cout);
+            return action(*settings);
         };
     };
-    hsm::add_key_commands(*key, arguments.key, hsm::keytool::Purpose::timestamping, in_hsm);
+    hsm::add_key_commands(*key, arguments.key, [&](hsm::KeyAction action) {
+        choose([&, action](const tsa::Settings& settings) -> Result<int> {
+            auto keys = hsm::custody::keys_of(control::site_of(settings));
+            if (!keys) return std::move(keys).error();
+            return action(**keys, arguments.json, std::cout);
+        });
+    });
+    hsm::custody::add_commands(app, arguments.custody, [&](hsm::custody::Action action) {
+        choose([&, action](const tsa::Settings& settings) {
+            return action(control::site_of(settings), arguments.json, std::cout);
+        });
+    });
 
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
-    hsm::add_token_commands(*token, arguments.key, in_hsm);
+    hsm::add_token_commands(*token, arguments.key, [&](hsm::TokenAction action) {
+        choose([&, action](const tsa::Settings& settings) {
+            return action(settings.hsm, arguments.json, std::cout);
+        });
+    });
 
     auto* archive = app.add_subcommand("archive", "the archive");
     archive->require_subcommand(1);

@@ -1,0 +1,116 @@
+// The side of custody that runs in the server: takes shares, one custodian after the other, until there are
+// enough to open the token.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "hsm/custody/roster.h"
+#include "hsm/custody/share.h"
+#include "hsm/custody/statement.h"
+#include "store/blob.h"
+#include "store/record.h"
+
+namespace kokuin::hsm::custody {
+
+/// What a custodian's side must know to give a share: from the server.
+struct Challenge {
+    Statement statement;  ///< act "activate": giving a share is agreeing to it
+    Bytes letterbox;      ///< X25519: whom to seal the share for
+    Roster roster;
+
+    [[nodiscard]] std::string to_json() const;
+    static Result<Challenge> from_json(std::string_view text);
+    /// What a share on its way is bound to.
+    [[nodiscard]] Bytes context(const std::string& custodian) const;
+};
+
+/// A share on its way to the server; only that server's process can read it.
+struct Given {
+    std::string ceremony;
+    unsigned generation = 0;
+    Approval approval;
+    Box share;  ///< the share of the user's PIN
+
+    [[nodiscard]] std::string to_json() const;
+    static Result<Given> from_json(std::string_view text);
+};
+/// Answers a challenge. Error (no): the share file is of another ceremony, token or generation; the text says
+/// which.
+Result<Given> answer(const Challenge& challenge, const OpenShare& share);
+/// The same look alone, before anybody has typed a passphrase.
+Done fits(const Challenge& challenge, const ShareFile& file);
+
+/// Thread-safe; calls take turns. Shares and PIN are in Secrets only, and the shares only until there are
+/// enough of them, or deactivate().
+class Activation {
+  public:
+    struct Parts {
+        std::string program;   ///< "tsad"
+        std::string settings;  ///< SHA-256 of its configuration file, hex
+        /// Opens the token. An Error (environment) counts as open: the token can't be reached now and comes
+        /// back by itself with this PIN (Token::unlock). Error (usage): the token has refused it.
+        std::function<Done(const Secret& pin)> open;
+        std::function<void()> close;
+        /// Durable on return. Kinds: "custody.share", "custody.activated" (its blob is approvals_json()),
+        /// "custody.deactivated", "custody.kept", "custody.refused"; the subject is the token's label.
+        std::function<Done(const store::Event&, const std::vector<store::Blob>&)> record;
+    };
+    Activation(Roster roster, Parts parts);
+
+    [[nodiscard]] Challenge challenge() const;
+
+    struct State {
+        bool activated = false;
+        bool refused = false;            ///< the token has refused the PIN: nothing helps in this process
+        std::vector<std::string> given;  ///< custodians whose share is here; empty once activated
+        unsigned threshold = 0;
+        std::string text;  ///< one line
+    };
+    [[nodiscard]] State state() const;
+    [[nodiscard]] const Roster& roster() const { return roster_; }
+
+    /// Takes a share. With the last one that is needed the token is opened and everything recorded.
+    /// `account`: who asked, by the kernel's word. Error (no): not of this ceremony, nobody's share, changed,
+    /// signed for something else, or nothing to do; (usage): the token refused the PIN; (environment): the
+    /// archive. A share that was given before is taken once. Whatever is wrong with a share, the token hears
+    /// nothing of it.
+    Result<State> give(const Given& given, const std::string& account);
+    /// Opens the token with a PIN that was kept over a restart, if custodians agreed to exactly these
+    /// settings when it was activated: `agreed`, of the archive. Error (no): they have changed; the
+    /// custodians must activate it again.
+    Done reopen(Secret pin, const std::string& agreed);
+    /// Closes the token and forgets the PIN and what was given. `why`, `by`: for the record. Error (no):
+    /// nothing is active; (environment): closed, but not recorded.
+    Done deactivate(const std::string& why, const std::string& by, const std::string& account);
+
+  private:
+    [[nodiscard]] State state_locked() const;
+    [[nodiscard]] Challenge challenge_locked() const;
+    Done activate_locked();
+    Done record(store::Event event, const std::vector<store::Blob>& blobs = {});
+    Done open_locked(const Secret& pin);
+    void begin_anew();
+
+    struct Held {
+        Secret share;
+        Approval approval;
+    };
+    const Roster roster_;
+    const Parts parts_;
+    const Letterbox letterbox_;
+    mutable std::mutex mutex_;
+    std::string nonce_;
+    std::map<std::string, Held> held_;  // by custodian
+    bool activated_ = false;
+    bool refused_ = false;
+    std::string trouble_;
+};
+
+}  // namespace kokuin::hsm::custody

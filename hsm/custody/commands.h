@@ -1,0 +1,62 @@
+// The custodians' commands, the same for every program whose token they hold (tsactl for tsad, taad).
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "hsm/commands.h"
+#include "hsm/custody/ceremony.h"
+#include "hsm/keytool.h"
+#include "hsm/settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kokuin::hsm::custody {
+
+/// Whose token it is: what a command needs of a program's configuration.
+struct Site {
+    Settings hsm;
+    std::string program;  ///< the server: "tsad"
+    std::string tool;     ///< what its operators call: "tsactl", "taad"
+    std::string socket;   ///< the server's Unix socket
+    std::string archive;  ///< its folder
+    keytool::Purpose purpose = keytool::Purpose::plain;
+};
+
+/// What the commands read from the command line.
+struct Arguments {
+    Plan plan;
+    std::string folder = "custody";
+    std::string
+        passphrases;  ///< folder of NAME.passphrase files, for set-ups without people; empty: asked for
+    std::string key;
+    std::string subject;
+    std::string csr;
+    std::string share;
+    std::string passphrase_file;
+    std::string why;
+    std::string by;
+};
+/// A chosen command; prints to the stream, returns the exit code.
+using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>;
+
+/// Adds to a command line:
+///   ceremony init --threshold M --custodian NAME… [--dir DIR] [--key LABEL --subject DN --csr FILE]
+///       makes the token with PINs that nobody sees, the custodians' share files, and a first key with its
+///       request. The server is down; its archive gets the roster.
+///   ceremony show   who holds the PINs, how many shares the running server has
+///   activate --share FILE   a custodian gives a share to the running server
+///   deactivate --why TEXT --by WHO
+/// Whichever is given calls `choose` once. `arguments` must outlive the action.
+void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose);
+
+/// The keys of the site's token: opened here if there is a pin_file; otherwise the running server has it
+/// open, and is asked.
+Result<std::unique_ptr<Keys>> keys_of(const Site& site);
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,159 @@
+#include "hsm/custody/desk.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "base/account.h"
+#include "base/file.h"
+#include "base/net/outcome.h"
+#include "base/net/owner.h"
+#include "hsm/commands.h"
+#include "hsm/custody/json.h"
+
+namespace kokuin::hsm::custody {
+namespace {
+
+using net::Request;
+using net::Response;
+
+constexpr std::size_t largest_body = 64U << 10U;
+constexpr std::size_t largest_share_file = 64U << 10U;
+
+Json state_json(const Activation::State& state) {
+    return {{"activated", state.activated},
+            {"refused", state.refused},
+            {"given", state.given},
+            {"threshold", state.threshold},
+            {"text", state.text}};
+}
+
+std::string account_of(const Request& request) {
+    return account_text(request.peer.process->uid);
+}
+
+Response take_share(const Request& request, Activation& activation) {
+    const auto given = Given::from_json(as_text(request.body));
+    if (!given) return net::problem(given.error());
+    const auto account = account_of(request);
+    const auto state = activation.give(*given, account);
+    if (!state) {
+        spdlog::warn("custody event=share-refused custodian=\"{}\" account={} reason=\"{}\"",
+                     given->approval.custodian, account, state.error().text);
+        return net::problem(state.error());
+    }
+    spdlog::info("custody event=share custodian={} account={} text=\"{}\"", given->approval.custodian,
+                 account, state->text);
+    return Response::json(200, dump(state_json(*state)));
+}
+
+Response deactivate(const Request& request, Activation& activation) {
+    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    Members members(json);
+    const auto why = members.text("why");
+    const auto by = members.text("by");
+    if (!members.ok())
+        return net::problem(Error::usage("no order to deactivate; is this tool of the same version?"));
+    if (auto done = check_why_and_by(why, by); !done) return net::problem(done.error());
+    const auto account = account_of(request);
+    if (auto done = activation.deactivate(why, by, account); !done) return net::problem(done.error());
+    spdlog::warn("custody event=deactivated account={} by=\"{}\" text=\"{}\"", account, by, why);
+    return Response::json(200, dump(state_json(activation.state())));
+}
+
+/// A route that takes a JSON object.
+using Act = std::function<Response(Members&)>;
+net::Handler of_json(Act act) {
+    return [act = std::move(act)](const Request& request) {
+        const auto json = Json::parse(as_text(request.body), nullptr, false);
+        Members members(json);
+        return act(members);
+    };
+}
+
+Response unreadable() {
+    return net::problem(Error::usage("no order about a key; is this tool of the same version?"));
+}
+
+}  // namespace
+
+void add_custody_routes(net::Router& router, const std::string& program, Activation& activation) {
+    const net::RouteLimits limits{{"application/json"}, largest_body};
+    router.add("GET", "/custody", net::for_owner(program, [&activation](const Request&) {
+                   auto json = state_json(activation.state());
+                   json["challenge"] = Json::parse(activation.challenge().to_json());
+                   return Response::json(200, dump(json));
+               }));
+    router.add(
+        "POST", "/custody/share",
+        net::for_owner(program,
+                       [&activation](const Request& request) { return take_share(request, activation); }),
+        limits);
+    router.add(
+        "POST", "/custody/deactivate",
+        net::for_owner(program,
+                       [&activation](const Request& request) { return deactivate(request, activation); }),
+        limits);
+}
+
+void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose) {
+    const net::RouteLimits limits{{"application/json"}, largest_body};
+    const auto post = [&](const char* path, Act act) {
+        router.add("POST", path, net::for_owner(program, of_json(std::move(act))), limits);
+    };
+    router.add("GET", "/keys", net::for_owner(program, [&token](const Request&) {
+                   const auto keys = keys_json(token);
+                   return keys ? Response::json(200, *keys) : net::problem(keys.error());
+               }));
+    post("/keys/generate", [&token](Members& members) {
+        const auto label = members.text("label");
+        const auto bits = members.number("bits", 65536);
+        if (!members.ok()) return unreadable();
+        const auto key = keytool::generate(token, label, bits);
+        if (!key) return net::problem(key.error());
+        return Response::json(
+            200, dump({{"label", key->label()}, {"bits", key->bits()}, {"id", to_hex(key->id())}}));
+    });
+    post("/keys/csr", [&token, purpose](Members& members) {
+        const auto label = members.text("label");
+        const auto subject = members.text("subject");
+        if (!members.ok()) return unreadable();
+        const auto pem = keytool::csr(token, label, subject, purpose);
+        return pem ? Response::json(200, dump({{"pem", *pem}})) : net::problem(pem.error());
+    });
+    post("/keys/import", [&token](Members& members) {
+        const auto label = members.text("label");
+        const auto pem = members.text("pem");
+        if (!members.ok()) return unreadable();
+        const auto done = keytool::import(token, label, pem);
+        return done ? Response::json(200, "{}") : net::problem(done.error());
+    });
+}
+
+Done activate_unattended(Activation& activation, const std::vector<std::string>& stems) {
+    for (const auto& stem : stems) {
+        if (activation.state().activated) break;
+        const auto path = stem + ".share";
+        spdlog::warn(
+            "custody event=unattended text=\"{} is opened with a passphrase that lies beside it: nobody "
+            "holds this PIN. For "
+            "tests and demos only, never for service ([hsm] unattended)\"",
+            path);
+        const auto text = read_file(path, largest_share_file);
+        if (!text) return text.error();
+        auto file = ShareFile::from_json(as_text(*text));
+        if (!file) return std::move(file).error().in(path);
+        const auto challenge = activation.challenge();
+        if (auto done = fits(challenge, *file); !done) return Error::usage(path + ": " + done.error().text);
+        const auto passphrase = read_secret_file(stem + ".passphrase");
+        if (!passphrase) return passphrase.error();
+        const auto share = open_share_file(std::move(*file), passphrase->view());
+        if (!share) return Error::usage(path + ": " + share.error().text);
+        const auto given = answer(challenge, *share);
+        if (!given) return given.error();
+        const auto state = activation.give(*given, account_text(::geteuid()));
+        if (!state) return state.error();
+    }
+    return {};
+}
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,33 @@
+// Where operators and custodians meet the running server: its Unix socket.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/net/router.h"
+#include "base/result.h"
+#include "hsm/custody/activation.h"
+#include "hsm/keytool.h"
+#include "hsm/token.h"
+
+namespace kokuin::hsm::custody {
+
+/// For root and the user the server runs as; 403 for all others. JSON.
+///   GET /custody             200 {"activated", "refused", "given": [names], "threshold", "text",
+///   "challenge"} POST /custody/share      Given; 200 the state after it, as above without the challenge POST
+///   /custody/deactivate {"why", "by"}; 200 the state
+/// Errors as base/net/outcome.h has them.
+void add_custody_routes(net::Router& router, const std::string& program, Activation& activation);
+
+/// What `key generate`, `key csr` and `key import` do while only the server can open the token:
+///   POST /keys/generate {"label", "bits"}; 200 {"made": "key", …} · POST /keys/csr {"label", "subject"}; 200
+///   {"pem"} · POST /keys/import {"label", "pem"}; 200 {} · GET /keys
+/// `purpose`: what its CSRs ask for.
+void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose);
+
+/// For set-ups where nobody is there to type (demo, tests): opens STEM.share with the passphrase in
+/// STEM.passphrase for each stem, in this process, until the token is activated. The log says loudly what
+/// that is. Error: the first share that couldn't be given.
+Done activate_unattended(Activation& activation, const std::vector<std::string>& stems);
+
+}  // namespace kokuin::hsm::custody

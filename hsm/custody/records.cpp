@@ -1,0 +1,54 @@
+#include "hsm/custody/records.h"
+
+#include "store/reader.h"
+
+namespace kokuin::hsm::custody {
+namespace {
+
+constexpr const char* shared = "custody.shared";
+constexpr const char* activated = "custody.activated";
+
+}  // namespace
+
+SharedEvent shared_event(const Roster& roster) {
+    const auto json = roster.to_json();
+    SharedEvent made{{}, store::Blob(Bytes(json.begin(), json.end()))};
+    made.event.kind = shared;
+    made.event.subject = roster.token;
+    made.event.text = "the PINs are with " + roster.text();
+    made.event.fields["ceremony"] = roster.ceremony;
+    made.event.fields["generation"] = static_cast<std::int64_t>(roster.generation);
+    made.event.blobs.push_back(made.roster.id());
+    return made;
+}
+
+Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token) {
+    auto reader = store::ArchiveReader::open(archive);
+    if (!reader) return std::move(reader).error();
+    const auto found = (*reader)->latest_event(shared, token);
+    if (!found) return found.error();
+    if (!*found) return std::optional<Roster>();
+    const auto& blobs = (*found)->event().blobs;
+    if (blobs.empty())
+        return Error::environment(archive + ": the roster of the token '" + token + "' is missing");
+    const auto json = (*reader)->blob(blobs.front(), (*found)->segment);
+    if (!json) return json.error();
+    auto roster = Roster::from_json(as_text(*json));
+    if (!roster) return std::move(roster).error().in(archive);
+    return std::optional(std::move(*roster));
+}
+
+Result<std::optional<std::string>> read_agreed_settings(const std::string& archive,
+                                                        const std::string& token) {
+    auto reader = store::ArchiveReader::open(archive);
+    if (!reader) return std::move(reader).error();
+    const auto found = (*reader)->latest_event(activated, token);
+    if (!found) return found.error();
+    if (!*found) return std::optional<std::string>();
+    const auto& fields = (*found)->event().fields;
+    const auto at = fields.find("settings");
+    const auto* settings = at == fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+    return settings ? std::optional(*settings) : std::nullopt;
+}
+
+}  // namespace kokuin::hsm::custody

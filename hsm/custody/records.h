@@ -1,0 +1,28 @@
+// What the archive says of a token's custodians.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "hsm/custody/roster.h"
+#include "store/blob.h"
+#include "store/record.h"
+
+namespace kokuin::hsm::custody {
+
+/// "custody.shared": from now on these custodians hold the PINs. Its blob is the roster.
+struct SharedEvent {
+    store::Event event;
+    store::Blob roster;
+};
+SharedEvent shared_event(const Roster& roster);
+
+/// The roster in force for this token; nothing if nobody ever shared its PINs. Only reads; works while the
+/// archive is written.
+Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token);
+/// SHA-256 (hex) of the configuration that custodians agreed to when they activated the token last; nothing
+/// if they never did.
+Result<std::optional<std::string>> read_agreed_settings(const std::string& archive, const std::string& token);
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,115 @@
+#include "hsm/custody/share.h"
+
+#include "hsm/custody/json.h"
+#include "pki/hash.h"
+
+namespace kokuin::hsm::custody {
+namespace {
+
+/// Over everything but itself: tells damage from a wrong passphrase. What protects is in the boxes.
+std::string digest_of(const Json& json) {
+    return to_hex(pki::digest(pki::Hash::sha256, as_view(dump(json))));
+}
+
+Bytes seed_context(const ShareFile& file) {
+    const auto text = "kokuin custodian 1 " + file.custodian + " " + to_hex(file.keys.signing) + " " +
+                      to_hex(file.keys.sealing);
+    return Bytes(text.begin(), text.end());
+}
+
+}  // namespace
+
+Bytes ShareFile::context() const {
+    const auto text = "kokuin share 1 " + ceremony + " " + std::to_string(generation) + " " +
+                      std::to_string(threshold) + " " + std::to_string(custodians) + " " + custodian + " " +
+                      token;
+    return Bytes(text.begin(), text.end());
+}
+
+std::string ShareFile::to_json() const {
+    Json json{{"kokuin", "custodian share"},
+              {"version", 1},
+              {"ceremony", ceremony},
+              {"generation", generation},
+              {"token", token},
+              {"threshold", threshold},
+              {"custodians", custodians},
+              {"custodian", custodian},
+              {"signing_key", to_hex(keys.signing)},
+              {"sealing_key", to_hex(keys.sealing)},
+              {"seed",
+               {{"kdf", "Argon2id"},
+                {"memory_kib", seed.memory_kib},
+                {"passes", seed.passes},
+                {"lanes", seed.lanes},
+                {"salt", to_hex(seed.salt)},
+                {"cipher", "AES-256-GCM"},
+                {"nonce", to_hex(seed.nonce)},
+                {"sealed", to_hex(seed.sealed)}}},
+              {"share", box_json(share)}};
+    json["sha256"] = digest_of(json);
+    return dump(json, 2) + '\n';
+}
+
+Result<ShareFile> ShareFile::from_json(std::string_view text) {
+    auto json = Json::parse(text, nullptr, false);
+    Members members(json);
+    if (members.text("kokuin") != "custodian share") return Error::usage("is no custodian's share");
+    if (members.number("version", 1'000'000) != 1)
+        return Error::usage(
+            "is a custodian's share that this program can't read; use the one it was made with, or newer");
+    const auto digest = members.text("sha256");
+    ShareFile file;
+    file.ceremony = members.text("ceremony");
+    file.generation = members.number("generation", 1'000'000);
+    file.token = members.text("token");
+    file.threshold = members.number("threshold", most_custodians);
+    file.custodians = members.number("custodians", most_custodians);
+    file.custodian = members.text("custodian");
+    file.keys = {members.octets("signing_key", 32), members.octets("sealing_key", 32)};
+    Members seed(members.object("seed"));
+    file.seed = {seed.number("memory_kib", UINT32_MAX),
+                 seed.number("passes", UINT32_MAX),
+                 seed.number("lanes", UINT32_MAX),
+                 seed.octets("salt"),
+                 seed.octets("nonce"),
+                 seed.octets("sealed")};
+    const bool known = seed.text("kdf") == "Argon2id" && seed.text("cipher") == "AES-256-GCM";
+    auto share = box_from(members.object("share"));
+    json.erase("sha256");
+    if (!members.ok() || !seed.ok() || !known || !share || !is_custodian_name(file.custodian) ||
+        digest != digest_of(json))
+        return Error::usage("is damaged: take the custodian's other copy");
+    file.share = std::move(*share);
+    return file;
+}
+
+ShareFile make_share_file(const Roster& roster, const std::string& custodian, View seed, View passphrase,
+                          const Share& share) {
+    ShareFile file;
+    file.ceremony = roster.ceremony;
+    file.generation = roster.generation;
+    file.token = roster.token;
+    file.threshold = roster.threshold;
+    file.custodians = static_cast<unsigned>(roster.custodians.size());
+    file.custodian = custodian;
+    file.keys = public_keys(seed);
+    file.seed = lock(seed, passphrase, seed_context(file));
+    file.share =
+        seal_for(file.keys.sealing, join(share.pin.view(), share.officer.view()).view(), file.context());
+    return file;
+}
+
+Result<OpenShare> open_share_file(ShareFile file, View passphrase) {
+    auto seed = unlock(file.seed, passphrase, seed_context(file));
+    if (!seed) return std::move(seed).error();
+    const auto changed = [] { return Error::usage("was changed: take the custodian's other copy"); };
+    if (seed->view().size() != seed_octets || public_keys(seed->view()) != file.keys) return changed();
+    const auto joined = open_box(seed->view(), file.share, file.context());
+    if (!joined) return changed();
+    auto both = part(joined->view());
+    if (!both) return changed();
+    return OpenShare{std::move(file), std::move(*seed), {std::move(both->first), std::move(both->second)}};
+}
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,168 @@
+// A token that opens later, with a PIN that others bring, and is locked again.
+#include <atomic>
+#include <thread>
+
+#include "pki/public_key.h"
+#include "tests/hsm/opened.h"
+
+using namespace kokuin;
+using namespace kokuin::hsm;
+using testing::SoftHsm;
+
+namespace {
+
+std::unique_ptr<Token> locked(const SoftHsm& softhsm) {
+    return must(Token::open_locked(options_for(SoftHsm::module(), softhsm.label())));
+}
+Secret pin(const std::string& text = SoftHsm::pin) {
+    return Secret(as_view(text));
+}
+bool verifies(const Key& key, View message, View signature) {
+    return must(pki::PublicKey::from_spki(key.spki())).verify(pki::Hash::sha512, message, signature);
+}
+const Bytes message{1, 2, 3};
+
+}  // namespace
+
+TEST_CASE("A locked token signs nothing until it is unlocked, and nothing again when it is locked") {
+    const SoftHsm softhsm;
+    Bytes spki;
+    {
+        const auto token = opened(softhsm);
+        spki = must(token->generate_rsa("tsu-1")).spki();
+    }
+    const auto token = locked(softhsm);
+    CHECK(token->locked());
+    CHECK_FALSE(token->available());
+    CHECK(token->state().find("custodians") != std::string::npos);
+    const auto key = must(token->expect_key("tsu-1", spki));
+    CHECK(key.bits() == 2048);
+    auto none = token->sign(key, pki::Hash::sha512, message);
+    REQUIRE_FALSE(none);
+    CHECK(none.error().kind == Error::Kind::environment);
+    CHECK_FALSE(token->find_key("tsu-1"));
+
+    must(token->unlock(pin()));
+    CHECK_FALSE(token->locked());
+    CHECK(token->available());
+    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+    const auto twice = token->unlock(pin());
+    REQUIRE_FALSE(twice);
+    CHECK(twice.error().kind == Error::Kind::usage);
+
+    token->lock();
+    CHECK(token->locked());
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+
+    must(token->unlock(pin()));
+    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+}
+
+TEST_CASE("Not only our word: in a locked token nobody is logged in") {
+    const SoftHsm softhsm;
+    const auto module = must(Module::load(SoftHsm::module()));
+    const auto options = [&](const std::string& text) {
+        return options_for(SoftHsm::module(), softhsm.label(), text);
+    };
+    const auto token = must(Token::open_locked(options(""), module));
+    must(token->unlock(pin()));
+    // While somebody is logged in a module doesn't look at the PIN, …
+    CHECK(Token::open(options("wrong-one"), module));
+    token->lock();
+    // … and when nobody is, it does.
+    const auto refused = Token::open(options("wrong-one"), module);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().text.find("CKR_PIN_INCORRECT") != std::string::npos);
+}
+
+TEST_CASE("A wrong PIN is given to a locked token once, and then no other") {
+    const SoftHsm softhsm;
+    const auto token = locked(softhsm);
+    const auto wrong = token->unlock(pin("wrong-one"));
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().kind == Error::Kind::usage);
+    CHECK(wrong.error().text.find("wrong-one") == std::string::npos);
+    CHECK_FALSE(token->locked());
+    const auto right = token->unlock(pin());
+    REQUIRE_FALSE(right);
+    CHECK(right.error().text.find("out of use") != std::string::npos);
+    token->lock();
+    CHECK_FALSE(token->unlock(pin()));
+}
+
+TEST_CASE("A key that the token hasn't got shows when it signs") {
+    const SoftHsm softhsm;
+    Bytes spki;
+    {
+        const auto token = opened(softhsm);
+        spki = must(token->generate_rsa("tsu-1")).spki();
+        (void)must(token->generate_rsa("other"));
+    }
+    const auto token = locked(softhsm);
+    const auto misnamed = must(token->expect_key("other", spki));
+    must(token->unlock(pin()));
+    const auto none = token->sign(misnamed, pki::Hash::sha512, message);
+    REQUIRE_FALSE(none);
+    CHECK(none.error().text.find("no such key") != std::string::npos);
+    CHECK(token->available());
+    CHECK_FALSE(token->expect_key("tsu-1", View(message)));
+}
+
+TEST_CASE("A token that is away when its custodians come opens with their PIN once it is back") {
+    const SoftHsm softhsm;
+    testing::RemoteSoftHsm remote(softhsm);
+    Bytes spki;
+    {
+        auto token = must(Token::open(options_for(testing::RemoteSoftHsm::module(), softhsm.label())));
+        spki = must(token->generate_rsa("tsu-1")).spki();
+    }
+    auto token = must(Token::open_locked(options_for(testing::RemoteSoftHsm::module(), softhsm.label())));
+    const auto key = must(token->expect_key("tsu-1", spki));
+    remote.kill();
+    const auto away = token->unlock(pin());
+    REQUIRE_FALSE(away);
+    CHECK(away.error().kind == Error::Kind::environment);
+    CHECK_FALSE(token->locked());
+    remote.start();
+    const auto end = std::chrono::steady_clock::now() + seconds(30);
+    while (!token->available() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(milliseconds(10));
+    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+}
+
+TEST_CASE("Locking and unlocking while others sign: each signature is right or refused") {
+    const SoftHsm softhsm;
+    Bytes spki;
+    {
+        const auto token = opened(softhsm);
+        spki = must(token->generate_rsa("tsu-1")).spki();
+    }
+    const auto token = locked(softhsm);
+    const auto key = must(token->expect_key("tsu-1", spki));
+    std::atomic<bool> stop{false};
+    std::atomic<int> wrong{0};
+    std::atomic<int> right{0};
+    std::vector<std::thread> signers;
+    for (int i = 0; i < 3; ++i)
+        signers.emplace_back([&] {
+            while (!stop) {
+                const auto signature = token->sign(key, pki::Hash::sha512, message);
+                if (!signature)
+                    std::this_thread::yield();
+                else
+                    ++(verifies(key, message, *signature) ? right : wrong);
+            }
+        });
+    for (int round = 0; round < 20; ++round) {
+        const int before = right;
+        must(token->unlock(pin()));
+        const auto end = std::chrono::steady_clock::now() + seconds(30);
+        while (right == before && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+        CHECK(right > before);
+        token->lock();
+        CHECK(token->locked());
+    }
+    stop = true;
+    for (auto& signer : signers) signer.join();
+    CHECK(wrong == 0);
+}
