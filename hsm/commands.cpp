@@ -140,11 +140,14 @@ std::string keys_text(const std::string& text) {
     if (!keys.is_array() || keys.empty()) return "no keys\n";
     std::string out;
     for (const auto& key : keys) {
-        const bool safe = key.value("sensitive", false) && !key.value("extractable", true);
-        out +=
-            shown(key, "label") + ": " + key.value("type", "") + " " + std::to_string(key.value("bits", 0)) +
-            " bits, id " + key.value("id", "") +
-            (safe ? ", never leaves the token\n" : ", NOT PROTECTED (sensitive or extractable set wrong)\n");
+        const bool known =
+            key.contains("sensitive") && key["sensitive"].is_boolean() && key["extractable"].is_boolean();
+        const bool safe = known && key["sensitive"].get<bool>() && !key["extractable"].get<bool>();
+        out += shown(key, "label") + ": " + key.value("type", "") + " " +
+               std::to_string(key.value("bits", 0)) + " bits, id " + key.value("id", "") +
+               (!known ? ", its private half was not looked at: the token is locked\n"
+                : safe ? ", never leaves the token\n"
+                       : ", NOT PROTECTED (sensitive or extractable set wrong)\n");
         for (const auto& one : key.value("certificates", json::array()))
             out +=
                 "  certificate of " + shown(one, "subject") + " until " + one.value("not_after", "") + '\n';

@@ -41,7 +41,10 @@ Done initialise_token(const Settings& settings, const NewPins& pins);
 /// [{"label", "id", "type", "bits", "sensitive", "extractable", "certificates": [{"subject", "issuer",
 /// "not_after"}…]}…]
 Result<std::string> keys_json(Token& token);
-/// The same for people; `json` as keys_json() made it.
+/// What can be told of them without a PIN, while nothing else in this process uses the module: public halves
+/// and certificates; "sensitive" and "extractable" are null.
+Result<std::string> public_keys_json(const Settings& settings);
+/// The same for people; `json` as one of these made it.
 std::string keys_text(const std::string& json);
 
 /// What the commands below read from the command line.

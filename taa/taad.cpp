@@ -222,9 +222,10 @@ hsm::custody::Site site_of(const taa::Settings& settings) {
 }
 
 Result<int> key_list(const taa::Settings& settings, bool json) {
-    auto held = hsm::custody::keys_of(site_of(settings));
-    if (!held) return std::move(held).error();
-    const auto keys = (*held)->list();
+    const auto site = site_of(settings);
+    auto there = hsm::custody::keys_of(site);
+    auto keys = there ? (*there)->list() : there.error();
+    if (!keys) keys = hsm::custody::list_keys_here(site);
     if (!keys) return keys.error();
     std::cout << (json ? *keys + '\n' : hsm::keys_text(*keys));
     return 0;

@@ -351,6 +351,13 @@ Result<std::unique_ptr<Keys>> keys_of(const Site& site) {
     return std::unique_ptr<Keys>(std::make_unique<KeysThere>(site));
 }
 
+Result<std::string> list_keys_here(const Site& site) {
+    if (site.hsm.pin_file.empty()) return public_keys_json(site.hsm);
+    auto keys = keys_here(site.hsm, site.purpose);
+    if (!keys) return std::move(keys).error();
+    return (*keys)->list();
+}
+
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose) {
     auto* ceremony = app.add_subcommand("ceremony", "the custodians who hold the HSM's PINs together");
     ceremony->require_subcommand(1);

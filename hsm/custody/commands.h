@@ -58,5 +58,8 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
 /// The keys of the site's token: opened here if there is a pin_file; otherwise the running server has it
 /// open, and is asked.
 Result<std::unique_ptr<Keys>> keys_of(const Site& site);
+/// The keys as this process can list them, JSON: with the PIN of a pin_file, or what is public
+/// (public_keys_json()).
+Result<std::string> list_keys_here(const Site& site);
 
 }  // namespace kokuin::hsm::custody

@@ -3,7 +3,9 @@ import datetime
 import http.server
 import json
 import os
+import pathlib
 import re
+import shlex
 import sqlite3
 import sys
 import threading
@@ -260,17 +262,21 @@ class CliTest(harness.TestCase):
         self.assertEqual(made, {'made': 'request', 'key': 'taa', 'file': str(place / 'taa.csr')})
         made = tsactl('key', 'csr', 'spare', '--subject', 'CN=Spare', '--json')
         self.assertIn('BEGIN CERTIFICATE REQUEST', made['pem'])
+        for pin in ('user', 'officer'):
+            (place / f'{pin}.pin').touch(0o600)
+            (place / f'{pin}.pin').write_text('1234567890')
         for name, program in (('tsad', 'tsactl'), ('taad', 'taad')):
             path = demo.dir / f'spare-{name}.toml'
             text = (demo.dir / f'{name}.toml').read_text()
             text = re.sub(r'(?m)^(\[archive\]\s+dir = )"[^"]*"', rf'\1"{place}/{name}"', text)
+            text = re.sub(r'(?m)^unattended = .*$', f'pin_file = "{place}/user.pin"', text)
             path.write_text(re.sub(r'(?m)^token = "[^"]*"', f'token = "spare {name}"', text))
             done = run(BIN / program, '--config', path, 'archive', 'init', '--json')
             self.assertEqual(json.loads(done.out), {'made': 'archive', 'dir': f'{place}/{name}'})
-            done = run(BIN / program, '--config', path, '--json', 'token', 'init', '--so-pin-file', demo.dir / 'tsu-so.pin')
+            done = run(BIN / program, '--config', path, '--json', 'token', 'init', '--so-pin-file', place / 'officer.pin')
             self.assertEqual(json.loads(done.out), {'made': 'token', 'token': f'spare {name}'})
             path.write_text(path.read_text().replace(f'"spare {name}"', f'"other {name}"'))
-            done = run(BIN / program, '--config', path, 'token', 'init', '--so-pin-file', demo.dir / 'tsu-so.pin')
+            done = run(BIN / program, '--config', path, 'token', 'init', '--so-pin-file', place / 'officer.pin')
             self.assertEqual(done.out, f'made the token other {name}\n')
             path.unlink()
 
@@ -301,8 +307,13 @@ class CliTest(harness.TestCase):
         for port in range(5):
             ours = ours.replace(f':{demo.port + port}"', f':{self.other_ports + port}"')
         try:
+            # A token of its own, locked: nothing is said before what is wrong.
+            ours = re.sub(r'(?m)^unattended = .*$', '', ours)
+            ours = re.sub(r'(?m)^token = "[^"]*"', 'token = "other files"', ours)
             path.write_text(ours)
             run(BIN / 'tsactl', '--config', path, 'archive', 'init')
+            run(BIN / 'tsactl', '--config', path, 'ceremony', 'init', '--threshold', '2', '--custodian', 'demo-1', '--custodian',
+                'demo-2', '--dir', demo.dir / 'other-custody', '--passphrases', demo.dir / 'custody')
             for key in ('tsu.pem', 'chain.pem', 'root.pem', 'taa.pem', 'tls.pem', 'tls.key', 'audit-tsu.pem', 'audit-tsu.key'):
                 for other, status in (('pki/none.pem', 2), ('pki/tsu.pem/none.pem', 2), ('pki/loop.pem', 3)):
                     with self.subTest(key=key, other=other):
@@ -329,8 +340,7 @@ class CliTest(harness.TestCase):
         demo = self.demo
         text = (harness.TOP / 'README.md').read_text()
         steps = re.search(r'^```text\n(mkdir pki\n.*?)^```', text, re.M | re.S)[1]
-        before, after = steps.split('# now the files under pki/\n')
-        self.assertTrue(after.endswith('\ntsad\n'))
+        before, after = steps.split('# now the files under pki/\ntsad &\n')
         ports = harness.free_ports()
         for name, program, tool, key in (('tsad', 'tsad', 'tsactl', 'tsu-1'), ('taad', 'taad', 'taad', 'taa')):
             with self.subTest(program=program):
@@ -343,11 +353,27 @@ class CliTest(harness.TestCase):
                 (own / f'{name}.toml').write_text(sample)
                 env = {'SOFTHSM2_CONF': str(own / 'softhsm2.conf'), 'PATH': f'{BIN}:{os.environ["PATH"]}'}
 
+                at_hand = dict(env=env, cwd=own)
+                ask = lambda who: f'passphrase of {who}'
+
                 def shell(lines):
+                    """The commands, one by one; a person types what the ceremony asks for."""
                     if name == 'taad':
                         lines = re.sub(r'\btsu-1\b', 'taa', lines.replace('tsactl', 'taad'))
                         lines = re.sub(r'\btsu(?=\.|-so)', 'taa', lines)
-                    run('bash', '-euo', 'pipefail', '-c', lines, cwd=own, env=env)
+                    for line in lines.replace('\\\n', ' ').splitlines():
+                        words = shlex.split(line)
+                        if 'ceremony' in words:
+                            who = [words[i + 1] for i, word in enumerate(words) if word == '--custodian']
+                            rest = words[words.index('--custodian') + 2 * len(who):]
+                            self.assertEqual(words[1:5], ['ceremony', 'init', '--threshold', '2'])
+                            harness.hold_ceremony([BIN / tool], who, ask, *rest, **at_hand)
+                        elif 'activate' in words:
+                            self.assertEqual(words[:3], [tool, 'activate', '--share'])
+                            status, said = harness.activate([BIN / tool], words[3], ask(pathlib.Path(words[3]).stem), **at_hand)
+                            self.assertEqual(status, 0, said)
+                        else:
+                            run('bash', '-euo', 'pipefail', '-c', line, **at_hand)
 
                 shell(before)
                 pki = demo.dir / 'pki'
@@ -363,15 +389,18 @@ class CliTest(harness.TestCase):
                 if key == 'taa':
                     with open(certificate, 'ab') as out:
                         out.write((pki / 'issuing.pem').read_bytes())
-                shell(after.removesuffix('tsad\n'))
                 # Each from the folder it was set up in.
                 server = self.started(harness.Program('env', '-C', own, BIN / program, log=own / 'log', env=env,
                                                       ready=lambda: demo.listens(ports + (0 if name == 'tsad' else 3))))
+                shell(after)
                 if name == 'tsad':
                     self.assertEqual((own / 'run').stat().st_mode & 0o777, 0o700)
                     status = json.loads(run(BIN / 'tsactl', 'status', '--json', cwd=own, env=env, ok=(0, 1)).out)
                     self.assertIs(status['ready'], False)  # nobody has audited it
+                    self.assertIs(status['hsm']['available'], True)
                     self.assertEqual(status['tsus'][0]['key'], 'tsu-1')
+                # Now it has its certificate beside it (KEY-3).
+                self.assertEqual(len(json.loads(run(BIN / tool, 'key', 'list', '--json', cwd=own, env=env).out)[0]['certificates']), 1)
                 self.assertEqual(server.stop(), 0)
 
     def test_environment(self):
@@ -393,8 +422,13 @@ class CliTest(harness.TestCase):
             self.assertIn('nobody.sock', line)
             self.assertEqual(line.count('running?'), 1)
             # Each hint once.
-            path.write_text(good.replace('key = "tsu-1"', 'key = "nokey"').replace('dir = "archive"', f'dir = "{self.folder}/a"'))
+            (self.folder / 'any.pin').touch(0o600)
+            (self.folder / 'any.pin').write_text('1234567890')
+            own = re.sub(r'(?m)^unattended = .*$', f'pin_file = "{self.folder}/any.pin"', good)
+            own = re.sub(r'(?m)^token = "[^"]*"', 'token = "no keys"', own)
+            path.write_text(own.replace('key = "tsu-1"', 'key = "nokey"').replace('dir = "archive"', f'dir = "{self.folder}/a"'))
             run(BIN / 'tsactl', '--config', path, 'archive', 'init')
+            run(BIN / 'tsactl', '--config', path, 'token', 'init', '--so-pin-file', self.folder / 'any.pin')
             line = self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2)
             self.assertEqual(line.count('key generate'), 1)
             # [taa] that believes nobody, and two listeners at one place.

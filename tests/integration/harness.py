@@ -12,8 +12,10 @@ import json
 import os
 import pathlib
 import pwd
+import pty
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -22,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -129,6 +132,80 @@ class Program:
 
     def resident_kb(self):
         return int(re.search(r'VmRSS:\s+(\d+)', pathlib.Path(f'/proc/{self.pid}/status').read_text())[1])
+
+
+class Terminal:
+    """A command at a terminal of its own (/dev/tty), and a person who types."""
+
+    def __init__(self, *command, env=None, cwd=None):
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            try:
+                _die_with_parent()
+                if cwd:
+                    os.chdir(cwd)
+                os.execvpe(str(command[0]), [str(c) for c in command], {**os.environ, **(env or {})})
+            finally:
+                os._exit(127)
+        self.seen = ''
+        self.status = None
+
+    def expect(self, text, seconds=60):
+        """Reads until `text` stands on the screen, after what was expected before."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            if not self._read(end - time.monotonic()):
+                raise AssertionError(f'{text!r} does not appear; what does: {self.seen!r}')
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def type(self, line):
+        os.write(self.master, line.encode() + b'\r')
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+
+    def end(self, seconds=60):
+        """The exit status, and all that was not expected yet."""
+        end = time.monotonic() + seconds
+        while self._read(end - time.monotonic()):
+            pass
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self.master)
+        return self.status, self.seen
+
+    def _read(self, seconds):
+        if not select.select([self.master], [], [], max(seconds, 0))[0]:
+            os.kill(self.pid, signal.SIGKILL)
+            raise AssertionError(f'nothing more is said; so far: {self.seen!r}')
+        try:
+            piece = os.read(self.master, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self.seen += piece.decode(errors='replace').replace('\r\n', '\n')
+        return bool(piece)
+
+
+def hold_ceremony(tool, custodians, passphrase, *arguments, threshold=2, env=None, cwd=None):
+    """`tool … ceremony init`, typed by its custodians one after the other: passphrase(name). What it said."""
+    words = [word for name in custodians for word in ('--custodian', name)]
+    terminal = Terminal(*tool, 'ceremony', 'init', '--threshold', threshold, *words, *arguments, env=env, cwd=cwd)
+    for name in custodians:
+        for ask in (f'Custodian {name}, choose a passphrase', f'Custodian {name}, the same again:'):
+            terminal.expect(ask)
+            terminal.type(passphrase(name))
+    status, said = terminal.end()
+    assert status == 0, said
+    return said
+
+
+def activate(tool, share, passphrase, env=None, cwd=None):
+    """`tool … activate`, typed by a custodian: (exit status, what it said)."""
+    terminal = Terminal(*tool, 'activate', '--share', share, env=env, cwd=cwd)
+    terminal.expect('Passphrase of the custodian')
+    terminal.type(passphrase)
+    return terminal.end()
 
 
 class Demo:

@@ -80,6 +80,7 @@ struct House {
         const auto& town = town::folder();
         put("# environment = [\"SOFTHSM2_CONF=/etc/softhsm2.conf\"]",
             "environment = [\"SOFTHSM2_CONF=" + folder.at("softhsm2.conf") + "\"]");
+        put("#   pin_file", "pin_file");
         put("127.0.0.1:3164", "127.0.0.1:" + std::to_string(port));
         put("127.0.0.1:3163", "127.0.0.1:" + std::to_string(tsu_port));
         put("pki/audit-taa.pem", town.at("channel-taa.pem"));

@@ -110,15 +110,12 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
 
 Result<int> key_list(const Settings& settings, bool as_json, std::ostream& out) {
     auto keys = ask(settings, "/keys");
-    if (!keys && !settings.hsm.pin_file.empty()) {
-        // tsad is down: the HSM itself knows.
-        auto here = hsm::keys_here(settings.hsm, hsm::keytool::Purpose::timestamping);
-        if (!here) return std::move(here).error();
-        const auto text = (*here)->list();
+    if (!keys) {
+        // tsad is down, or locked: the HSM itself knows.
+        const auto text = hsm::custody::list_keys_here(site_of(settings));
         if (!text) return text.error();
         keys = json::parse(*text);
     }
-    if (!keys) return keys.error();
     if (as_json) {
         out << keys->dump() << '\n';
         return 0;
