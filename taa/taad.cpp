@@ -18,6 +18,7 @@
 #include "hsm/commands.h"
 #include "hsm/custody/commands.h"
 #include "hsm/custody/desk.h"
+#include "hsm/custody/keeper.h"
 #include "hsm/custody/records.h"
 #include "store/archive.h"
 #include "taa/config.h"
@@ -55,7 +56,7 @@ struct House {
 };
 
 /// The custodians' side, if they hold the PIN; the token is locked until they come.
-Done seat_custodians(House& house, const taa::Settings& settings) {
+Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     if (!settings.hsm.pin_file.empty()) return {};
     auto roster = hsm::custody::read_roster(settings.archive, settings.hsm.token);
     if (!roster) return std::move(roster).error();
@@ -63,19 +64,27 @@ Done seat_custodians(House& house, const taa::Settings& settings) {
         return Error::usage(
             "[hsm] token '" + settings.hsm.token +
             "': nobody holds its PIN; hold a ceremony (taad ceremony init), or give a pin_file");
-    house.custody.emplace(
-        std::move(**roster),
-        hsm::custody::Activation::Parts{
-            "taad", settings.digest, [&house](const Secret& pin) { return house.signer->unlock(pin); },
-            [&house] { house.signer->token()->lock(); },
-            [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
-                return house.diary->announce(event, blobs);
-            }});
-    return hsm::custody::activate_unattended(*house.custody, settings.hsm.unattended);
+    house.custody.emplace(std::move(**roster),
+                          hsm::custody::Activation::Parts{
+                              "taad", settings.digest,
+                              [&house, keeper](const Secret& pin) {
+                                  auto done = house.signer->unlock(pin);
+                                  const bool refused = !done && done.error().kind == Error::Kind::usage;
+                                  if (keeper && !refused) keeper->keep(pin);
+                                  return done;
+                              },
+                              [&house, keeper] {
+                                  house.signer->token()->lock();
+                                  if (keeper) keeper->forget();
+                              },
+                              [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
+                                  return house.diary->announce(event, blobs);
+                              }});
+    return hsm::custody::open_at_start(*house.custody, keeper, settings.archive, settings.hsm.unattended);
 }
 
-/// `hook`: null, nobody is told.
-Done furnish(House& house, const taa::Settings& settings, Hook* hook) {
+/// `hook`: null, nobody is told. `keeper`: null, nobody holds the PIN while this process is away.
+Done furnish(House& house, const taa::Settings& settings, Hook* hook, hsm::custody::Keeper* keeper) {
     auto chain = taa::load_chain(settings, house.wall.now());
     if (!chain) return std::move(chain).error();
     house.signer = std::make_unique<taa::Signer>(settings.hsm, settings.key, chain->front());
@@ -104,17 +113,18 @@ Done furnish(House& house, const taa::Settings& settings, Hook* hook) {
         spdlog::error("hsm text=\"{}; no TAC until it is back\"", done.error().text);
     }
     house.diary.emplace(*house.archive, house.wall, hook);
-    return seat_custodians(house, settings);
+    return seat_custodians(house, settings, keeper);
 }
 
-Result<int> serve(const taa::Settings& settings) {
+Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     set_log_level(settings.log_level);
     hsm::apply_environment(settings.hsm);  // before there are threads
 
     House house;
     std::optional<Hook> hook;
     if (settings.hook) hook.emplace(*settings.hook);
-    if (auto done = furnish(house, settings, hook ? &*hook : nullptr); !done) return std::move(done).error();
+    if (auto done = furnish(house, settings, hook ? &*hook : nullptr, keeper); !done)
+        return std::move(done).error();
     std::atomic<bool> doubt{false};
     taa::Service service(settings, std::move(*house.issuer), std::move(house.tsus),
                          {*house.archive,
@@ -132,9 +142,6 @@ Result<int> serve(const taa::Settings& settings) {
     StopSignal ends;
     if (hook) hook->start();
     if (auto done = service.start(); !done) return std::move(done).error();
-    if (house.custody && !house.custody->state().activated)
-        spdlog::warn("custody event=locked text=\"{}; each gives a share with: taad activate --share FILE\"",
-                     house.custody->state().text);
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
@@ -182,7 +189,7 @@ class OwnClockForOnce {
 Result<int> audit_now(const taa::Settings& settings, const std::string& name, bool json) {
     hsm::apply_environment(settings.hsm);
     House house;
-    if (auto done = furnish(house, settings, nullptr); !done) return std::move(done).error();
+    if (auto done = furnish(house, settings, nullptr, nullptr); !done) return std::move(done).error();
     if (house.custody && !house.custody->state().activated)
         return Error::usage(
             "the HSM's PIN is with custodians: start taad and have it activated, it audits every TSU then");
@@ -238,7 +245,14 @@ Result<int> run(int argc, char** argv) {
     app.add_option("--config", arguments.config, "configuration (see conf/taad.toml)")->capture_default_str();
     add_json_flag(app, arguments.json);
 
-    std::function<Result<int>(const taa::Settings&)> chosen = serve;
+    bool keep = false;
+    std::optional<int> kept_by;
+    hsm::custody::add_keeper_options(app, keep, kept_by);
+    std::optional<hsm::custody::Keeper> keeper;
+    const auto serving = [&](const taa::Settings& settings) {
+        return serve(settings, keeper ? &*keeper : nullptr);
+    };
+    std::function<Result<int>(const taa::Settings&)> chosen = serving;
     const auto on = [&](CLI::App* verb, std::function<Result<int>(const taa::Settings&)> action) {
         verb->callback([&chosen, action = std::move(action)] { chosen = action; });
     };
@@ -320,6 +334,12 @@ Result<int> run(int argc, char** argv) {
     const auto go_on = read_command_line("taad", app, argc, argv);
     if (!go_on) return go_on.error();
     if (!*go_on) return 0;
+    if (keep) {
+        if (!app.get_subcommands().empty())
+            return Error::usage("--keep is for serving; a verb needs no keeper");
+        return hsm::custody::run_with_keeper("taad", {"--config", arguments.config});
+    }
+    if (kept_by) keeper.emplace(*kept_by);
     auto settings = taa::load_settings(arguments.config);
     if (!settings) return std::move(settings).error();
     return chosen(*settings);

@@ -11,7 +11,9 @@
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/commands.h"
 #include "hsm/custody/desk.h"
+#include "hsm/custody/keeper.h"
 #include "hsm/custody/records.h"
 #include "store/archive.h"
 #include "store/event_line.h"
@@ -84,7 +86,8 @@ Result<std::optional<hsm::custody::Roster>> custodians(const tsa::Settings& sett
     return roster;
 }
 
-Done serve(const std::string& config_file) {
+/// `keeper`: null, nobody holds the PIN while this process is away.
+Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     auto settings = tsa::load_settings(config_file);
     if (!settings) return std::move(settings).error();
     set_log_level(settings->log_level);
@@ -148,9 +151,14 @@ Done serve(const std::string& config_file) {
                             [&](const Secret& pin) {
                                 auto done = (*token)->unlock(Secret(pin.view()));
                                 if (done) look_after_keys(**token, tsus, journal);
+                                const bool refused = !done && done.error().kind == Error::Kind::usage;
+                                if (keeper && !refused) keeper->keep(pin);
                                 return done;
                             },
-                            [&] { (*token)->lock(); },
+                            [&] {
+                                (*token)->lock();
+                                if (keeper) keeper->forget();
+                            },
                             [&](const store::Event& event, const std::vector<store::Blob>& blobs) {
                                 return journal.write(event, blobs);
                             }});
@@ -238,7 +246,9 @@ Done serve(const std::string& config_file) {
     // And a TSU that is revoked signs none.
     housekeeper.watch_revocation();
     if (custody)
-        if (auto done = hsm::custody::activate_unattended(*custody, settings->hsm.unattended); !done)
+        if (auto done =
+                hsm::custody::open_at_start(*custody, keeper, settings->archive, settings->hsm.unattended);
+            !done)
             return done;
     // From here on there is something to stop in good order.
     StopSignal ends;
@@ -249,10 +259,6 @@ Done serve(const std::string& config_file) {
     housekeeper.start();
     tacs.start();
     if (reference) reference->start();
-    if (custody && !custody->state().activated)
-        spdlog::warn(
-            "custody event=locked text=\"{}; each gives a share with: tsactl activate --share FILE\"",
-            custody->state().text);
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
@@ -276,10 +282,16 @@ Result<int> run(int argc, char** argv) {
     CLI::App app{"Kokuin's time-stamping server (RFC 3161). Runs in the foreground until SIGTERM."};
     std::string config_file = "tsad.toml";
     app.add_option("--config", config_file, "configuration (see conf/tsad.toml)")->capture_default_str();
+    bool keep = false;
+    std::optional<int> kept_by;
+    hsm::custody::add_keeper_options(app, keep, kept_by);
     const auto go_on = read_command_line("tsad", app, argc, argv);
     if (!go_on) return go_on.error();
     if (!*go_on) return 0;
-    if (auto done = serve(config_file); !done) return std::move(done).error();
+    if (keep) return hsm::custody::run_with_keeper("tsad", {"--config", config_file});
+    std::optional<hsm::custody::Keeper> keeper;
+    if (kept_by) keeper.emplace(*kept_by);
+    if (auto done = serve(config_file, keeper ? &*keeper : nullptr); !done) return std::move(done).error();
     return 0;
 }
 

@@ -24,13 +24,6 @@ store::Event event_of(const char* kind, std::string text) {
     return event;
 }
 
-Json statement_json(const Statement& statement) {
-    return {{"act", statement.act},           {"program", statement.program},
-            {"ceremony", statement.ceremony}, {"generation", statement.generation},
-            {"token", statement.token},       {"settings", statement.settings},
-            {"content", statement.content},   {"nonce", statement.nonce}};
-}
-
 }  // namespace
 
 std::string Challenge::to_json() const {
@@ -44,15 +37,12 @@ Result<Challenge> Challenge::from_json(std::string_view text) {
     Members members(json);
     Challenge challenge;
     challenge.letterbox = members.octets("letterbox", 32);
-    Members statement(members.object("statement"));
-    challenge.statement = {statement.text("act"),      statement.text("program"),
-                           statement.text("ceremony"), statement.number("generation", 1'000'000),
-                           statement.text("token"),    statement.text("settings"),
-                           statement.text("content"),  statement.text("nonce")};
+    const auto statement = statement_from(members.object("statement"));
     auto roster = Roster::from_json(dump(members.object("roster")));
-    if (!members.ok() || !statement.ok() || !roster)
+    if (!members.ok() || !statement || !roster)
         return Error::environment(
             "its answer isn't what this program expects; are both of the same version?");
+    challenge.statement = *statement;
     challenge.roster = std::move(*roster);
     return challenge;
 }
@@ -228,10 +218,13 @@ Done Activation::open_locked(const Secret& pin) {
 Done Activation::reopen(Secret pin, const std::string& agreed) {
     const std::lock_guard lock(mutex_);
     if (activated_ || refused_) return Error::no("token '" + roster_.token + "' is no longer locked");
-    if (agreed != parts_.settings)
-        return Error::no(
+    if (agreed != parts_.settings) {
+        const auto why =
             "the configuration isn't the one that the custodians agreed to; they must activate " +
-            parts_.program + " again");
+            parts_.program + " again";
+        if (auto done = record(event_of("custody.changed", why)); !done) return done;
+        return Error::no(why);
+    }
     if (auto done = record(event_of("custody.kept", "opened again with the PIN that the keeper held")); !done)
         return done;
     return open_locked(pin);

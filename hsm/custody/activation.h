@@ -59,7 +59,8 @@ class Activation {
         std::function<Done(const Secret& pin)> open;
         std::function<void()> close;
         /// Durable on return. Kinds: "custody.share", "custody.activated" (its blob is approvals_json()),
-        /// "custody.deactivated", "custody.kept", "custody.refused"; the subject is the token's label.
+        /// "custody.deactivated", "custody.kept", "custody.changed" (settings), "custody.refused"; the
+        /// subject is the token's label.
         std::function<Done(const store::Event&, const std::vector<store::Blob>&)> record;
     };
     Activation(Roster roster, Parts parts);

@@ -351,6 +351,13 @@ Result<std::unique_ptr<Keys>> keys_of(const Site& site) {
     return std::unique_ptr<Keys>(std::make_unique<KeysThere>(site));
 }
 
+void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by) {
+    app.add_flag(
+        "--keep", keep,
+        "serve as the child of a keeper, which holds the activated PIN over a crash or a restart (SIGHUP)");
+    app.add_option("--kept-by", kept_by, "descriptor of the keeper's socket")->group("");
+}
+
 Result<std::string> list_keys_here(const Site& site) {
     if (site.hsm.pin_file.empty()) return public_keys_json(site.hsm);
     auto keys = keys_here(site.hsm, site.purpose);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,10 @@ using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>
 ///   deactivate --why TEXT --by WHO
 /// Whichever is given calls `choose` once. `arguments` must outlive the action.
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose);
+
+/// Adds to a server's command line `--keep` (run_with_keeper()) and, for nobody to type, `--kept-by
+/// DESCRIPTOR` (Keeper).
+void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by);
 
 /// The keys of the site's token: opened here if there is a pin_file; otherwise the running server has it
 /// open, and is asked.

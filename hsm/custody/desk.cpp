@@ -9,6 +9,7 @@
 #include "base/net/owner.h"
 #include "hsm/commands.h"
 #include "hsm/custody/json.h"
+#include "hsm/custody/records.h"
 
 namespace kokuin::hsm::custody {
 namespace {
@@ -127,6 +128,27 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
         const auto done = keytool::import(token, label, pem);
         return done ? Response::json(200, "{}") : net::problem(done.error());
     });
+}
+
+Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
+                   const std::vector<std::string>& unattended) {
+    if (keeper) {
+        if (auto pin = keeper->handed()) {
+            const auto agreed = read_agreed_settings(archive, activation.roster().token);
+            if (!agreed) return agreed.error();
+            if (auto done = activation.reopen(std::move(*pin), agreed->value_or("")); !done) {
+                spdlog::error("custody event=not-reopened text=\"{}\"", done.error().text);
+                keeper->forget();
+            } else {
+                spdlog::warn("custody event=kept text=\"opened again with the PIN that the keeper held\"");
+            }
+        }
+    }
+    if (auto done = activate_unattended(activation, unattended); !done) return done;
+    if (const auto state = activation.state(); !state.activated)
+        spdlog::warn("custody event=locked text=\"{}; each gives a share with the command 'activate'\"",
+                     state.text);
+    return {};
 }
 
 Done activate_unattended(Activation& activation, const std::vector<std::string>& stems) {

@@ -7,6 +7,7 @@
 #include "base/net/router.h"
 #include "base/result.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/keeper.h"
 #include "hsm/keytool.h"
 #include "hsm/token.h"
 
@@ -24,6 +25,12 @@ void add_custody_routes(net::Router& router, const std::string& program, Activat
 ///   {"pem"} · POST /keys/import {"label", "pem"}; 200 {} · GET /keys
 /// `purpose`: what its CSRs ask for.
 void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose);
+
+/// What a server does about its token when it starts: what its keeper holds (null: it has none) opens it, if
+/// the archive's custodians agreed to the settings it runs with; then activate_unattended(). The log says how
+/// it ended. Error: an unattended share that couldn't be given, or the archive.
+Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
+                   const std::vector<std::string>& unattended);
 
 /// For set-ups where nobody is there to type (demo, tests): opens STEM.share with the passphrase in
 /// STEM.passphrase for each stem, in this process, until the token is activated. The log says loudly what

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "hsm/custody/seal.h"
+#include "hsm/custody/statement.h"
 
 namespace kokuin::hsm::custody {
 
@@ -68,6 +69,22 @@ inline std::optional<Box> box_from(const Json& json) {
     Box box{members.octets("ephemeral", 32), members.octets("sealed")};
     if (!members.ok()) return std::nullopt;
     return box;
+}
+
+inline Json statement_json(const Statement& statement) {
+    return {{"act", statement.act},           {"program", statement.program},
+            {"ceremony", statement.ceremony}, {"generation", statement.generation},
+            {"token", statement.token},       {"settings", statement.settings},
+            {"content", statement.content},   {"nonce", statement.nonce}};
+}
+inline std::optional<Statement> statement_from(const Json& json) {
+    Members members(json);
+    Statement statement{members.text("act"),      members.text("program"),
+                        members.text("ceremony"), members.number("generation", 1'000'000),
+                        members.text("token"),    members.text("settings"),
+                        members.text("content"),  members.text("nonce")};
+    if (!members.ok()) return std::nullopt;
+    return statement;
 }
 
 /// As the texts of others are written: what isn't UTF-8 becomes U+FFFD.

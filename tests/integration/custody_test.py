@@ -309,6 +309,129 @@ class CustodyTest(harness.TestCase):
         done = demo.tsactl('deactivate', '--why', ' ', '--by', 'x', ok=(2,))
         self.assertIn('--why', done.err)
 
+    def test_approvals_can_be_verified_by_anybody(self):
+        """With the archive, sqlite3 and openssl alone, as docs/custody.md has it."""
+        demo = self.demo
+        demo.start_tsad()
+        for name in ('demo-2', 'demo-3'):
+            self.assertEqual(self.give(name)[0], 0)
+
+        def blob(event):
+            (name,) = event['blobs']
+            for segment in (demo.dir / 'archive').glob('*.sqlite'):
+                found = run('sqlite3', '-readonly', segment, f"SELECT hex(content) FROM blob WHERE id = x'{name}'").out.strip()
+                if found:
+                    return json.loads(bytes.fromhex(found))
+
+        roster = {c['name']: c for c in blob(demo.events('custody.shared')[-1])['custodians']}
+        self.assertEqual(list(roster), ['demo-1', 'demo-2', 'demo-3'])
+        approvals = blob(demo.events('custody.activated')[-1])['approvals']
+        self.assertEqual([a['custodian'] for a in approvals], ['demo-2', 'demo-3'])
+        digest = hashlib.sha256((demo.dir / 'tsad.toml').read_bytes()).hexdigest()
+        for approval in approvals:
+            self.assertIn(f'\nact: activate\nprogram: tsad\n', approval['statement'])
+            self.assertIn(f'\nsettings: {digest}\n', approval['statement'])
+            # SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) around the raw one.
+            key = bytes.fromhex('302a300506032b6570032100' + roster[approval['custodian']]['signing_key'])
+            (self.folder / 'key.der').write_bytes(key)
+            (self.folder / 'statement').write_text(approval['statement'])
+            (self.folder / 'signature').write_bytes(bytes.fromhex(approval['signature']))
+            verify = ('openssl', 'pkeyutl', '-verify', '-rawin', '-pubin', '-keyform', 'DER', '-inkey', self.folder / 'key.der',
+                      '-in', self.folder / 'statement', '-sigfile', self.folder / 'signature')
+            self.assertIn('Signature Verified Successfully', run(*verify).out)
+            (self.folder / 'statement').write_text(approval['statement'].replace('tsad', 'taad'))
+            run(*verify, ok=(1,))
+
+    # -- the keeper
+
+    def child(self, *but):
+        """The server that the keeper runs now, none of `but`."""
+        def running():
+            children = pathlib.Path(f'/proc/{self.demo.tsad.pid}/task/{self.demo.tsad.pid}/children').read_text().split()
+            found = [int(pid) for pid in children if int(pid) not in but]
+            return found[0] if found and self.demo.listens(self.demo.port) else None
+        return until(lambda: self.demo.tsad.must_live() or running(), lambda: f'the keeper runs a server; {self.demo.tsad.tail()}')
+
+    def start_kept(self):
+        self.demo.tsad = harness.Program(BIN / 'tsad', '--keep', '--config', self.demo.dir / 'tsad.toml', log=self.demo.dir / 'log/kept.log',
+                                         ready=lambda: self.demo.listens(self.demo.port))
+
+    def test_keeper(self):
+        demo = self.demo
+        self.start_kept()
+        demo.start_taad()
+        self.give_all()
+        demo.wait_ready()
+        first = self.child()
+        cmdline = pathlib.Path(f'/proc/{first}/cmdline').read_bytes().split(b'\0')
+        self.assertIn(b'--kept-by', cmdline)
+
+        # A crash at night.
+        os.kill(first, signal.SIGKILL)
+        second = self.child(first)
+        demo.wait_ready()
+        self.assertEqual(demo.stamp().status, 0)
+        self.assertEqual(self.custody()['activated'], True)
+        self.assertEqual(len(demo.events('custody.kept')), 1)
+        # A new program or a new certificate: one that ends in good order and one that starts.
+        demo.tsad.process.send_signal(signal.SIGHUP)
+        third = self.child(first, second)
+        demo.wait_ready()
+        self.assertEqual(demo.stamp().status, 0)
+        self.assertEqual(demo.events('server.stopped')[-1]['text'], 'tsad stopped in good order')
+        # Nothing of it lies where a core dump would find it, in neither process.
+        secrets = self.secrets('custody')
+        for pid in (demo.tsad.pid, third):
+            dumped, hidden = self.memory(pathlib.Path('/proc') / str(pid))
+            self.assert_free(dumped, secrets, f'what a core dump of {pid} would hold')
+            self.assertIn(secrets[-2], hidden)
+            self.assert_free(pathlib.Path(f'/proc/{pid}/cmdline').read_bytes() + pathlib.Path(f'/proc/{pid}/environ').read_bytes(), secrets, pid)
+
+        # A configuration that it refuses: the keeper waits, and holds.
+        good = (demo.dir / 'tsad.toml').read_text()
+        (demo.dir / 'tsad.toml').write_text(good + '[nonsense]\n')
+        demo.tsad.process.send_signal(signal.SIGHUP)
+        until(lambda: 'event=waits' in demo.tsad.written(), lambda: demo.tsad.tail())
+        (demo.dir / 'tsad.toml').write_text(good)
+        demo.tsad.process.send_signal(signal.SIGHUP)
+        fourth = self.child(first, second, third)
+        demo.wait_ready()
+        # Settings that nobody agreed to: locked, and said.
+        (demo.dir / 'tsad.toml').write_text(good.replace('# level = "info"', 'level = "info"'))
+        os.kill(fourth, signal.SIGKILL)
+        fifth = self.child(first, second, third, fourth)
+        self.assertEqual(self.custody()['activated'], False)
+        self.assertIn('isn\'t the one that the custodians agreed to', demo.events('custody.changed')[-1]['text'])
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        # It is not asked what it isn't given any more: also the old settings don't bring it back.
+        (demo.dir / 'tsad.toml').write_text(good)
+        demo.tsad.process.send_signal(signal.SIGHUP)
+        sixth = self.child(first, second, third, fourth, fifth)
+        self.assertEqual(self.custody()['activated'], False)
+        for name in ('demo-1', 'demo-2'):
+            self.assertEqual(self.give(name)[0], 0)
+        demo.wait_ready()
+        # What was deactivated stays so.
+        demo.tsactl('deactivate', '--why', 'an exercise', '--by', 'operator 3')
+        os.kill(sixth, signal.SIGKILL)
+        # (Nothing is held, and it was well for less than a minute: the keeper doesn't hide that.)
+        self.assertEqual(demo.tsad.process.wait(30), 128 + signal.SIGKILL)
+        self.start_kept()
+        self.assertEqual(self.custody()['activated'], False)
+        # And its end is the end of both.
+        child = self.child()
+        self.assertEqual(demo.tsad.stop(), 0)
+        until(lambda: not pathlib.Path(f'/proc/{child}').exists(), 'the server ended with its keeper')
+        # The same for the TAA, in short.
+        demo.taad.stop()
+        demo.taad = harness.Program(BIN / 'taad', '--keep', '--config', demo.dir / 'taad.toml', log=demo.dir / 'log/kept-taad.log',
+                                    ready=lambda: demo.listens(demo.port + 3))
+        for name in ('demo-1', 'demo-2'):
+            self.assertEqual(self.give(name, self.taad(), 'taa-custody')[0], 0)
+        demo.taad.process.send_signal(signal.SIGHUP)
+        until(lambda: len(demo.taa_events('custody.kept')) == 1, lambda: demo.taad.tail())
+        self.assertEqual(demo.taad.stop(), 0)
+
     # -- where the PIN must not be
 
     def test_no_secret_in_memory_that_is_dumped_nor_anywhere_else(self):

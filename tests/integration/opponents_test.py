@@ -6,6 +6,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import ssl
 import threading
 import time
@@ -162,9 +163,14 @@ class OpponentsTest(harness.TestCase):
                          ('dir = "taa-archive"', 'dir = "rogue-archive"')):
             self.assertEqual(text.count(old), 1, old)
             text = text.replace(old, new)
-        configuration.write_text(text)
+        # Its own token, for the TAA's is in other hands.
+        (self.folder / 'rogue.pin').touch(0o600)
+        (self.folder / 'rogue.pin').write_text('1234567890')
+        text = re.sub(r'(?m)^unattended = .*$', f'pin_file = "{self.folder}/rogue.pin"', text)
+        configuration.write_text(re.sub(r'(?m)^token = "[^"]*"', 'token = "rogue"', text))
         taad = lambda *words: run(BIN / 'taad', '--config', configuration, *words)
         name = 'C=JP,O=Kokuin Demo TAA,CN=Kokuin Demo TAA '
+        taad('token', 'init', '--so-pin-file', self.folder / 'rogue.pin')
         taad('key', 'generate', 'rogue')
         taad('archive', 'init')
         taad('tsu', 'admit', 'tsu-1', '--why', 'it is worth attacking', '--by', 'opponent')

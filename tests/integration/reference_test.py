@@ -157,7 +157,8 @@ class ReferenceTest(harness.TestCase):
         # By then chrony may have noticed that it can choose none of them, or still say that all is well.
         until(lambda: self.state() in ('stale', 'unsynchronised'), self.state)
         self.start_servers()
-        demo.wait_ready()
+        # A chronyd that has given up on all of them asks again by its polls of 16 s, and wants several answers.
+        demo.wait_ready(seconds=150)
         demo.tsad.stop()
         # Not required, it may be missing; that is a departure, and it is named.
         (demo.dir / 'tsad.toml').write_text(self.plain)

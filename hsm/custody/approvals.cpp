@@ -1,0 +1,133 @@
+#include "hsm/custody/approvals.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "hsm/custody/json.h"
+
+namespace kokuin::hsm::custody {
+namespace {
+
+constexpr std::size_t most_waiting = 16;
+constexpr nanoseconds waits = std::chrono::hours(24);
+constexpr std::size_t id_digits = 8;
+
+}  // namespace
+
+std::string Proposal::to_json() const {
+    return dump({{"id", id},
+                 {"statement", statement_json(statement)},
+                 {"why", why},
+                 {"by", by},
+                 {"given", given},
+                 {"threshold", threshold}});
+}
+
+Result<Proposal> Proposal::from_json(std::string_view text) {
+    const auto json = Json::parse(text, nullptr, false);
+    Members members(json);
+    Proposal proposal;
+    proposal.id = members.text("id");
+    const auto statement = statement_from(members.object("statement"));
+    proposal.why = members.text("why");
+    proposal.by = members.text("by");
+    proposal.threshold = members.number("threshold", most_custodians);
+    for (const auto& one : members.object("given"))
+        if (one.is_string())
+            proposal.given.push_back(one.get<std::string>());
+        else
+            members.fail();
+    if (!members.ok() || !statement)
+        return Error::environment(
+            "its answer isn't what this program expects; are both of the same version?");
+    proposal.statement = *statement;
+    return proposal;
+}
+
+void Approvals::forget_old() {
+    const auto now = parts_.mono.now();
+    std::erase_if(waiting_, [now](const auto& one) { return one.second.until < now; });
+}
+
+Result<Proposal> Approvals::propose(const std::string& act, const std::string& content,
+                                    const std::string& why, const std::string& by, const std::string& account,
+                                    CarryOut carry_out) {
+    const std::lock_guard lock(mutex_);
+    forget_old();
+    for (const auto& [id, one] : waiting_)
+        if (one.proposal.statement.act == act && one.proposal.statement.content == content)
+            return Error::no("proposal " + id + " asks for that already; it waits for " +
+                             std::to_string(roster_.threshold) + " custodians");
+    if (waiting_.size() >= most_waiting)
+        return Error::no("too many proposals wait; have them approved first, or restart " + parts_.program);
+    Proposal proposal;
+    const auto nonce = to_hex(random_octets(16));
+    proposal.id = nonce.substr(0, id_digits);
+    proposal.statement = {act,           parts_.program,  roster_.ceremony, roster_.generation,
+                          roster_.token, parts_.settings, content,          nonce};
+    proposal.why = why;
+    proposal.by = by;
+    proposal.threshold = roster_.threshold;
+    store::Event event;
+    event.kind = "custody.proposed";
+    event.subject = roster_.token;
+    event.text = why;
+    event.fields = {
+        {"act", act}, {"content", content}, {"by", by}, {"account", account}, {"proposal", nonce}};
+    if (auto done = parts_.record(event, {}); !done) return std::move(done).error();
+    waiting_.emplace(proposal.id, Waiting{proposal, {}, std::move(carry_out), parts_.mono.now() + waits});
+    return proposal;
+}
+
+std::vector<Proposal> Approvals::waiting() {
+    const std::lock_guard lock(mutex_);
+    forget_old();
+    std::vector<Proposal> all;
+    for (const auto& [id, one] : waiting_) all.push_back(one.proposal);
+    return all;
+}
+
+Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Approval& approval) {
+    const std::lock_guard lock(mutex_);
+    forget_old();
+    const auto at = waiting_.find(id);
+    if (at == waiting_.end())
+        return Error::no("there is no proposal '" + one_line(id, 64) + "'; it may be done, or too old");
+    auto& one = at->second;
+    auto& proposal = one.proposal;
+    if (auto done = check(proposal.statement, approval, roster_); !done) return std::move(done).error();
+    if (std::find(proposal.given.begin(), proposal.given.end(), approval.custodian) == proposal.given.end()) {
+        proposal.given.push_back(approval.custodian);
+        one.approvals.push_back(approval);
+    }
+    if (proposal.given.size() < roster_.threshold) return Outcome{proposal, false, ""};
+
+    Agreement agreement{proposal.statement.nonce, "", proposal.why, proposal.by};
+    for (const auto& name : proposal.given)
+        agreement.custodians += (agreement.custodians.empty() ? "" : ", ") + name;
+    const auto approvals = approvals_json(proposal.statement, one.approvals);
+    const store::Blob blob(Bytes(approvals.begin(), approvals.end()));
+    store::Event event;
+    event.kind = "custody.agreed";
+    event.subject = roster_.token;
+    event.text = proposal.why;
+    event.fields = {{"act", proposal.statement.act},
+                    {"content", proposal.statement.content},
+                    {"custodians", agreement.custodians},
+                    {"by", proposal.by},
+                    {"proposal", proposal.statement.nonce}};
+    event.blobs.push_back(blob.id());
+    // Without its record it isn't done; the last signature may be given again.
+    if (auto done = parts_.record(event, {blob}); !done) {
+        proposal.given.pop_back();
+        one.approvals.pop_back();
+        return std::move(done).error();
+    }
+    auto agreed = std::move(one);
+    waiting_.erase(at);
+    auto outcome = agreed.carry_out(agreement);
+    if (!outcome) return std::move(outcome).error();
+    return Outcome{agreed.proposal, true, std::move(*outcome)};
+}
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,292 @@
+#include "hsm/custody/keeper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "base/time.h"
+
+extern char** environ;
+
+namespace kokuin::hsm::custody {
+namespace {
+
+// Messages of the socket pair: one octet that says what, then the PIN.
+constexpr std::uint8_t holds = 'H';    // keeper → server, first of all: this PIN
+constexpr std::uint8_t nothing = 'N';  // keeper → server, first of all: none
+constexpr std::uint8_t keep_it = 'K';  // server → keeper
+constexpr std::uint8_t forget_it = 'F';
+constexpr std::size_t longest_pin = 512;
+
+constexpr int child_descriptor = 3;
+constexpr milliseconds answer_within{5000};
+constexpr milliseconds first_pause{100};
+constexpr milliseconds longest_pause{30'000};
+constexpr milliseconds well{60'000};  // a child that lived so long was well
+
+/// A message with its PIN; wiped when it goes.
+struct Message {
+    std::array<std::uint8_t, 1 + longest_pin> octets{};
+    std::size_t size = 0;
+    ~Message() { ::explicit_bzero(octets.data(), octets.size()); }
+    [[nodiscard]] View view() const { return View(octets).first(size); }
+    [[nodiscard]] View pin() const { return view().subspan(1); }
+};
+
+void put(Message& message, std::uint8_t what, View pin) {
+    message.octets[0] = what;
+    message.size = 1 + std::min(pin.size(), longest_pin);
+    std::copy_n(pin.begin(), message.size - 1, message.octets.begin() + 1);
+}
+
+bool send_message(int socket, View message) {
+    while (true) {
+        const auto sent = ::send(socket, message.data(), message.size(), MSG_NOSIGNAL);
+        if (sent >= 0) return true;
+        if (errno != EINTR) return false;
+    }
+}
+
+/// False at the end of the stream.
+bool receive(int socket, Message& message) {
+    while (true) {
+        const auto got = ::recv(socket, message.octets.data(), message.octets.size(), 0);
+        if (got < 0 && errno == EINTR) continue;
+        message.size = got > 0 ? static_cast<std::size_t>(got) : 0;
+        return got > 0;
+    }
+}
+
+milliseconds now() {
+    return std::chrono::duration_cast<milliseconds>(SystemMonoClock().now().time_since_epoch());
+}
+
+class KeeperProcess {
+  public:
+    KeeperProcess(std::string program, std::vector<std::string> arguments)
+        : program_(std::move(program)), arguments_(std::move(arguments)) {}
+
+    Result<int> run() {
+        std::array<char, PATH_MAX> path{};
+        const auto length = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
+        if (length <= 0) return Error::environment("keeper: its own program can't be found: " + reason());
+        file_.assign(path.data(), static_cast<std::size_t>(length));
+        sigset_t awaited;
+        sigemptyset(&awaited);
+        for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&awaited, one);
+        sigprocmask(SIG_BLOCK, &awaited, nullptr);
+        signals_ = Descriptor(::signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK));
+        if (!signals_) return Error::environment("keeper: no signalfd: " + reason());
+        if (auto done = start(); !done) return std::move(done).error();
+        while (!over_) {
+            wait();
+            if (!child_ && next_start_ && *next_start_ <= now()) {
+                next_start_.reset();
+                if (auto done = start(); !done) {
+                    spdlog::error("keeper text=\"{}\"", done.error().text);
+                    plan_restart();
+                }
+            }
+        }
+        return exit_code_;
+    }
+
+  private:
+    static std::string reason() { return std::strerror(errno); }
+
+    Done start() {
+        std::array<int, 2> pair{};
+        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
+            return Error::environment("keeper: no socket pair: " + reason());
+        Descriptor mine(pair[0]);
+        const Descriptor theirs(pair[1]);
+        std::vector<std::string> words{program_};
+        words.insert(words.end(), arguments_.begin(), arguments_.end());
+        words.insert(words.end(), {"--kept-by", std::to_string(child_descriptor)});
+        std::vector<char*> argv;
+        for (auto& word : words) argv.push_back(word.data());
+        argv.push_back(nullptr);
+
+        posix_spawn_file_actions_t actions;
+        posix_spawn_file_actions_init(&actions);
+        // Where both are the same, dup2 would leave close-on-exec set; glibc's clears it then (POSIX.1-2024).
+        posix_spawn_file_actions_adddup2(&actions, theirs.get(), child_descriptor);
+        posix_spawnattr_t attributes;
+        posix_spawnattr_init(&attributes);
+        sigset_t none;
+        sigemptyset(&none);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+        pid_t pid = -1;
+        const int failed = ::posix_spawn(&pid, file_.c_str(), &actions, &attributes, argv.data(), environ);
+        posix_spawn_file_actions_destroy(&actions);
+        posix_spawnattr_destroy(&attributes);
+        if (failed != 0)
+            return Error::environment("keeper: " + file_ + " can't be started: " + std::strerror(failed));
+        child_ = pid;
+        started_ = now();
+        socket_ = std::move(mine);
+        Message message;
+        put(message, pin_.empty() ? nothing : holds, pin_.view());
+        send_message(socket_.get(), message.view());
+        spdlog::info("keeper event=started program={} pid={} holds={}", program_, pid, !pin_.empty());
+        return {};
+    }
+
+    void wait() {
+        std::array<pollfd, 2> watched{pollfd{signals_.get(), POLLIN, 0}, pollfd{socket_.get(), POLLIN, 0}};
+        int timeout = -1;
+        if (next_start_)
+            timeout = static_cast<int>(std::max<std::int64_t>(0, (*next_start_ - now()).count()));
+        if (::poll(watched.data(), socket_ ? 2 : 1, timeout) < 0) return;
+        if (socket_ && watched[1].revents != 0) listen();
+        signalfd_siginfo info{};
+        while (::read(signals_.get(), &info, sizeof info) == sizeof info)
+            hear(static_cast<int>(info.ssi_signo));
+    }
+
+    void listen() {
+        Message message;
+        if (!receive(socket_.get(), message)) {
+            socket_.reset();
+            return;
+        }
+        if (message.octets[0] == keep_it && message.size > 1) {
+            pin_ = Secret(message.pin());
+            spdlog::info("keeper event=holds program={}", program_);
+        } else if (message.octets[0] == forget_it) {
+            pin_ = Secret();
+            spdlog::info("keeper event=forgot program={}", program_);
+        }
+    }
+
+    void hear(int signal) {
+        switch (signal) {
+            case SIGCHLD:
+                return reap();
+            case SIGHUP:
+                pause_ = milliseconds{0};
+                restart_ = true;
+                if (child_)
+                    ::kill(*child_, SIGTERM);
+                else
+                    next_start_ = now();
+                return;
+            default:
+                stopping_ = true;
+                if (child_)
+                    ::kill(*child_, SIGTERM);
+                else
+                    over_ = true;
+        }
+    }
+
+    void reap() {
+        int status = 0;
+        if (!child_ || ::waitpid(*child_, &status, WNOHANG) != *child_) return;
+        // What it said last.
+        while (socket_) listen_if_any();
+        child_.reset();
+        exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        const bool asked = std::exchange(restart_, false);
+        if (stopping_) {
+            over_ = true;
+        } else if (asked) {
+            next_start_ = now();
+        } else if (exit_code_ == exit_code(Error::Kind::usage)) {
+            // Nothing it is given will do; a person must act.
+            over_ = pin_.empty();
+            if (!over_)
+                spdlog::error(
+                    "keeper event=waits program={} text=\"it refuses its configuration; mend it, then send "
+                    "this "
+                    "process ({}) a SIGHUP\"",
+                    program_, ::getpid());
+        } else if (exit_code_ == 0) {
+            over_ = true;
+        } else if (pin_.empty() && now() - started_ < well) {
+            over_ = true;  // it was never well, and there is nothing to keep
+        } else {
+            plan_restart();
+        }
+    }
+
+    void listen_if_any() {
+        pollfd one{socket_.get(), POLLIN, 0};
+        if (::poll(&one, 1, 0) == 1)
+            listen();
+        else
+            socket_.reset();
+    }
+
+    void plan_restart() {
+        if (now() - started_ >= well) pause_ = milliseconds{0};
+        spdlog::error("keeper event=ended program={} status={} text=\"started again in {} ms\"", program_,
+                      exit_code_, pause_.count());
+        next_start_ = now() + pause_;
+        pause_ = std::clamp(pause_ * 2, first_pause, longest_pause);
+    }
+
+    const std::string program_;
+    const std::vector<std::string> arguments_;
+    std::string file_;
+    Descriptor signals_;
+    Descriptor socket_;
+    Secret pin_;
+    std::optional<pid_t> child_;
+    milliseconds started_{0};
+    milliseconds pause_{0};
+    std::optional<milliseconds> next_start_;
+    bool restart_ = false;
+    bool stopping_ = false;
+    bool over_ = false;
+    int exit_code_ = 0;
+};
+
+}  // namespace
+
+Result<int> run_with_keeper(const std::string& program, const std::vector<std::string>& arguments) {
+    return KeeperProcess(program, arguments).run();
+}
+
+std::optional<Secret> Keeper::handed() {
+    ::fcntl(socket_.get(), F_SETFD, FD_CLOEXEC);
+    pollfd one{socket_.get(), POLLIN, 0};
+    Message message;
+    if (::poll(&one, 1, static_cast<int>(answer_within.count())) != 1 || !receive(socket_.get(), message)) {
+        spdlog::error("keeper text=\"doesn't answer; custodians will be needed after a crash\"");
+        return std::nullopt;
+    }
+    if (message.octets[0] != holds || message.size < 2) return std::nullopt;
+    return Secret(message.pin());
+}
+
+void Keeper::tell(View message) {
+    if (!send_message(socket_.get(), message))
+        spdlog::error("keeper text=\"is gone; custodians will be needed after a crash\"");
+}
+
+void Keeper::keep(const Secret& pin) {
+    Message message;
+    put(message, keep_it, pin.view());
+    tell(message.view());
+}
+
+void Keeper::forget() {
+    const std::array<std::uint8_t, 1> message{forget_it};
+    tell(message);
+}
+
+}  // namespace kokuin::hsm::custody

@@ -1,0 +1,40 @@
+// The keeper: a parent process that holds the PIN while its server is away, so that a crash at night needs no
+// custodians. It listens nowhere: the PIN goes through a socket pair that only these two have, and never
+// outlives the keeper, so never a reboot.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/descriptor.h"
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace kokuin::hsm::custody {
+
+/// Runs the program of this process again, as a child with these arguments and "--kept-by 3", until it is
+/// over; returns the exit code. The process must have no other threads.
+///   The child crashes, or fails by its environment: started again, at once at first, then after pauses of up
+///   to 30 s. SIGHUP: the child is stopped in good order and started again (a new configuration, a new
+///   program). SIGTERM, SIGINT: the child is stopped in good order, and that is the end. The child ends in
+///   good order by itself, or was never well: that is the end. One that was told to start again and refuses
+///   its configuration is waited for, with the PIN, until the next SIGHUP.
+Result<int> run_with_keeper(const std::string& program, const std::vector<std::string>& arguments);
+
+/// The child's side. Thread-safe but for handed(). A keeper that is gone is a line in the log, nothing else.
+class Keeper {
+  public:
+    /// `descriptor`: of "--kept-by".
+    explicit Keeper(int descriptor) : socket_(descriptor) {}
+    /// What the keeper holds, if anything; to be asked once, at start. Waits for its answer.
+    std::optional<Secret> handed();
+    void keep(const Secret& pin);
+    void forget();
+
+  private:
+    void tell(View message);
+    Descriptor socket_;
+};
+
+}  // namespace kokuin::hsm::custody
