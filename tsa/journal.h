@@ -38,6 +38,8 @@ class Journal {
     /// first try. What waits is in memory only: it dies with the process, so nobody may be told that it is
     /// recorded.
     Done keep(store::Event event, std::vector<store::Blob> blobs = {});
+    /// What the stamping clock shows: the time that an event has that is written now.
+    [[nodiscard]] WallTime now() const { return clock_.read().wall; }
     /// Only puts it in the queue: for callers that must not wait.
     void later(store::Event event);
     /// Tries to get rid of all that waits; the error is why something still does.

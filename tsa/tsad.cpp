@@ -31,6 +31,7 @@
 #include "tsa/status.h"
 #include "tsa/tac_repository.h"
 #include "tsa/tsu.h"
+#include "tsa/tsu_load.h"
 
 namespace {
 
@@ -136,8 +137,10 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (!token) return std::move(token).error();
     std::vector<std::unique_ptr<tsa::Tsu>> owned;
     std::vector<tsa::Tsu*> tsus;
+    auto life = tsa::KeyLife::open(**archive, journal);
+    if (!life) return std::move(life).error();
     for (const auto& one : settings->tsus) {
-        auto tsu = tsa::Tsu::load(one, **token, wall.now());
+        auto tsu = tsa::load_tsu(one, **life, **token, wall.now());
         if (!tsu) return std::move(tsu).error();
         tsus.push_back(tsu->get());
         owned.push_back(std::move(*tsu));

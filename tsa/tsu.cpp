@@ -1,16 +1,18 @@
 #include "tsa/tsu.h"
 
 #include "pki/path.h"
+#include "tsa/key_life.h"
 #include "tsa/serial.h"
 #include "tsa/stretches.h"
 
 namespace kokuin::tsa {
 
-Tsu::Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
+Tsu::Tsu(TsuSettings settings, hsm::Key key, WallTime until, pki::Certificate certificate,
          std::vector<pki::Certificate> chain, std::vector<pki::Certificate> path,
          std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key)
     : settings_(std::move(settings)),
       key_(std::move(key)),
+      signs_until_(until),
       certificate_(std::move(certificate)),
       chain_(std::move(chain)),
       path_(std::move(path)),
@@ -18,22 +20,21 @@ Tsu::Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate,
       public_key_(std::move(public_key)),
       certificate_blob_(Bytes(certificate_.der().begin(), certificate_.der().end())),
       // The certificate holds until the end of the second it names (RFC 5280 4.1.2.5).
-      gate_(tac::KeyPeriod{certificate_.not_before(), certificate_.not_after()}) {}
+      gate_(tac::KeyPeriod{certificate_.not_before(), until}) {}
 
-Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, hsm::Token& token, WallTime now) {
-    auto certificates = pki::load_certificates(settings.certificate);
-    if (!certificates) return std::move(certificates).error();
+Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, const TsuKey& own, hsm::Token& token,
+                                       WallTime now) {
     auto chain = pki::load_certificates(settings.chain);
     if (!chain) return std::move(chain).error();
-    const auto& certificate = certificates->front();
+    const auto& certificate = own.certificate;
     auto key = pki::PublicKey::from_certificate(certificate);
-    if (!key) return std::move(key).error().in(settings.certificate);
+    if (!key) return std::move(key).error().in(own.where);
     if (key->bits() < 2048)
-        return Error::usage(settings.certificate + ": an RSA key of " + std::to_string(key->bits()) +
+        return Error::usage(own.where + ": an RSA key of " + std::to_string(key->bits()) +
                             " bits; a TSU needs 2048 or more (TSA-3)");
     if (!certificate.is_time_stamping_only())
         return Error::usage(
-            settings.certificate +
+            own.where +
             ": its extended key usage must be timeStamping alone and critical (RFC 3161 2.3); have it "
             "issued again");
     std::vector<pki::Certificate> anchors;
@@ -48,28 +49,28 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, hsm::Token& 
         // starting.
         path = pki::validate_path(certificate, *chain, anchors, certificate.not_after());
         if (!path)
-            return Error::usage(settings.certificate + ": " + path.error().text +
-                                " (chain: " + settings.chain + ")");
+            return Error::usage(own.where + ": " + path.error().text + " (chain: " + settings.chain + ")");
     }
     // Nobody can look into a locked token: the key is looked for when it opens.
     auto in_token =
-        token.locked() ? token.expect_key(settings.key, certificate.spki()) : token.find_key(settings.key);
+        token.locked() ? token.expect_key(own.label, certificate.spki()) : token.find_key(own.label);
     if (!in_token) {
         if (in_token.error().kind != Error::Kind::no) return std::move(in_token).error();
-        return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + settings.key);
+        return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + own.label);
     }
     const auto same = pki::PublicKey::from_spki(in_token->spki());
     if (!same || same->modulus() != key->modulus() || same->exponent() != key->exponent())
-        return Error::usage(settings.certificate + ": isn't for the key '" + settings.key +
-                            "' in the HSM; see [tsu." + settings.name + "] key and certificate");
+        return Error::usage(own.where + ": isn't for the key '" + own.label + "' in the HSM; see [tsu." +
+                            settings.name + "] key and certificate");
     std::unique_ptr<pki::CrlFiles> crls;
     if (!settings.crls.empty()) {
         auto read = pki::CrlFiles::open(settings.crls);
         if (!read) return std::move(read).error().in("[tsu." + settings.name + "] crls");
         crls = std::move(*read);
     }
-    return std::unique_ptr<Tsu>(new Tsu(settings, std::move(*in_token), certificate, std::move(*chain),
-                                        std::move(*path), std::move(crls), std::move(*key)));
+    return std::unique_ptr<Tsu>(
+        new Tsu(settings, std::move(*in_token), tsa::signs_until(own.activated, certificate.not_after()),
+                certificate, std::move(*chain), std::move(*path), std::move(crls), std::move(*key)));
 }
 
 std::optional<std::string> Tsu::uncovered() const {

@@ -28,13 +28,22 @@ struct Form {
     std::vector<store::Blob> blobs;  ///< every blob that a record of such a token can name
 };
 
+/// The key a TSU signs with, and since when.
+struct TsuKey {
+    std::string label;  ///< in the token
+    pki::Certificate certificate;
+    std::string where;     ///< where the certificate comes from, for errors
+    WallTime activated{};  ///< KEY-4 counts from here
+};
+
 /// What of a TSU stays the same while it runs, and its gate. Thread-safe.
 class Tsu {
   public:
-    /// Reads the certificate and its chain and judges them: one RSA-2048 key (TSA-3), the sole critical
+    /// Reads the chain and judges it and the certificate: one RSA-2048 key (TSA-3), the sole critical
     /// extended key usage timeStamping (RFC 3161 2.3), a valid path to the root in the chain file now. The
     /// error names the file.
-    static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, hsm::Token& token, WallTime now);
+    static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, const TsuKey& key,
+                                             hsm::Token& token, WallTime now);
 
     [[nodiscard]] const std::string& name() const { return settings_.name; }
     /// Its key in the HSM.
@@ -43,6 +52,9 @@ class Tsu {
     [[nodiscard]] const pki::PublicKey& public_key() const { return public_key_; }
     /// Its certificate's blob in the archive.
     [[nodiscard]] const store::Blob& certificate_blob() const { return certificate_blob_; }
+    [[nodiscard]] const std::vector<pki::Certificate>& chain() const { return chain_; }
+    /// The last moment at which its key may sign (KEY-4).
+    [[nodiscard]] WallTime signs_until() const { return signs_until_; }
     /// The CRLs that its certificate is looked for in; null: nobody keeps any.
     [[nodiscard]] pki::CrlFiles* crls() const { return crls_.get(); }
     /// The certificate of its path that none of the CRLs is about; nothing: all are covered, or there are no
@@ -68,11 +80,13 @@ class Tsu {
     store::Blob basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis);
 
   private:
-    Tsu(TsuSettings settings, hsm::Key key, pki::Certificate certificate, std::vector<pki::Certificate> chain,
-        std::vector<pki::Certificate> path, std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key);
+    Tsu(TsuSettings settings, hsm::Key key, WallTime until, pki::Certificate certificate,
+        std::vector<pki::Certificate> chain, std::vector<pki::Certificate> path,
+        std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key);
 
     TsuSettings settings_;
     hsm::Key key_;
+    WallTime signs_until_;
     pki::Certificate certificate_;
     std::vector<pki::Certificate> chain_;
     std::vector<pki::Certificate> path_;  // from its certificate to the root

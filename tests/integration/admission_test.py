@@ -142,7 +142,9 @@ class AdmissionTest(harness.TestCase):
         demo.start_tsad()
         until(lambda: 'tsu.fine' in kinds(), lambda: f'fine again; {demo.taad.tail()}')
         demo.taad.stop()
-        self.assertEqual(kinds(), ['taa.started', 'tsu.unreachable', 'tsu.fine', 'taa.stopped'])
+        # Once each: how the HSM was opened, and the notices.
+        self.assertEqual(kinds(), ['custody.share', 'custody.share', 'custody.activated', 'taa.started', 'tsu.unreachable', 'tsu.fine',
+                                   'taa.stopped'])
         self.assertEqual(len(demo.taa_events('tsu.unreachable')), 1)
 
 

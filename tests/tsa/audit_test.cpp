@@ -68,7 +68,10 @@ struct House {
         journal.emplace(*archive, world.clock());
         refused.emplace(*journal);
         repository.emplace(*archive);
-        tsu = must(tsa::Tsu::load(settings, *token, world.utc()));
+        tsu = must(tsa::Tsu::load(settings,
+                                  {settings.key, must(pki::load_certificates(settings.certificate)).front(),
+                                   settings.certificate, world.utc()},
+                                  *token, world.utc()));
         audited.emplace(
             tsa::AuditedParts{world.clock(), *archive, *journal, *refused, *repository, {tsu.get()}, rules});
         must(audited->restore());

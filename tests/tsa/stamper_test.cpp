@@ -60,8 +60,10 @@ struct Office {
         auto kept = store::Archive::open(folder.at("archive"), options);
         REQUIRE(kept);
         archive = std::move(*kept);
-        auto loaded = tsa::Tsu::load({"tsu-1", "tsu-1", folder.at("tsu-1.pem"), folder.at("root.pem"), false},
-                                     *token, wall.now());
+        const auto file = folder.at("tsu-1.pem");
+        const tsa::TsuKey own{"tsu-1", pki::load_certificates(file).value().front(), file, wall.now()};
+        auto loaded =
+            tsa::Tsu::load({"tsu-1", "tsu-1", file, folder.at("root.pem"), false}, own, *token, wall.now());
         INFO((loaded ? "" : loaded.error().text));
         REQUIRE(loaded);
         tsu = std::move(*loaded);

@@ -1,0 +1,226 @@
+// The life of keys as the archive tells it.
+#include "tsa/key_life.h"
+
+#include "tests/pki/workshop.h"
+#include "tests/tac/town.h"
+
+using namespace kokuin;
+using tsa::KeyLife;
+using tsa::KeyState;
+
+namespace {
+
+template <typename T>
+T must(Result<T> result) {
+    INFO((result.ok() ? std::string() : result.error().text));
+    REQUIRE(result.ok());
+    return std::move(result).value();
+}
+void must(Done done) {
+    INFO((done.ok() ? std::string() : done.error().text));
+    REQUIRE(done.ok());
+}
+
+WallTime at(std::string_view text) {
+    return from_rfc3339(text).value();
+}
+
+/// Two certificates for two keys, made once.
+const workshop::Folder& folder() {
+    static const workshop::Folder made;
+    static const bool done = [] {
+        for (const auto* name : {"one", "two"})
+            made.must(std::string("openssl req -x509 -newkey rsa:2048 -nodes -keyout ") + name +
+                      ".key -out " + name + ".pem -days 4000 -subj /CN=" + name + " 2>/dev/null");
+        return true;
+    }();
+    REQUIRE(done);
+    return made;
+}
+pki::Certificate certificate(const std::string& name) {
+    return must(pki::load_certificates(folder().at(name + ".pem"))).front();
+}
+
+struct Settable final : WallClock {
+    WallTime time = at("2026-01-31T12:00:00Z");
+    [[nodiscard]] WallTime now() const override { return time; }
+};
+
+/// An archive whose clock is set by hand. Not copyable: its parts name each other.
+struct House {
+    workshop::Folder place;
+    Settable wall;
+    SystemMonoClock mono;
+    tac::clock::SystemBootClock boot;
+    tac::clock::StampingClock clock{wall, mono, boot};
+    std::unique_ptr<store::Archive> archive;
+    std::optional<tsa::Journal> journal;
+    std::unique_ptr<KeyLife> life;
+    const tsa::KeyStep step{"why", "operator 1", "root", {}, {}};
+
+    House() {
+        must(store::Archive::create(place.at("archive"), wall.now()));
+        open();
+    }
+    void open() {
+        life.reset();
+        journal.reset();
+        archive.reset();
+        archive = must(store::Archive::open(place.at("archive")));
+        journal.emplace(*archive, clock);
+        life = must(KeyLife::open(*archive, *journal));
+    }
+    Done generate(const std::string& label, const std::string& name, const std::string& tsu = "tsu-1") {
+        return life->generated(label, tsu, "0a0b", certificate(name).spki(), step);
+    }
+    Done certify(const std::string& label, const std::string& name) {
+        return life->certified(label, certificate(name), {}, step);
+    }
+    [[nodiscard]] std::string state(const std::string& label) const {
+        const auto entry = life->find(label);
+        return entry ? std::string(name(entry->state)) : "-";
+    }
+};
+
+}  // namespace
+
+TEST_CASE("A key signs for a year and a month, or until its certificate ends") {
+    const auto far = at("2060-01-01");
+    CHECK(tsa::signs_until(at("2026-11-26T10:11:12Z"), far) == at("2027-12-26T10:11:12Z"));
+    CHECK(tsa::signs_until(at("2026-12-31T23:59:59Z"), far) == at("2028-01-31T23:59:59Z"));
+    // To the last day of a shorter month.
+    CHECK(tsa::signs_until(at("2026-01-31T12:00:00Z"), far) == at("2027-02-28T12:00:00Z"));
+    CHECK(tsa::signs_until(at("2027-01-29T12:00:00Z"), far) == at("2028-02-29T12:00:00Z"));
+    CHECK(tsa::signs_until(at("2026-11-26T10:11:12Z"), at("2027-01-01")) == at("2027-01-01"));
+    CHECK(tsa::destroy_by(at("2026-01-31T12:00:00Z")) == at("2026-02-28T12:00:00Z"));
+}
+
+TEST_CASE("From the HSM to its end, each step known again after a restart") {
+    House house;
+    must(house.generate("k1", "one"));
+    CHECK(house.state("k1") == "generated");
+    must(house.life->requested("k1", "PEM", house.step));
+    must(house.life->requested("k1", "PEM again", house.step));
+    must(house.certify("k1", "one"));
+    house.wall.time = at("2026-03-01T00:00:00Z");
+    must(house.life->activated("k1", house.step));
+    house.wall.time = at("2026-04-01T00:00:00Z");
+    const auto check = [&] {
+        const auto entry = house.life->active("tsu-1").value();
+        CHECK(entry.label == "k1");
+        CHECK(entry.id == "0a0b");
+        CHECK(entry.activated == at("2026-03-01T00:00:00Z"));
+        CHECK(entry.certificate_sha256 == to_hex(certificate("one").sha256()));
+        CHECK(must(house.life->certificates(entry)).first == certificate("one"));
+    };
+    check();
+    house.open();
+    check();
+    must(house.life->retired("k1", house.step));
+    CHECK_FALSE(house.life->active("tsu-1"));
+    house.open();
+    CHECK(house.life->find("k1")->retired == at("2026-04-01T00:00:00Z"));
+    must(house.life->destroyed("k1", house.step));
+    house.open();
+    CHECK(house.state("k1") == "destroyed");
+    // Its label may be given to another key.
+    must(house.generate("k1", "two"));
+    CHECK(house.state("k1") == "generated");
+    CHECK_FALSE(house.life->find("k1")->activated);
+    house.open();
+    CHECK_FALSE(house.life->find("k1")->activated);
+}
+
+TEST_CASE("Steps that aren't legal are refused with what would be, and leave no record") {
+    House house;
+    const auto refused = [&](const Done& done) {
+        REQUIRE_FALSE(done);
+        CHECK(done.error().kind == Error::Kind::no);
+        return done.error().text;
+    };
+    CHECK(refused(house.life->activated("none", house.step)).find("no record of a key 'none'") !=
+          std::string::npos);
+    must(house.generate("k1", "one"));
+    const auto records = house.archive->state().next;
+    CHECK(refused(house.generate("k1", "two")).find("already") != std::string::npos);
+    CHECK(refused(house.life->activated("k1", house.step))
+              .find("can become requested or certified or destroyed") != std::string::npos);
+    CHECK(refused(house.life->retired("k1", house.step)).find("can't become retired") != std::string::npos);
+    CHECK(house.archive->state().next == records);
+    must(house.certify("k1", "one"));
+    must(house.life->activated("k1", house.step));
+    CHECK(refused(house.life->destroyed("k1", house.step)).find("it can become retired") !=
+          std::string::npos);
+    CHECK(refused(house.certify("k1", "one")).find("is active") != std::string::npos);
+    must(house.life->retired("k1", house.step));
+    CHECK(refused(house.life->activated("k1", house.step)).find("it can become destroyed") !=
+          std::string::npos);
+    must(house.life->destroyed("k1", house.step));
+    CHECK(refused(house.life->retired("k1", house.step)).find("can't become anything any more") !=
+          std::string::npos);
+}
+
+TEST_CASE("One key of a TSU is active: its successor retires it, and another TSU's is left alone") {
+    House house;
+    must(house.generate("k1", "one"));
+    must(house.certify("k1", "one"));
+    must(house.life->activated("k1", house.step));
+    must(house.generate("other", "two", "tsu-2"));
+    must(house.certify("other", "two"));
+    must(house.life->activated("other", house.step));
+    CHECK(house.state("k1") == "active");
+    must(house.generate("k2", "two"));
+    must(house.certify("k2", "two"));
+    must(house.life->activated("k2", house.step));
+    for (int i = 0; i < 2; ++i) {
+        CHECK(house.state("k1") == "retired");
+        CHECK(house.state("k2") == "active");
+        CHECK(house.life->active("tsu-1")->label == "k2");
+        CHECK(house.life->active("tsu-2")->label == "other");
+        house.open();
+    }
+}
+
+TEST_CASE("A compromised key stops, is never active again, and can be destroyed") {
+    House house;
+    must(house.generate("k1", "one"));
+    must(house.certify("k1", "one"));
+    must(house.life->activated("k1", house.step));
+    must(house.life->compromised("k1", house.step));
+    house.open();
+    CHECK(house.state("k1") == "retired");
+    CHECK(house.life->find("k1")->compromised);
+    CHECK_FALSE(house.life->adopt("k1", "tsu-1", certificate("one"), {}));
+    must(house.life->destroyed("k1", house.step));
+    CHECK_FALSE(house.life->compromised("k1", house.step));
+    // One that was still to be used.
+    must(house.generate("k2", "two"));
+    must(house.life->compromised("k2", house.step));
+    CHECK_FALSE(house.certify("k2", "two"));
+    must(house.life->destroyed("k2", house.step));
+}
+
+TEST_CASE("A key that was here before its records counts from its certificate; one under records from now") {
+    House house;
+    house.wall.time = at("2040-01-01");
+    must(house.life->adopt("old", "tsu-1", certificate("one"), {certificate("two")}));
+    auto entry = house.life->active("tsu-1").value();
+    CHECK(entry.activated == certificate("one").not_before());
+    CHECK(must(house.life->certificates(entry)).second.size() == 1);
+    // The same again changes nothing; another certificate of another key is refused.
+    const auto records = house.archive->state().next;
+    must(house.life->adopt("old", "tsu-1", certificate("one"), {}));
+    CHECK(house.archive->state().next == records);
+    CHECK_FALSE(house.life->adopt("old", "tsu-1", certificate("two"), {}));
+    CHECK_FALSE(house.life->adopt("old", "tsu-2", certificate("one"), {}));
+    must(house.generate("new", "two"));
+    must(house.life->adopt("new", "tsu-1", certificate("two"), {}));
+    for (int i = 0; i < 2; ++i) {
+        entry = house.life->active("tsu-1").value();
+        CHECK(entry.label == "new");
+        CHECK(entry.activated == at("2040-01-01"));
+        CHECK(house.state("old") == "retired");
+        house.open();
+    }
+    CHECK_FALSE(house.life->adopt("old", "tsu-1", certificate("one"), {}));
+}

@@ -1,0 +1,48 @@
+#include "tsa/tsu_load.h"
+
+#include <spdlog/spdlog.h>
+
+namespace kokuin::tsa {
+namespace {
+
+/// Of the archive.
+Result<std::unique_ptr<Tsu>> load_active(const TsuSettings& settings, const KeyLife& life,
+                                         const KeyEntry& active, hsm::Token& token, WallTime now) {
+    auto certificates = life.certificates(active);
+    if (!certificates) return std::move(certificates).error();
+    return Tsu::load(settings,
+                     {active.label, certificates->first, "the certificate of the key '" + active.label + "'",
+                      active.activated.value_or(certificates->first.not_before())},
+                     token, now);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life, hsm::Token& token,
+                                      WallTime now) {
+    const auto active = life.active(settings.name);
+    const auto named = life.find(settings.key);
+    const bool over = named && (named->state == KeyState::retired || named->state == KeyState::destroyed);
+    if (active && over) {
+        spdlog::info("tsu={} key={} text=\"the configuration names the key {}, which is {}\"", settings.name,
+                     active->label, settings.key, name(named->state));
+        return load_active(settings, life, *active, token, now);
+    }
+    auto certificates = pki::load_certificates(settings.certificate);
+    if (!certificates) return std::move(certificates).error();
+    const auto& certificate = certificates->front();
+    if (active && active->label == settings.key && active->certificate_sha256 == to_hex(certificate.sha256()))
+        return load_active(settings, life, *active, token, now);
+    // Judged before anything is recorded.
+    const bool from_records = named && named->state != KeyState::destroyed;
+    const auto since = named && named->activated ? *named->activated
+                       : from_records            ? now
+                                                 : certificate.not_before();
+    auto tsu = Tsu::load(settings, {settings.key, certificate, settings.certificate, since}, token, now);
+    if (!tsu) return tsu;
+    if (auto done = life.adopt(settings.key, settings.name, certificate, (*tsu)->chain()); !done)
+        return std::move(done).error();
+    return tsu;
+}
+
+}  // namespace kokuin::tsa
