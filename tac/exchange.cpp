@@ -86,6 +86,7 @@ class Object {
         }
         return result;
     }
+    [[nodiscard]] bool has(const char* key) const { return !failed() && object_.contains(key); }
     std::int64_t integer(const char* key) {
         const json* value = member(key);
         if (!value) return 0;
@@ -178,10 +179,14 @@ Result<ClockRequest> ClockRequest::from_json(std::string_view body) {
     ClockRequest value;
     value.nonce = object.hex("nonce", min_nonce, max_nonce);
     value.tsu = object.text("tsu", 1, max_name);
+    if (object.has("certificate_sha256")) value.certificate_sha256 = object.hex("certificate_sha256", 32, 32);
     return end(object, std::move(value));
 }
 std::string ClockRequest::to_json() const {
-    return dump({{"nonce", to_hex(nonce)}, {"tsu", tsu}});
+    json out{{"nonce", to_hex(nonce)}, {"tsu", tsu}};
+    // Left out where nothing is to be said: a TSU of before successors refuses what it doesn't know.
+    if (!certificate_sha256.empty()) out["certificate_sha256"] = to_hex(certificate_sha256);
+    return dump(out);
 }
 
 Result<ClockAnswer> ClockAnswer::from_json(std::string_view body) {
@@ -272,10 +277,13 @@ Result<AuditRequest> AuditRequest::from_json(std::string_view body) {
     AuditRequest value;
     value.tsu = object.text("tsu", 1, max_name);
     value.why = object.text("why", 0, max_why);
+    if (object.has("certificate")) value.certificate = object.base64("certificate", max_chain_certificate);
     return end(object, std::move(value));
 }
 std::string AuditRequest::to_json() const {
-    return dump({{"tsu", tsu}, {"why", one_line(why, max_why)}});
+    json out{{"tsu", tsu}, {"why", one_line(why, max_why)}};
+    if (!certificate.empty()) out["certificate"] = to_base64(certificate);
+    return dump(out);
 }
 
 Result<AuditAnswer> AuditAnswer::from_json(std::string_view body) {

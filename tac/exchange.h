@@ -41,6 +41,9 @@ inline constexpr std::size_t max_chain = 8;   ///< certificates with a TAC
 struct ClockRequest {
     Bytes nonce;
     std::string tsu;
+    /// SHA-256 of the certificate that is meant, where a successor waits to take over under the same name;
+    /// empty: the one that signs.
+    Bytes certificate_sha256{};
     static Result<ClockRequest> from_json(std::string_view body);
     [[nodiscard]] std::string to_json() const;
 };
@@ -90,6 +93,9 @@ struct NoticeAnswer {
 struct AuditRequest {
     std::string tsu;
     std::string why;  ///< at most 256 octets
+    /// DER of the certificate of a successor that is to be audited before it takes over; empty: of the one
+    /// that signs.
+    Bytes certificate{};
     static Result<AuditRequest> from_json(std::string_view body);
     [[nodiscard]] std::string to_json() const;
 };

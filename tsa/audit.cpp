@@ -25,6 +25,23 @@ std::string describe(const tac::AcceptedTac& tac) {
 
 }  // namespace
 
+namespace {
+
+/// The TSU that a clock request is about: of this name, and with this certificate if it names one.
+std::shared_ptr<Tsu> asked_for(const Tsus::List& tsus, const tac::ClockRequest& request) {
+    std::shared_ptr<Tsu> found;
+    for (const auto& tsu : tsus) {
+        if (tsu->name() != request.tsu) continue;
+        if (!found) found = tsu;
+        if (!request.certificate_sha256.empty() &&
+            equal(request.certificate_sha256, tsu->certificate().sha256()))
+            return tsu;
+    }
+    return found;
+}
+
+}  // namespace
+
 store::Event revoked_event(const std::string& tsu, const std::string& serial, const std::string& why) {
     store::Event event;
     event.kind = revoked_kind;
@@ -34,19 +51,13 @@ store::Event revoked_event(const std::string& tsu, const std::string& serial, co
     return event;
 }
 
-Tsu* Audited::find(const std::string& name) const {
-    for (auto* tsu : parts_.tsus)
-        if (tsu->name() == name) return tsu;
-    return nullptr;
-}
-
 std::shared_ptr<const pki::Crls> Audited::crls() const {
     return parts_.crls ? parts_.crls->current() : nullptr;
 }
 
 Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
     const auto received = parts_.clock.read();
-    const auto* tsu = find(request.tsu);
+    const auto tsu = asked_for(*parts_.tsus.audited(), request);
     if (!tsu) return Error::usage("there is no TSU '" + request.tsu + "' here; see [tsu.NAME] in tsad.toml");
     const auto sent = parts_.clock.read();
     if (!exchanges_.record({request.nonce, request.tsu, received, sent, parts_.clock.boot_id()}))
@@ -55,7 +66,7 @@ Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
 }
 
 Result<tac::NoticeAnswer> Audited::take_notice(const tac::Notice& notice) {
-    auto* tsu = find(notice.tsu);
+    const auto tsu = parts_.tsus.find(notice.tsu);
     if (!tsu) return Error::usage("there is no TSU '" + notice.tsu + "' here; see [tsu.NAME] in tsad.toml");
     const auto kind = std::string(name(notice.kind));
     // The TAA says it again with each audit that it can't make.
@@ -73,16 +84,34 @@ Result<tac::DeliveryVerdict> Audited::deliver(const tac::TacDelivery& delivery) 
     tac::Delivered delivered{delivery.tac, delivery.chain, exchanges_.take(delivery.nonce, now.after)};
     // Without an exchange nothing says which TSU is meant but the holder in the TAC; the refusal is the first
     // one's.
-    auto* tsu = delivered.exchange ? find(delivered.exchange->tsu) : parts_.tsus.front();
+    const auto signing = parts_.tsus.signing()->front();
+    auto tsu = delivered.exchange ? parts_.tsus.find(delivered.exchange->tsu) : signing;
     if (!tsu) return Error::usage("the TSU of this exchange is gone");
+    // One that waits to take over has its predecessor's name: the holder says which is meant.
+    for (const auto& one : *parts_.tsus.audited())
+        if (one != tsu && one->name() == tsu->name()) {
+            const std::lock_guard lock(one->delivery());
+            auto verdict = judge(*one, delivered, now);
+            const auto* refusal = std::get_if<tac::Refusal>(&verdict);
+            const bool other = refusal && (refusal->reason == tac::Reason::holder_name ||
+                                           refusal->reason == tac::Reason::holder_digest);
+            if (!other) return take(*one, verdict, delivery.tac);
+        }
     const std::lock_guard lock(tsu->delivery());
-    auto verdict =
-        tac::validate(delivered, parts_.rules,
-                      {tsu->certificate(), tsu->gate().last(), now, parts_.clock.boot_id(), crls()});
+    return take(*tsu, judge(*tsu, delivered, now), delivery.tac);
+}
+
+tac::Verdict Audited::judge(const Tsu& tsu, const tac::Delivered& delivered,
+                            const tac::clock::Reading& now) const {
+    return tac::validate(delivered, parts_.rules,
+                         {tsu.certificate(), tsu.gate().last(), now, parts_.clock.boot_id(), crls()});
+}
+
+Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Verdict& verdict, const Bytes& der) {
     if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict))
-        return take(*tsu, *tac);
-    if (const auto* order = std::get_if<tac::StopOrder>(&verdict)) return take(*tsu, *order);
-    return take(*tsu, std::get<tac::Refusal>(verdict), delivery.tac);
+        return take(tsu, *tac);
+    if (const auto* order = std::get_if<tac::StopOrder>(&verdict)) return take(tsu, *order);
+    return take(tsu, std::get<tac::Refusal>(verdict), der);
 }
 
 Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac) {
@@ -125,7 +154,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal
 }
 
 Done Audited::restore() {
-    for (auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         auto accepted = parts_.archive.latest_event(std::string(accepted_kind), tsu->name());
         if (!accepted) return std::move(accepted).error();
         auto stop = parts_.archive.latest_event(stop_kind, tsu->name());

@@ -15,7 +15,7 @@
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/tac_repository.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
@@ -30,7 +30,7 @@ struct AuditedParts {
     Journal& journal;
     RefusedTacs& refused;
     TacRepository& repository;  ///< is told of every TAC before it is in force
-    std::vector<Tsu*> tsus;
+    Tsus& tsus;
     const tac::Rules& rules;
     pki::CrlFiles* crls = nullptr;  ///< null: nobody keeps any
     Follower* follower = nullptr;   ///< null: the clock doesn't follow the TAA
@@ -60,9 +60,11 @@ class Audited {
     Done restore();
 
   private:
-    Tsu* find(const std::string& name) const;
     [[nodiscard]] std::shared_ptr<const pki::Crls> crls() const;
     Done restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force);
+    [[nodiscard]] tac::Verdict judge(const Tsu& tsu, const tac::Delivered& delivered,
+                                     const tac::clock::Reading& now) const;
+    Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::Verdict& verdict, const Bytes& der);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::StopOrder& order);
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::Refusal& refusal, const Bytes& der);

@@ -23,7 +23,7 @@ void Comparisons::note(const char* kind, const std::string& text) {
 bool Comparisons::take(const tac::clock::Evidence& about_realtime) {
     const auto evidence = parts_.correction.about_c(about_realtime);
     bool missed = false;
-    for (auto* tsu : parts_.tsus)
+    for (const auto& tsu : *parts_.tsus.audited())
         missed |= tsu->gate().add(evidence) == tac::clock::ErrorBound::Added::misses;
     if (missed) {
         const auto text = "the clock is off by " + std::to_string(in_us(evidence.error)) + " us, +/- " +

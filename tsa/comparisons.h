@@ -7,14 +7,14 @@
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/journal.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
 /// All of it must outlive it.
 struct ComparisonParts {
     Journal& journal;
-    std::vector<Tsu*> tsus;
+    Tsus& tsus;
     /// Between CLOCK_REALTIME, which the reference measures, and the stamping clock.
     const tac::clock::Correction& correction;
 };

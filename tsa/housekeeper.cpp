@@ -69,7 +69,7 @@ void Housekeeper::tick() {
     parts_.leaps.tick(now);
     watch_troubles(now);
     watch_revocation();
-    for (auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         for (const auto& wanted : wanted_) watch_gate(*tsu, wanted, now);
         watch_rates(*tsu, now);
         if (parts_.requester) ask_for_audit(*tsu, now);
@@ -88,14 +88,14 @@ void Housekeeper::watch_troubles(const tac::clock::Reading& now) {
         for (auto& trouble : crls->troubles(now.wall)) all.insert(std::move(trouble));
     };
     look(parts_.crls);
-    for (const auto* tsu : parts_.tsus) look(tsu->crls());
+    for (const auto& tsu : *parts_.tsus.signing()) look(tsu->crls());
     for (const auto& trouble : all)
         if (troubles_.count(trouble) == 0) spdlog::warn("crl text=\"{}\"", trouble);
     troubles_ = std::move(all);
 }
 
 void Housekeeper::watch_revocation() {
-    for (auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.audited()) {
         watch_key(*tsu);
         watch_taa(*tsu);
     }

@@ -20,7 +20,7 @@
 #include "tsa/leaps.h"
 #include "tsa/refusals.h"
 #include "tsa/refused_tacs.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
@@ -44,7 +44,7 @@ class AuditRequester {
 struct HousekeeperParts {
     const tac::clock::StampingClock& clock;
     Journal& journal;
-    std::vector<Tsu*> tsus;
+    Tsus& tsus;
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     Refusals& refusals;
     RefusedTacs& refused;

@@ -27,7 +27,7 @@ bool contains(const std::vector<LeapSecond>& all, const LeapSecond& one) {
 
 std::vector<LeapSecond> Leaps::by_taa() const {
     std::vector<LeapSecond> all;
-    for (const auto* tsu : parts_.tsus)
+    for (const auto& tsu : *parts_.tsus.audited())
         if (const auto tac = tsu->gate().tac())
             for (const auto& leap : tac->value.tac.leap_events)
                 if (!contains(all, leap)) all.push_back(leap);
@@ -86,7 +86,7 @@ void Leaps::tell_gates(const tac::clock::Reading& now) {
     const auto read = parts_.file.read(now.after);
     if (!read) return;
     for (const auto& leap : (*read)->between(now.wall - day, now.wall + horizon))
-        for (auto* tsu : parts_.tsus) tsu->gate().announce(leap);
+        for (const auto& tsu : *parts_.tsus.audited()) tsu->gate().announce(leap);
 }
 
 void Leaps::tick(const tac::clock::Reading& now) {

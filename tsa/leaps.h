@@ -14,7 +14,7 @@
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/journal.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
@@ -22,7 +22,7 @@ namespace kokuin::tsa {
 struct LeapParts {
     const tac::clock::LeapFile& file;
     Journal& journal;
-    std::vector<Tsu*> tsus;
+    Tsus& tsus;
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
 };
 

@@ -36,7 +36,7 @@ Stamper::Refused Stamper::failure(const char* cause, std::string detail) {
 }
 
 struct Stamper::Signed {
-    Tsu& tsu;
+    std::shared_ptr<Tsu> tsu;  // alive until its token has left
     tac::Demand demand;
     tac::clock::Reading reading;
     tac::Open open;
@@ -92,9 +92,10 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     const auto reading = parts_.clock.read();
     const auto first = turn_++;
     std::optional<tac::Closed> closed;
-    for (std::size_t i = 0; i < parts_.tsus.size(); ++i) {
-        auto& tsu = *parts_.tsus[(first + i) % parts_.tsus.size()];
-        auto decision = tsu.gate().decide(reading, demand);
+    const auto tsus = parts_.tsus.signing();
+    for (std::size_t i = 0; i < tsus->size(); ++i) {
+        const auto& tsu = (*tsus)[(first + i) % tsus->size()];
+        auto decision = tsu->gate().decide(reading, demand);
         if (auto* open = std::get_if<tac::Open>(&decision))
             return sign(tsu, *request, **policy, reading, std::move(*open));
         if (!closed) closed = std::move(std::get<tac::Closed>(decision));
@@ -102,11 +103,12 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     return refused_by(*closed);
 }
 
-Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu& tsu,
+Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(const std::shared_ptr<Tsu>& signer,
                                                                          const tsp::Request& request,
                                                                          const tsp::Policy& policy,
                                                                          const tac::clock::Reading& reading,
                                                                          tac::Open open) {
+    auto& tsu = *signer;
     auto form = tsu.form(policy, request.cert_req, open.tac);
     if (!form) return failure("form", form.error().text);
     const auto& profile = (*form)->profile;
@@ -156,8 +158,8 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu& ts
     auto blobs = (*form)->blobs;
     blobs.push_back(tsu.basis_blob(open.basis));
     issuance.clock = proof_of(reading, blobs.back().id());
-    return std::make_shared<Signed>(Signed{tsu, demand_of(policy), reading, std::move(open), std::move(blobs),
-                                           std::move(token), std::move(issuance)});
+    return std::make_shared<Signed>(Signed{signer, demand_of(policy), reading, std::move(open),
+                                           std::move(blobs), std::move(token), std::move(issuance)});
 }
 
 Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
@@ -165,7 +167,7 @@ Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
     if (!number) return failure("archive", number.error().text);
     // 9. The gate once more: an order to stop that came meanwhile, or a clock that moved, keeps the token
     // here. Its record stays: it says what was signed, not what went out.
-    const auto again = made.tsu.gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
+    const auto again = made.tsu->gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
     if (const auto* closed = std::get_if<tac::Closed>(&again)) return refused_by(*closed);
     return made.token;
 }
@@ -174,7 +176,7 @@ std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
     std::vector<std::string> reasons;
     const auto reading = parts_.clock.read();
     bool any_open = false;
-    for (const auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         const auto decision = tsu->gate().decide(reading, demand_of(policy));
         if (const auto* closed = std::get_if<tac::Closed>(&decision))
             reasons.push_back(tsu->name() + ": " + closed->text);

@@ -15,7 +15,7 @@
 #include "tsa/protocol/policy.h"
 #include "tsa/protocol/request.h"
 #include "tsa/refusals.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
@@ -24,7 +24,7 @@ struct StamperParts {
     const tac::clock::StampingClock& clock;
     hsm::Token& token;
     store::Archive& archive;
-    std::vector<Tsu*> tsus;  ///< at least one
+    Tsus& tsus;
     Refusals& refusals;
 };
 
@@ -60,8 +60,8 @@ class Stamper {
 
     struct Signed;  // what step 9 needs of the steps before
     Result<std::shared_ptr<Signed>, Refused> sign(View der, const tsp::PolicyRules& rules);
-    Result<std::shared_ptr<Signed>, Refused> sign(Tsu& tsu, const tsp::Request& request,
-                                                  const tsp::Policy& policy,
+    Result<std::shared_ptr<Signed>, Refused> sign(const std::shared_ptr<Tsu>& signer,
+                                                  const tsp::Request& request, const tsp::Policy& policy,
                                                   const tac::clock::Reading& reading, tac::Open open);
     Result<Bytes, Refused> release(const Signed& made, const Result<store::RecordNumber>& number);
     Bytes answer_of(const Result<Bytes, Refused>& outcome);

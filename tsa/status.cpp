@@ -132,7 +132,7 @@ std::string Status::status() const {
     const auto reading = parts_.clock.read();
     const auto demand = demand_of(parts_.policies.front());
     json tsus = json::array();
-    for (const auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         const auto gate = tsu->gate().status(reading, demand);
         const auto* open = std::get_if<tac::Open>(&gate.decision);
         const auto* closed = std::get_if<tac::Closed>(&gate.decision);
@@ -202,7 +202,7 @@ std::vector<std::string> Status::departures() const {
                           " is revoked: no CRL of its issuer is among [" + table + "] crls");
     };
     look(parts_.crls);
-    for (const auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         look(tsu->crls());
         uncovered("tsu." + tsu->name(), tsu->uncovered());
         if (const auto tac = tsu->gate().tac(); tac && parts_.crls)
@@ -256,7 +256,7 @@ std::string Status::metrics() const {
     const auto until = [&](WallTime time) {
         return std::chrono::duration<double>(time - reading.wall).count();
     };
-    for (const auto* tsu : parts_.tsus) {
+    for (const auto& tsu : *parts_.tsus.signing()) {
         const auto gate = tsu->gate().status(reading, demand);
         const std::vector<std::pair<std::string, std::string>> label{{"tsu", tsu->name()}};
         const auto* open = std::get_if<tac::Open>(&gate.decision);

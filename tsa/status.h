@@ -15,7 +15,7 @@
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/stamper.h"
-#include "tsa/tsu.h"
+#include "tsa/tsus.h"
 
 namespace kokuin::tsa {
 
@@ -24,7 +24,7 @@ struct StatusParts {
     const tac::clock::StampingClock& clock;
     hsm::Token& token;
     const store::Archive& archive;
-    std::vector<Tsu*> tsus;
+    Tsus& tsus;
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     const Stamper& stamper;
     const Refusals& refusals;

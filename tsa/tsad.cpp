@@ -30,8 +30,9 @@
 #include "tsa/stamper.h"
 #include "tsa/status.h"
 #include "tsa/tac_repository.h"
-#include "tsa/tsu.h"
+
 #include "tsa/tsu_load.h"
+#include "tsa/tsus.h"
 
 namespace {
 
@@ -56,8 +57,8 @@ void note(tsa::Journal& journal, const char* kind, const std::string& text) {
 }
 
 /// What the custodians opened: are the keys there, and do their certificates lie beside them (KEY-3)?
-void look_after_keys(hsm::Token& token, const std::vector<tsa::Tsu*>& tsus, tsa::Journal& journal) {
-    for (const auto* tsu : tsus) {
+void look_after_keys(hsm::Token& token, const tsa::Tsus& tsus, tsa::Journal& journal) {
+    for (const auto& tsu : *tsus.signing()) {
         auto key = token.find_key(tsu->key().label());
         if (key && key->spki() != tsu->key().spki())
             key =
@@ -135,16 +136,15 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         journal.later(std::move(record));
     });
     if (!token) return std::move(token).error();
-    std::vector<std::unique_ptr<tsa::Tsu>> owned;
-    std::vector<tsa::Tsu*> tsus;
+    tsa::Tsus::List loaded;
     auto life = tsa::KeyLife::open(**archive, journal);
     if (!life) return std::move(life).error();
     for (const auto& one : settings->tsus) {
         auto tsu = tsa::load_tsu(one, **life, **token, wall.now());
         if (!tsu) return std::move(tsu).error();
-        tsus.push_back(tsu->get());
-        owned.push_back(std::move(*tsu));
+        loaded.push_back(std::move(*tsu));
     }
+    tsa::Tsus tsus(std::move(loaded));
 
     std::optional<hsm::custody::Activation> custody;
     if (*roster)

@@ -40,7 +40,8 @@ struct House {
     std::optional<tsa::Journal> journal;
     std::optional<tsa::RefusedTacs> refused;
     std::optional<tsa::TacRepository> repository;
-    std::unique_ptr<tsa::Tsu> tsu;
+    std::shared_ptr<tsa::Tsu> tsu;
+    std::optional<tsa::Tsus> tsus;
     std::optional<tsa::Audited> audited;
 
     std::uint8_t serial = 0;
@@ -72,8 +73,9 @@ struct House {
                                   {settings.key, must(pki::load_certificates(settings.certificate)).front(),
                                    settings.certificate, world.utc()},
                                   *token, world.utc()));
+        tsus.emplace(tsa::Tsus::List{tsu});
         audited.emplace(
-            tsa::AuditedParts{world.clock(), *archive, *journal, *refused, *repository, {tsu.get()}, rules});
+            tsa::AuditedParts{world.clock(), *archive, *journal, *refused, *repository, *tsus, rules});
         must(audited->restore());
     }
     /// What was only in memory is gone.

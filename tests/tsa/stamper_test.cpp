@@ -39,7 +39,8 @@ struct Office {
     const tac::clock::StampingClock clock{wall, mono, boot};
     std::unique_ptr<hsm::Token> token;
     std::unique_ptr<store::Archive> archive;
-    std::unique_ptr<tsa::Tsu> tsu;
+    std::shared_ptr<tsa::Tsu> tsu;
+    std::optional<tsa::Tsus> tsus;
     tsa::Refusals refusals;
     std::optional<tsa::Stamper> stamper;
     tsp::Policy policy;
@@ -67,7 +68,8 @@ struct Office {
         INFO((loaded ? "" : loaded.error().text));
         REQUIRE(loaded);
         tsu = std::move(*loaded);
-        stamper.emplace(tsa::StamperParts{clock, *token, *archive, {tsu.get()}, refusals});
+        tsus.emplace(tsa::Tsus::List{tsu});
+        stamper.emplace(tsa::StamperParts{clock, *token, *archive, *tsus, refusals});
         policy.name = "a2";
         policy.oid = "1.3.6.1.4.1.1291.1.1.1.1";
         policy.require_tac = false;
