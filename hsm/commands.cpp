@@ -22,21 +22,28 @@ int answer(bool as_json, const json& value, const std::string& text, std::ostrea
     return 0;
 }
 
+/// The first certificate of a PEM text: files for servers hold the chain after it.
+std::string first_certificate(const std::string& pem) {
+    static const std::string end = "-----END CERTIFICATE-----";
+    const auto at = pem.find(end);
+    return at == std::string::npos ? pem : pem.substr(0, at + end.size()) + "\n";
+}
+
 /// The token opened in this process.
 class KeysHere final : public Keys {
   public:
     KeysHere(std::unique_ptr<Token> token, keytool::Purpose purpose)
         : token_(std::move(token)), purpose_(purpose) {}
-    Result<MadeKey> generate(const std::string& label, unsigned bits) override {
-        const auto key = keytool::generate(*token_, label, bits);
+    Result<MadeKey> generate(const KeyArguments& arguments) override {
+        const auto key = keytool::generate(*token_, arguments.label, arguments.bits);
         if (!key) return key.error();
         return MadeKey{key->label(), to_hex(key->id()), key->bits()};
     }
-    Result<std::string> csr(const std::string& label, const std::string& subject) override {
-        return keytool::csr(*token_, label, subject, purpose_);
+    Result<std::string> csr(const KeyArguments& arguments) override {
+        return keytool::csr(*token_, arguments.label, arguments.subject, purpose_);
     }
-    Done import(const std::string& label, const std::string& pem) override {
-        return keytool::import(*token_, label, pem);
+    Done import(const KeyArguments& arguments, const std::string& pem) override {
+        return keytool::import(*token_, arguments.label, first_certificate(pem));
     }
     Result<std::string> list() override { return keys_json(*token_); }
 
@@ -46,7 +53,7 @@ class KeysHere final : public Keys {
 };
 
 Result<int> generate(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
-    const auto key = keys.generate(arguments.label, arguments.bits);
+    const auto key = keys.generate(arguments);
     if (!key) return key.error();
     return answer(
         as_json,
@@ -55,7 +62,7 @@ Result<int> generate(const KeyArguments& arguments, Keys& keys, bool as_json, st
 }
 
 Result<int> csr(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
-    const auto pem = keys.csr(arguments.label, arguments.subject);
+    const auto pem = keys.csr(arguments);
     if (!pem) return pem.error();
     json made{{"made", "request"}, {"key", arguments.label}};
     if (arguments.output.empty()) {
@@ -67,17 +74,10 @@ Result<int> csr(const KeyArguments& arguments, Keys& keys, bool as_json, std::os
     return answer(as_json, made, "", out);
 }
 
-/// The first certificate of a PEM text: files for servers hold the chain after it.
-std::string first_certificate(const std::string& pem) {
-    static const std::string end = "-----END CERTIFICATE-----";
-    const auto at = pem.find(end);
-    return at == std::string::npos ? pem : pem.substr(0, at + end.size()) + "\n";
-}
-
 Result<int> import_certificate(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
     const auto pem = read_file(arguments.file, 1U << 20U);
     if (!pem) return pem.error();
-    auto done = keys.import(arguments.label, first_certificate(as_text(*pem)));
+    auto done = keys.import(arguments, as_text(*pem));
     if (!done) return std::move(done).error().in(arguments.file);
     return answer(as_json, {{"made", "certificate"}, {"key", arguments.label}, {"file", arguments.file}},
                   "put the certificate beside the key '" + arguments.label + "'", out);
@@ -145,9 +145,11 @@ std::string keys_text(const std::string& text) {
         const bool safe = known && key["sensitive"].get<bool>() && !key["extractable"].get<bool>();
         out += shown(key, "label") + ": " + key.value("type", "") + " " +
                std::to_string(key.value("bits", 0)) + " bits, id " + key.value("id", "") +
-               (!known ? ", its private half was not looked at: the token is locked\n"
-                : safe ? ", never leaves the token\n"
-                       : ", NOT PROTECTED (sensitive or extractable set wrong)\n");
+               (key.value("missing", false) ? ", NOT IN THE TOKEN\n"
+                : !known                    ? ", its private half was not looked at: the token is locked\n"
+                : safe                      ? ", never leaves the token\n"
+                                            : ", NOT PROTECTED (sensitive or extractable set wrong)\n");
+        if (key.contains("about")) out += "  " + shown(key, "about") + '\n';
         for (const auto& one : key.value("certificates", json::array()))
             out +=
                 "  certificate of " + shown(one, "subject") + " until " + one.value("not_after", "") + '\n';
@@ -155,12 +157,17 @@ std::string keys_text(const std::string& text) {
     return out;
 }
 
-void add_key_commands(CLI::App& key, KeyArguments& arguments, const std::function<void(KeyAction)>& choose) {
+void add_key_commands(CLI::App& key, KeyArguments& arguments, KeyRecords records,
+                      const std::function<void(KeyAction)>& choose) {
     const auto add = [&](const char* name, const char* help, const std::function<void(CLI::App&)>& options,
                          Result<int> (*action)(const KeyArguments&, Keys&, bool, std::ostream&)) {
         auto* command = key.add_subcommand(name, help);
         command->add_option("LABEL", arguments.label, "label of the key in the token")->required();
         options(*command);
+        if (records == KeyRecords::yes) {
+            command->add_option("--why", arguments.why, "the reason, one line, for the record");
+            command->add_option("--by", arguments.by, "who, as a role or number (no name of a person)");
+        }
         command->callback([choose, action, &arguments] {
             choose([action, &arguments](Keys& keys, bool as_json, std::ostream& out) {
                 return action(arguments, keys, as_json, out);
@@ -171,6 +178,8 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, const std::functio
         "generate", "make an RSA key pair in the HSM; it never leaves it",
         [&](CLI::App& command) {
             command.add_option("--bits", arguments.bits, "2048, 3072 or 4096")->capture_default_str();
+            if (records == KeyRecords::yes)
+                command.add_option("--tsu", arguments.tsu, "whose key it shall be: NAME of its [tsu.NAME]");
         },
         generate);
     add(

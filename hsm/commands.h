@@ -55,6 +55,10 @@ struct KeyArguments {
     std::string file;
     unsigned bits = 2048;
     std::string so_pin_file;
+    // For the records of a server that keeps them.
+    std::string tsu;
+    std::string why;
+    std::string by;
 };
 /// A key pair that was made.
 struct MadeKey {
@@ -66,10 +70,11 @@ struct MadeKey {
 class Keys {
   public:
     virtual ~Keys() = default;
-    /// As keytool's functions of these names.
-    virtual Result<MadeKey> generate(const std::string& label, unsigned bits) = 0;
-    virtual Result<std::string> csr(const std::string& label, const std::string& subject) = 0;
-    virtual Done import(const std::string& label, const std::string& pem) = 0;
+    /// As keytool's functions of these names, with the arguments of the command.
+    virtual Result<MadeKey> generate(const KeyArguments& arguments) = 0;
+    virtual Result<std::string> csr(const KeyArguments& arguments) = 0;
+    /// `pem`: the certificate, and perhaps what is above it.
+    virtual Done import(const KeyArguments& arguments, const std::string& pem) = 0;
     /// keys_json().
     virtual Result<std::string> list() = 0;
 };
@@ -82,7 +87,11 @@ Result<std::unique_ptr<Keys>> keys_here(const Settings& settings, keytool::Purpo
 using KeyAction = std::function<Result<int>(Keys&, bool json, std::ostream&)>;
 /// Adds `generate LABEL`, `csr LABEL --subject DN [-o FILE]` and `import LABEL FILE` to a command line.
 /// Whichever is given calls `choose` once while the line is parsed. `arguments` must outlive the action.
-void add_key_commands(CLI::App& key, KeyArguments& arguments, const std::function<void(KeyAction)>& choose);
+/// `records`: whether the server records them, so that --why and --by are offered, and --tsu where a key is
+/// made.
+enum class KeyRecords { no, yes };
+void add_key_commands(CLI::App& key, KeyArguments& arguments, KeyRecords records,
+                      const std::function<void(KeyAction)>& choose);
 /// To be run with the [hsm] table before anything else has touched the module.
 using TokenAction = std::function<Result<int>(const Settings&, bool json, std::ostream&)>;
 /// Adds `init --so-pin-file FILE` likewise: initialise_token().

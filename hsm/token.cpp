@@ -396,6 +396,59 @@ Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
     return impl_->key_of(*use, private_key, tried);
 }
 
+Done Token::destroy_key(const std::string& label, View spki_sha256) {
+    const std::string tried = "destroying key '" + label + "'";
+    auto use = impl_->use();
+    if (!use) return std::move(use).error();
+    const auto failed = [&](CK_RV rv) { return impl_->failed(use->connection, rv, tried); };
+    auto session = use->connection->writing_session();
+    if (!session)
+        return impl_->failed(use->connection, session.error(), tried + " (opening a session that may write)");
+    /// Private keys with that public half, whatever they are called.
+    const auto remaining =
+        [&](const std::optional<std::string>& called) -> Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> {
+        Template any;
+        any.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA);
+        if (called) any.text(CKA_LABEL, *called);
+        const auto found = find_objects(use->call, session->handle(), any);
+        if (!found) return found.error();
+        std::vector<CK_OBJECT_HANDLE> same;
+        for (const CK_OBJECT_HANDLE object : *found) {
+            const auto spki = read_rsa_spki(use->call, session->handle(), object);
+            if (!spki) return spki.error();
+            if (equal(pki::digest(pki::Hash::sha256, *spki), spki_sha256)) same.push_back(object);
+        }
+        return same;
+    };
+    const auto keys = remaining(label);
+    if (!keys) return failed(keys.error());
+    for (const CK_OBJECT_HANDLE key : *keys) {
+        AttributeReader reader(use->call, session->handle(), key);
+        const Bytes id = reader.octets(CKA_ID);
+        if (reader.outcome() != CKR_OK) return failed(reader.outcome());
+        // The private half first: what is left behind by a failure must not be able to sign.
+        if (const CK_RV rv = use->call->C_DestroyObject(session->handle(), key); rv != CKR_OK)
+            return failed(rv);
+        for (const CK_ULONG kind : {CKO_PUBLIC_KEY, CKO_CERTIFICATE}) {
+            Template beside;
+            beside.number(CKA_CLASS, kind).octets(CKA_ID, id);
+            const auto objects = find_objects(use->call, session->handle(), beside);
+            if (!objects) return failed(objects.error());
+            for (const CK_OBJECT_HANDLE object : *objects)
+                if (const CK_RV rv = use->call->C_DestroyObject(session->handle(), object); rv != CKR_OK)
+                    return failed(rv);
+        }
+    }
+    const auto left = remaining(std::nullopt);
+    if (!left) return failed(left.error());
+    if (!left->empty())
+        return Error::environment(
+            impl_->description + ": " + tried + ": " + std::to_string(left->size()) +
+            " private key with the same public half is still there, under another label; look with "
+            "key list");
+    return {};
+}
+
 Done Token::store_certificate(const std::string& label, View id, View der) {
     const std::string tried = "storing certificate '" + label + "'";
     auto certificate = pki::Certificate::from_der(der);

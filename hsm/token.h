@@ -154,6 +154,12 @@ class Token {
     /// 3072 or 4096. Refused if a key with this label exists. May take seconds.
     Result<Key> generate_rsa(const std::string& label, unsigned bits = 2048);
 
+    /// Destroys the RSA key pair with this label and this public half (SHA-256 of its SubjectPublicKeyInfo),
+    /// and the certificates with its id, and then looks through all private keys of the token: Done only if
+    /// none has that public half any more (KEY-5). Done too if there was none. Error (environment): something
+    /// of it is still there.
+    Done destroy_key(const std::string& label, View spki_sha256);
+
     /// Stores an X.509 certificate (DER) in the token (KEY-3). Done already if the token has exactly this one
     /// with this id. Doesn't look whether it belongs to a key: hsm/keytool.h does.
     Done store_certificate(const std::string& label, View id, View der);

@@ -7,6 +7,7 @@
 #include "base/net/server.h"
 #include "base/result.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/approvals.h"
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "taa/admission.h"
@@ -38,9 +39,10 @@ class Service {
         Clocks clocks;
         /// Reads the same clocks; used only where a reference is configured.
         const tac::clock::StampingClock& clock;
-        /// Where custodians hold the PIN: they and the keys' commands come by the Unix socket. Both, or none
-        /// (null).
+        /// Where custodians hold the PIN: they and the keys' commands come by the Unix socket. All of them,
+        /// or none (null).
         hsm::custody::Activation* custody = nullptr;
+        hsm::custody::Approvals* approvals = nullptr;
         hsm::Token* token = nullptr;
     };
     /// `on_doubt` is called, once or more, from any thread, when the archive has stopped for good

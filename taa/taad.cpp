@@ -52,7 +52,8 @@ struct House {
     std::vector<taa::AuditedTsu> tsus;
     std::unique_ptr<taa::Admissions> admissions;
     std::optional<taa::Diary> diary;
-    std::optional<hsm::custody::Activation> custody;  ///< nothing where a pin_file has the PIN
+    std::optional<hsm::custody::Activation> custody;   ///< nothing where a pin_file has the PIN
+    std::optional<hsm::custody::Approvals> approvals;  ///< likewise
 };
 
 /// The custodians' side, if they hold the PIN; the token is locked until they come.
@@ -64,22 +65,25 @@ Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::
         return Error::usage(
             "[hsm] token '" + settings.hsm.token +
             "': nobody holds its PIN; hold a ceremony (taad ceremony init), or give a pin_file");
-    house.custody.emplace(std::move(**roster),
-                          hsm::custody::Activation::Parts{
-                              "taad", settings.digest,
-                              [&house, keeper](const Secret& pin) {
-                                  auto done = house.signer->unlock(pin);
-                                  const bool refused = !done && done.error().kind == Error::Kind::usage;
-                                  if (keeper && !refused) keeper->keep(pin);
-                                  return done;
-                              },
-                              [&house, keeper] {
-                                  house.signer->token()->lock();
-                                  if (keeper) keeper->forget();
-                              },
-                              [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
-                                  return house.diary->announce(event, blobs);
-                              }});
+    const auto record = [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
+        return house.diary->announce(event, blobs);
+    };
+    house.approvals.emplace(**roster,
+                            hsm::custody::Approvals::Parts{"taad", settings.digest, house.mono, record});
+    house.custody.emplace(std::move(**roster), hsm::custody::Activation::Parts{
+                                                   "taad", settings.digest,
+                                                   [&house, keeper](const Secret& pin) {
+                                                       auto done = house.signer->unlock(pin);
+                                                       const bool refused =
+                                                           !done && done.error().kind == Error::Kind::usage;
+                                                       if (keeper && !refused) keeper->keep(pin);
+                                                       return done;
+                                                   },
+                                                   [&house, keeper] {
+                                                       house.signer->token()->lock();
+                                                       if (keeper) keeper->forget();
+                                                   },
+                                                   record});
     return hsm::custody::open_at_start(*house.custody, keeper, settings.archive, settings.hsm.unattended);
 }
 
@@ -133,6 +137,7 @@ Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
                           {house.wall, house.mono},
                           house.clock,
                           house.custody ? &*house.custody : nullptr,
+                          house.approvals ? &*house.approvals : nullptr,
                           house.custody ? house.signer->token() : nullptr},
                          [&doubt] {
                              doubt = true;
@@ -142,6 +147,7 @@ Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     StopSignal ends;
     if (hook) hook->start();
     if (auto done = service.start(); !done) return std::move(done).error();
+    if (house.custody) hsm::custody::say_if_locked(*house.custody);
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
                  settings.tsus.size(), settings.archive, config::to_text(settings.pace.interval));
 
@@ -269,7 +275,7 @@ Result<int> run(int argc, char** argv) {
     auto* key = noun("key", "keys in the HSM");
     on(key->add_subcommand("list", "the keys and their certificates"),
        [&](const taa::Settings& settings) { return key_list(settings, arguments.json); });
-    hsm::add_key_commands(*key, arguments.key, [&](hsm::KeyAction action) {
+    hsm::add_key_commands(*key, arguments.key, hsm::KeyRecords::no, [&](hsm::KeyAction action) {
         chosen = [&arguments, action = std::move(action)](const taa::Settings& settings) -> Result<int> {
             auto keys = hsm::custody::keys_of(site_of(settings));
             if (!keys) return std::move(keys).error();

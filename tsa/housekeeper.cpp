@@ -32,12 +32,12 @@ Result<std::unique_ptr<AuditRequester>> AuditRequester::make(const AuditSettings
     return std::unique_ptr<AuditRequester>(new AuditRequester(std::move(*client)));
 }
 
-Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::string& why) {
+Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::string& why, View successor) {
     net::Call call;
     call.method = "POST";
     call.path = "/audit/request";
     call.content_type = "application/json";
-    const auto body = tac::AuditRequest{tsu, why}.to_json();
+    const auto body = tac::AuditRequest{tsu, why, Bytes(successor.begin(), successor.end())}.to_json();
     call.body.assign(body.begin(), body.end());
     auto answer = client_.request(call, ask_deadline);
     if (!answer) return std::move(answer).error();
@@ -67,6 +67,7 @@ void Housekeeper::tick() {
     (void)parts_.journal.flush();
     parts_.refused.tick(now.after);
     parts_.leaps.tick(now);
+    parts_.keys.tick(now.wall);
     watch_troubles(now);
     watch_revocation();
     for (const auto& tsu : *parts_.tsus.signing()) {

@@ -17,6 +17,7 @@
 #include "tac/exchange.h"
 #include "tsa/config.h"
 #include "tsa/journal.h"
+#include "tsa/key_watch.h"
 #include "tsa/leaps.h"
 #include "tsa/refusals.h"
 #include "tsa/refused_tacs.h"
@@ -31,9 +32,10 @@ class AuditRequester {
     /// names the file that is wrong.
     static Result<std::unique_ptr<AuditRequester>> make(const AuditSettings& audit,
                                                         const config::Endpoint& at);
-    /// POST /audit/request; bounded in time. Error (no): the TAA doesn't serve this TSU; (environment): no
-    /// answer, or none that can be read.
-    Result<tac::AuditAnswer> ask(const std::string& tsu, const std::string& why);
+    /// POST /audit/request; bounded in time. `successor`: DER of the certificate to be audited, where it
+    /// isn't the one that signs. Error (no): the TAA doesn't serve this TSU; (environment): no answer, or
+    /// none that can be read.
+    Result<tac::AuditAnswer> ask(const std::string& tsu, const std::string& why, View successor = {});
 
   private:
     explicit AuditRequester(net::Client client) : client_(std::move(client)) {}
@@ -45,6 +47,7 @@ struct HousekeeperParts {
     const tac::clock::StampingClock& clock;
     Journal& journal;
     Tsus& tsus;
+    KeyWatch& keys;
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     Refusals& refusals;
     RefusedTacs& refused;

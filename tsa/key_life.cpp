@@ -61,6 +61,17 @@ std::string text_of(const store::Event& event, const char* key) {
     return text ? *text : std::string();
 }
 
+KeyEntry fresh(const std::string& label, const store::Event& event, WallTime at) {
+    KeyEntry entry;
+    entry.label = label;
+    entry.tsu = event.subject;
+    entry.since = at;
+    entry.id = text_of(event, "id");
+    entry.spki_sha256 = text_of(event, "spki_sha256");
+    entry.why = event.text;
+    return entry;
+}
+
 store::Event event_of(KeyState state, const KeyEntry& entry, const KeyStep& step) {
     store::Event event;
     event.kind = std::string(facts(state).event);
@@ -95,6 +106,29 @@ WallTime signs_until(WallTime activated, WallTime not_after) {
 
 WallTime destroy_by(WallTime retired) {
     return add_months(retired, 1);
+}
+
+bool is_overdue(const KeyEntry& entry, WallTime now) {
+    return entry.state == KeyState::retired && entry.retired && destroy_by(*entry.retired) < now;
+}
+
+std::vector<std::string> key_warnings(const KeyLife& life, WallTime now) {
+    std::vector<std::string> out;
+    for (const auto& entry : life.all()) {
+        if (entry.state == KeyState::retired && entry.retired)
+            out.push_back(
+                "key " + entry.label + " is retired and " +
+                (is_overdue(entry, now) ? "OVERDUE for destruction since " : "must be destroyed by ") +
+                to_rfc3339(destroy_by(*entry.retired), 0) + " (KEY-5): tsactl key destroy " + entry.label);
+        if (entry.state == KeyState::active && entry.activated) {
+            const auto until = signs_until(*entry.activated, entry.not_after);
+            if (until - now < std::chrono::days(60))
+                out.push_back("key " + entry.label + " of " + entry.tsu +
+                              (until < now ? " ENDED at " : " signs until ") + to_rfc3339(until, 0) +
+                              " (KEY-4): have a successor certified, then tsactl key rotate");
+        }
+    }
+    return out;
 }
 
 Result<std::unique_ptr<KeyLife>> KeyLife::open(store::Archive& archive, Journal& journal) {
@@ -138,24 +172,13 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     if (entry.state != KeyState::active || state->state != KeyState::certified) {
         entry.state = state->state;
         entry.since = at;
+        entry.order = ++steps_;
     }
     switch (state->state) {
         case KeyState::generated:
             // The label of a key that is gone may be given again.
-            entry = KeyEntry{label,
-                             event.subject,
-                             KeyState::generated,
-                             at,
-                             text_of(event, "id"),
-                             entry.spki_sha256,
-                             {},
-                             {},
-                             {},
-                             {},
-                             {},
-                             {},
-                             false,
-                             event.text};
+            entry = fresh(label, event, at);
+            entry.order = ++steps_;
             break;
         case KeyState::certified:
             entry.certificate_sha256 = text_of(event, "certificate");
@@ -201,7 +224,7 @@ std::optional<KeyEntry> KeyLife::active(const std::string& tsu) const {
     // A crash between two records may have left the one that was to be retired: the later one is meant.
     std::optional<KeyEntry> found;
     for (const auto& [label, entry] : entries_)
-        if (entry.tsu == tsu && entry.state == KeyState::active && (!found || entry.since > found->since))
+        if (entry.tsu == tsu && entry.state == KeyState::active && (!found || entry.order > found->order))
             found = entry;
     return found;
 }
@@ -304,15 +327,22 @@ Done KeyLife::activated(const std::string& label, const KeyStep& step) {
 }
 
 Done KeyLife::activate_locked(const std::string& label, WallTime since, const KeyStep& step) {
-    const auto tsu = entries_.at(label).tsu;
     auto event = event_of(KeyState::active, entries_.at(label), step);
     event.fields["activated_us"] = to_unix_us(since);
-    if (auto done = record(std::move(event)); !done) return done;
+    return record(std::move(event));
+}
+
+Done KeyLife::retire_older(const std::string& tsu) {
+    const auto last = active(tsu);
+    const std::lock_guard lock(mutex_);
     std::vector<std::string> others;
     for (const auto& [other, entry] : entries_)
-        if (other != label && entry.tsu == tsu && entry.state == KeyState::active) others.push_back(other);
+        if (last && other != last->label && entry.tsu == tsu && entry.state == KeyState::active)
+            others.push_back(other);
     for (const auto& other : others)
-        if (auto done = retire_locked(other, step); !done) return done;
+        if (auto done = retire_locked(other, {"its successor " + last->label + " signs", "tsad", "", {}, {}});
+            !done)
+            return done;
     return {};
 }
 
@@ -368,14 +398,18 @@ Done KeyLife::adopt(const std::string& label, const std::string& tsu, const pki:
     const auto refused = [&](const std::string& why) {
         return Error::usage("[tsu." + tsu + "] key: " + why);
     };
-    if (entry.tsu != tsu) return refused("the key '" + label + "' is the one of the TSU '" + entry.tsu + "'");
+    // One that was never used may be given to another TSU.
+    if (entry.tsu != tsu && entry.activated)
+        return refused("the key '" + label + "' is the one of the TSU '" + entry.tsu + "'");
     if (entry.spki_sha256 != digest_of(certificate.spki()))
         return refused("the certificate is for another key than the records of '" + label + "' speak of");
     if (entry.compromised || entry.state == KeyState::retired)
         return refused("'" + label + "' is " + (entry.compromised ? "compromised" : "retired") +
                        " and never signs again; name its successor");
-    if (entry.certificate_sha256 != to_hex(certificate.sha256()))
-        if (auto done = certify_locked(entry, certificate, chain, step); !done) return done;
+    auto own = entry;
+    own.tsu = tsu;
+    if (entry.certificate_sha256 != to_hex(certificate.sha256()) || entry.tsu != tsu)
+        if (auto done = certify_locked(own, certificate, chain, step); !done) return done;
     return entry.state == KeyState::active ? Done() : activate_locked(label, journal_.now(), step);
 }
 

@@ -44,6 +44,7 @@ struct KeyEntry {
     std::optional<store::BlobId> certificate;
     std::vector<store::BlobId> chain;  ///< what was imported with it
     WallTime not_after{};              ///< of the certificate
+    std::uint64_t order = 0;           ///< of the step that led to this state: the clock proves none
     bool compromised = false;          ///< KEY-6
     std::string why;                   ///< of the last step
 };
@@ -54,6 +55,9 @@ WallTime signs_until(WallTime activated, WallTime not_after);
 /// When a retired key must be destroyed: a month after it was retired (KEY-5). Pure.
 WallTime destroy_by(WallTime retired);
 
+/// True for a retired key that should have been destroyed by `now`. Pure.
+bool is_overdue(const KeyEntry& entry, WallTime now);
+
 /// Who takes a step, and why; what ends up in its record.
 struct KeyStep {
     std::string why;
@@ -62,6 +66,11 @@ struct KeyStep {
     std::string agreed_in{};   ///< the proposal that custodians agreed to, if the step needed that; hex
     std::string custodians{};  ///< they
 };
+
+class KeyLife;
+/// What is to be said about keys now, one line each: retired and to be destroyed, or overdue for that
+/// (KEY-5); within 60 days of their end, or past it (KEY-4).
+std::vector<std::string> key_warnings(const KeyLife& life, WallTime now);
 
 /// Thread-safe. Every step is durable on return and happens only if it is legal. Event kinds "key.generated",
 /// "key.requested", "key.certified", "key.activated", "key.retired", "key.destroyed", "key.compromised"; the
@@ -87,9 +96,12 @@ class KeyLife {
     Done requested(const std::string& label, const std::string& pem, const KeyStep& step);
     Done certified(const std::string& label, const pki::Certificate& certificate,
                    const std::vector<pki::Certificate>& chain, const KeyStep& step);
-    /// Signs from now on; another key of its TSU that was active is retired by the same call.
+    /// Signs from now on. The one before stays active until what it has signed has left, and is retired then.
     Done activated(const std::string& label, const KeyStep& step);
     Done retired(const std::string& label, const KeyStep& step);
+    /// At start: of several active keys of a TSU all but the last one are retired: a crash came between two
+    /// records.
+    Done retire_older(const std::string& tsu);
     Done destroyed(const std::string& label, const KeyStep& step);
     /// KEY-6: retired at once if it was active, whatever it was.
     Done compromised(const std::string& label, const KeyStep& step);
@@ -115,6 +127,7 @@ class KeyLife {
     Journal& journal_;
     mutable std::mutex mutex_;  // held over the writing of a step: one after the other
     std::map<std::string, KeyEntry> entries_;
+    std::uint64_t steps_ = 0;
 };
 
 }  // namespace kokuin::tsa

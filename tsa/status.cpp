@@ -140,6 +140,7 @@ std::string Status::status() const {
                         {"key", tsu->key().label()},
                         {"certificate_subject", tsu->certificate().subject_text()},
                         {"certificate_not_after", to_rfc3339(tsu->certificate().not_after(), 0)},
+                        {"key_signs_until", to_rfc3339(tsu->signs_until(), 0)},
                         {"tac", tac_of(gate.tac)},
                         {"open", open != nullptr},
                         {"closed_because", closed ? json(closed->text) : json(nullptr)},
@@ -171,6 +172,7 @@ std::string Status::status() const {
                 {"correction", correction_of(parts_.correction, reading)},
                 {"leap", leap_of(parts_.leaps)},
                 {"departures", departures()},
+                {"key_warnings", key_warnings(parts_.life, reading.wall)},
                 {"custody", custody_of(parts_)},
                 {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
                 {"archive",
@@ -253,6 +255,8 @@ std::string Status::metrics() const {
     auto tac_left = family("kokuin_tac_ends_in_seconds", "until the current TAC ends", MetricType::Gauge);
     auto certificate_left =
         family("kokuin_certificate_ends_in_seconds", "until the TSU's certificate ends", MetricType::Gauge);
+    auto key_left = family("kokuin_key_ends_in_seconds", "until the TSU's key may sign no more (KEY-4)",
+                           MetricType::Gauge);
     const auto until = [&](WallTime time) {
         return std::chrono::duration<double>(time - reading.wall).count();
     };
@@ -265,12 +269,13 @@ std::string Status::metrics() const {
         if (gate.closes_at) add(closing, until(*gate.closes_at), label);
         if (gate.tac) add(tac_left, until(gate.tac->valid_until), label);
         add(certificate_left, until(tsu->certificate().not_after()), label);
+        add(key_left, until(tsu->signs_until()), label);
     }
     auto served = family("kokuin_policy_ready", "1 if this policy would get a token now", MetricType::Gauge);
     for (const auto& policy : parts_.policies)
         add(served, parts_.stamper.obstacles(policy).empty() ? 1 : 0, {{"policy", policy.name}});
     families.push_back(std::move(served));
-    for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left})
+    for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left, &key_left})
         families.push_back(std::move(*one));
 
     if (parts_.correction)
@@ -318,6 +323,10 @@ std::string Status::metrics() const {
     }
     single("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge,
            parts_.token.available() ? 1 : 0);
+    std::size_t overdue = 0;
+    for (const auto& entry : parts_.life.all()) overdue += is_overdue(entry, reading.wall) ? 1 : 0;
+    single("kokuin_keys_overdue", "retired keys that should have been destroyed (KEY-5)", MetricType::Gauge,
+           static_cast<double>(overdue));
     single("kokuin_hsm_locked", "1 while the HSM waits for its custodians", MetricType::Gauge,
            parts_.token.locked() ? 1 : 0);
     const auto archive = parts_.archive.state();

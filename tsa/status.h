@@ -11,6 +11,7 @@
 #include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
+#include "tsa/key_life.h"
 #include "tsa/leaps.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
@@ -31,6 +32,7 @@ struct StatusParts {
     /// Null: the PIN lies in a file.
     const hsm::custody::Activation* custody = nullptr;
     bool unattended = false;  ///< its shares are opened with passphrases in files
+    const KeyLife& life;
     const Leaps& leaps;
     const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <optional>
+#include <thread>
 
 #include "base/hook.h"
 #include "base/net/server.h"
@@ -24,6 +25,9 @@
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
+#include "tsa/key_desk.h"
+#include "tsa/key_life.h"
+#include "tsa/key_watch.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/routes.h"
 #include "tsa/rules.h"
@@ -145,26 +149,33 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         loaded.push_back(std::move(*tsu));
     }
     tsa::Tsus tsus(std::move(loaded));
+    // What a crash between two records left.
+    for (const auto& one : settings->tsus)
+        if (auto done = (*life)->retire_older(one.name); !done) return done;
 
     std::optional<hsm::custody::Activation> custody;
+    std::optional<hsm::custody::Approvals> approvals;
+    const auto record = [&journal](const store::Event& event, const std::vector<store::Blob>& blobs) {
+        return journal.write(event, blobs);
+    };
     if (*roster)
-        custody.emplace(std::move(**roster),
-                        hsm::custody::Activation::Parts{
-                            "tsad", settings->digest,
-                            [&](const Secret& pin) {
-                                auto done = (*token)->unlock(Secret(pin.view()));
-                                if (done) look_after_keys(**token, tsus, journal);
-                                const bool refused = !done && done.error().kind == Error::Kind::usage;
-                                if (keeper && !refused) keeper->keep(pin);
-                                return done;
-                            },
-                            [&] {
-                                (*token)->lock();
-                                if (keeper) keeper->forget();
-                            },
-                            [&](const store::Event& event, const std::vector<store::Blob>& blobs) {
-                                return journal.write(event, blobs);
-                            }});
+        approvals.emplace(**roster, hsm::custody::Approvals::Parts{"tsad", settings->digest, mono, record});
+    if (*roster)
+        custody.emplace(std::move(**roster), hsm::custody::Activation::Parts{
+                                                 "tsad", settings->digest,
+                                                 [&](const Secret& pin) {
+                                                     auto done = (*token)->unlock(Secret(pin.view()));
+                                                     if (done) look_after_keys(**token, tsus, journal);
+                                                     const bool refused =
+                                                         !done && done.error().kind == Error::Kind::usage;
+                                                     if (keeper && !refused) keeper->keep(pin);
+                                                     return done;
+                                                 },
+                                                 [&] {
+                                                     (*token)->lock();
+                                                     if (keeper) keeper->forget();
+                                                 },
+                                                 record});
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
@@ -184,9 +195,21 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
-                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), leaps,
+                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), **life, leaps,
                         settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr,
                         crls.get(), settings->taa.has_value()});
+
+    std::unique_ptr<tsa::AuditRequester> requester;
+    std::unique_ptr<tsa::AuditRequester> desk_requester;
+    if (settings->taa && settings->taa->request)
+        for (auto* one : {&requester, &desk_requester}) {
+            auto made = tsa::AuditRequester::make(*settings->audit, *settings->taa->request);
+            if (!made) return std::move(made).error();
+            *one = std::move(*made);
+        }
+    tsa::KeyDesk desk({clock, **token, **life, tsus, settings->tsus, settings->policies,
+                       approvals ? &*approvals : nullptr, desk_requester.get(),
+                       [](nanoseconds time) { std::this_thread::sleep_for(time); }});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
     std::vector<std::unique_ptr<net::Server>> servers;
@@ -197,8 +220,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     };
     auto control = std::make_shared<net::Router>();
     tsa::add_control_routes(*control, status);
-    hsm::custody::add_key_routes(*control, "tsad", **token, hsm::keytool::Purpose::timestamping);
-    if (custody) hsm::custody::add_custody_routes(*control, "tsad", *custody);
+    desk.add_routes(*control);
+    if (custody) hsm::custody::add_custody_routes(*control, "tsad", *custody, *approvals);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -235,14 +258,10 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     plain.workers_at_once = settings->hsm.sessions;
     add(std::move(plain), stamping(tsa::is_loopback(host)));
 
-    std::unique_ptr<tsa::AuditRequester> requester;
-    if (settings->taa && settings->taa->request) {
-        auto made = tsa::AuditRequester::make(*settings->audit, *settings->taa->request);
-        if (!made) return std::move(made).error();
-        requester = std::move(*made);
-    }
-    tsa::Housekeeper housekeeper({clock, journal, tsus, settings->policies, refusals, refused, leaps,
-                                  crls.get(), requester.get(),
+    tsa::KeyWatch key_watch(**life, journal);
+    if (auto done = key_watch.restore(**archive); !done) return done;
+    tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, settings->policies, refusals, refused,
+                                  leaps, crls.get(), requester.get(),
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());
@@ -262,6 +281,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     housekeeper.start();
     tacs.start();
     if (reference) reference->start();
+    if (custody) hsm::custody::say_if_locked(*custody);
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());

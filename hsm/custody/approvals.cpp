@@ -88,7 +88,7 @@ std::vector<Proposal> Approvals::waiting() {
 }
 
 Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Approval& approval) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     forget_old();
     const auto at = waiting_.find(id);
     if (at == waiting_.end())
@@ -125,6 +125,7 @@ Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Appro
     }
     auto agreed = std::move(one);
     waiting_.erase(at);
+    lock.unlock();
     auto outcome = agreed.carry_out(agreement);
     if (!outcome) return std::move(outcome).error();
     return Outcome{agreed.proposal, true, std::move(*outcome)};

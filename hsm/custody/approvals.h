@@ -38,7 +38,7 @@ struct Agreement {
     std::string by;
 };
 
-/// Thread-safe; calls take turns, also while an act is carried out.
+/// Thread-safe. An act is carried out on the thread of its last signature, with no lock held.
 class Approvals {
   public:
     struct Parts {

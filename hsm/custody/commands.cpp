@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/approvals.h"
 #include "hsm/custody/json.h"
 #include "hsm/custody/records.h"
 #include "store/archive.h"
@@ -34,7 +35,7 @@ std::string shown(std::string_view text) {
 
 /// Asks the running server; its JSON answer.
 Result<Json> ask(const Site& site, const std::string& method, const std::string& path,
-                 const Json& body = nullptr) {
+                 const Json& body = nullptr, nanoseconds within = patience) {
     net::ClientOptions options;
     options.unix_path = site.socket;
     auto client = net::Client::make(std::move(options));
@@ -47,7 +48,7 @@ Result<Json> ask(const Site& site, const std::string& method, const std::string&
         call.content_type = "application/json";
         call.body = Bytes(text.begin(), text.end());
     }
-    const auto answer = client->request(call, patience);
+    const auto answer = client->request(call, within);
     if (!answer) return Error{answer.error()}.in(site.program + " doesn't answer; start it first");
     if (answer->status == 404)
         return Error::usage(site.program + " on " + site.socket +
@@ -63,19 +64,26 @@ Result<Json> ask(const Site& site, const std::string& method, const std::string&
 class KeysThere final : public Keys {
   public:
     explicit KeysThere(Site site) : site_(std::move(site)) {}
-    Result<MadeKey> generate(const std::string& label, unsigned bits) override {
-        const auto made = ask(site_, "POST", "/keys/generate", {{"label", label}, {"bits", bits}});
+    Result<MadeKey> generate(const KeyArguments& arguments) override {
+        auto body = order(arguments);
+        body["bits"] = arguments.bits;
+        body["tsu"] = arguments.tsu;
+        const auto made = ask(site_, "POST", "/keys/generate", body);
         if (!made) return made.error();
         Members members(*made);
         return MadeKey{members.text("label"), members.text("id"), members.number("bits", 65536)};
     }
-    Result<std::string> csr(const std::string& label, const std::string& subject) override {
-        const auto made = ask(site_, "POST", "/keys/csr", {{"label", label}, {"subject", subject}});
+    Result<std::string> csr(const KeyArguments& arguments) override {
+        auto body = order(arguments);
+        body["subject"] = arguments.subject;
+        const auto made = ask(site_, "POST", "/keys/csr", body);
         if (!made) return made.error();
         return Members(*made).text("pem");
     }
-    Done import(const std::string& label, const std::string& pem) override {
-        const auto done = ask(site_, "POST", "/keys/import", {{"label", label}, {"pem", pem}});
+    Done import(const KeyArguments& arguments, const std::string& pem) override {
+        auto body = order(arguments);
+        body["pem"] = pem;
+        const auto done = ask(site_, "POST", "/keys/import", body);
         return done ? Done() : done.error();
     }
     Result<std::string> list() override {
@@ -85,6 +93,9 @@ class KeysThere final : public Keys {
     }
 
   private:
+    static Json order(const KeyArguments& arguments) {
+        return {{"label", arguments.label}, {"why", arguments.why}, {"by", arguments.by}};
+    }
     Site site_;
 };
 
@@ -287,6 +298,12 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
     for (const auto& one : (*roster)->custodians)
         out << "  " << one.name << "  signs with " << to_hex(one.keys.signing) << '\n';
     out << site.program << ": " << shown(state) << '\n';
+    if (const auto proposals = ask(site, "GET", "/custody/proposals"); running && proposals)
+        for (const auto& one : *proposals)
+            if (const auto proposal = Proposal::from_json(dump(one)))
+                out << "proposal " << shown(proposal->id) << ": " << shown(proposal->statement.act) << " of "
+                    << shown(proposal->statement.content) << ", " << proposal->given.size() << " of "
+                    << proposal->threshold << " have approved\n";
     return 0;
 }
 
@@ -299,6 +316,19 @@ int tell_state(const Json& state, bool as_json, std::ostream& out) {
     else
         out << shown(Members(state).text("text")) << '\n';
     return 0;
+}
+
+/// Reads the passphrase of this share's custodian, and opens it.
+Result<OpenShare> open_share(const Arguments& arguments, ShareFile file) {
+    if (!arguments.passphrase_file.empty())
+        warn_unattended("a custodian's passphrase lies in " + arguments.passphrase_file);
+    const auto passphrase = arguments.passphrase_file.empty()
+                                ? ask_secret("Passphrase of the custodian " + file.custodian + ":")
+                                : read_secret_file(arguments.passphrase_file);
+    if (!passphrase) return passphrase.error();
+    auto share = open_share_file(std::move(file), passphrase->view());
+    if (!share) return std::move(share).error().in(arguments.share);
+    return share;
 }
 
 Result<int> activate(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
@@ -321,19 +351,63 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
         out << "custodian " << custodian << ": you agree that " << site.program << " opens the token '"
             << file->token << "' under the configuration with SHA-256 "
             << shown(challenge->statement.settings) << '\n';
-    if (!arguments.passphrase_file.empty())
-        warn_unattended("a custodian's passphrase lies in " + arguments.passphrase_file);
-    const auto passphrase = arguments.passphrase_file.empty()
-                                ? ask_secret("Passphrase of the custodian " + custodian + ":")
-                                : read_secret_file(arguments.passphrase_file);
-    if (!passphrase) return passphrase.error();
-    auto share = open_share_file(std::move(*file), passphrase->view());
-    if (!share) return std::move(share).error().in(arguments.share);
+    const auto share = open_share(arguments, std::move(*file));
+    if (!share) return share.error();
     const auto given = answer(*challenge, *share);
     if (!given) return given.error();
     const auto state = ask(site, "POST", "/custody/share", Json::parse(given->to_json()));
     if (!state) return state.error();
     return tell_state(*state, as_json, out);
+}
+
+/// The proposal that is meant: of this id, or the only one.
+Result<Proposal> find_proposal(const Site& site, const std::string& id) {
+    const auto all = ask(site, "GET", "/custody/proposals");
+    if (!all) return all.error();
+    std::string ids;
+    for (const auto& one : *all) {
+        const auto proposal = Proposal::from_json(dump(one));
+        if (!proposal) return Error{proposal.error()}.in(site.program + " on " + site.socket);
+        if (proposal->id == id || (id.empty() && all->size() == 1)) return *proposal;
+        ids += (ids.empty() ? "" : ", ") + shown(proposal->id);
+    }
+    return Error::no(ids.empty()  ? "nothing waits for an approval"
+                     : id.empty() ? "several proposals wait: say which of " + ids
+                                  : "there is no proposal '" + shown(id) + "'; these wait: " + ids);
+}
+
+Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
+    const auto text = read_file(arguments.share, largest_share_file);
+    if (!text) return text.error();
+    auto file = ShareFile::from_json(as_text(*text));
+    if (!file) return std::move(file).error().in(arguments.share);
+    const auto proposal = find_proposal(site, arguments.proposal);
+    if (!proposal) return proposal.error();
+    const auto& statement = proposal->statement;
+    if (file->ceremony != statement.ceremony || file->generation != statement.generation)
+        return Error::no(arguments.share +
+                         ": is of another ceremony or generation than the one that must approve");
+    const auto custodian = file->custodian;
+    if (!as_json)
+        out << "custodian " << custodian << ": you approve " << shown(statement.act) << " of "
+            << shown(statement.content) << "; asked for by " << shown(proposal->by) << ": "
+            << shown(proposal->why) << '\n';
+    const auto share = open_share(arguments, std::move(*file));
+    if (!share) return share.error();
+    const auto approval = custody::approve(statement, custodian, share->seed.view());
+    const auto outcome = ask(
+        site, "POST", "/custody/approve",
+        {{"id", proposal->id}, {"custodian", approval.custodian}, {"signature", to_hex(approval.signature)}});
+    if (!outcome) return outcome.error();
+    if (as_json) {
+        out << dump(*outcome) << '\n';
+    } else if (outcome->value("done", false)) {
+        out << shown(Members(*outcome).text("text")) << '\n';
+    } else {
+        const auto now = Proposal::from_json(dump(outcome->value("proposal", Json::object())));
+        out << "approved by " << (now ? now->given.size() : 0) << " of " << proposal->threshold << '\n';
+    }
+    return 0;
 }
 
 Result<int> deactivate(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
@@ -347,8 +421,12 @@ Result<int> deactivate(const Arguments& arguments, const Site& site, bool as_jso
 }  // namespace
 
 Result<std::unique_ptr<Keys>> keys_of(const Site& site) {
-    if (!site.hsm.pin_file.empty()) return keys_here(site.hsm, site.purpose);
-    return std::unique_ptr<Keys>(std::make_unique<KeysThere>(site));
+    std::unique_ptr<Keys> there = std::make_unique<KeysThere>(site);
+    if (site.hsm.pin_file.empty()) return there;
+    // A server that runs records what is done; one that is down, or keeps no records of keys, needn't be
+    // asked.
+    if (there->list()) return there;
+    return keys_here(site.hsm, site.purpose);
 }
 
 void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by) {
@@ -356,6 +434,13 @@ void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by) 
         "--keep", keep,
         "serve as the child of a keeper, which holds the activated PIN over a crash or a restart (SIGHUP)");
     app.add_option("--kept-by", kept_by, "descriptor of the keeper's socket")->group("");
+}
+
+Result<std::string> ask_server(const Site& site, const std::string& method, const std::string& path,
+                               const std::string& body, nanoseconds within) {
+    const auto answer = ask(site, method, path, body.empty() ? Json() : Json::parse(body), within);
+    if (!answer) return answer.error();
+    return dump(*answer);
 }
 
 Result<std::string> list_keys_here(const Site& site) {
@@ -400,6 +485,18 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
     activation->callback([&arguments, choose] {
         choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
             return activate(arguments, site, as_json, out);
+        });
+    });
+
+    auto* agreeing = app.add_subcommand("approve", "a custodian agrees to what an operator has asked for");
+    agreeing->add_option("ID", arguments.proposal, "which proposal, if several wait");
+    agreeing->add_option("--share", arguments.share, "the custodian's share file")->required();
+    agreeing->add_option(
+        "--passphrase-file", arguments.passphrase_file,
+        "UNATTENDED, for tests and demos: read the passphrase from a file instead of the terminal");
+    agreeing->callback([&arguments, choose] {
+        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
+            return approve(arguments, site, as_json, out);
         });
     });
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "hsm/commands.h"
 #include "hsm/custody/ceremony.h"
 #include "hsm/keytool.h"
@@ -40,6 +41,7 @@ struct Arguments {
     std::string csr;
     std::string share;
     std::string passphrase_file;
+    std::string proposal;
     std::string why;
     std::string by;
 };
@@ -52,6 +54,7 @@ using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>
 ///       request. The server is down; its archive gets the roster.
 ///   ceremony show   who holds the PINs, how many shares the running server has
 ///   activate --share FILE   a custodian gives a share to the running server
+///   approve [ID] --share FILE   a custodian signs a proposal (approvals.h)
 ///   deactivate --why TEXT --by WHO
 /// Whichever is given calls `choose` once. `arguments` must outlive the action.
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose);
@@ -60,9 +63,13 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
 /// DESCRIPTOR` (Keeper).
 void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by);
 
-/// The keys of the site's token: opened here if there is a pin_file; otherwise the running server has it
-/// open, and is asked.
+/// The keys of the site's token: the running server is asked, which alone can open it where custodians hold
+/// the PIN; with a pin_file and no server that answers they are opened here.
 Result<std::unique_ptr<Keys>> keys_of(const Site& site);
+/// One request of the running server: its JSON answer. `body`: JSON, or empty. Errors as the server means
+/// them.
+Result<std::string> ask_server(const Site& site, const std::string& method, const std::string& path,
+                               const std::string& body, nanoseconds within);
 /// The keys as this process can list them, JSON: with the PIN of a pin_file, or what is public
 /// (public_keys_json()).
 Result<std::string> list_keys_here(const Site& site);

@@ -77,7 +77,42 @@ Response unreadable() {
 
 }  // namespace
 
-void add_custody_routes(net::Router& router, const std::string& program, Activation& activation) {
+namespace {
+
+Response approve(const Request& request, Approvals& approvals) {
+    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    Members members(json);
+    const auto id = members.text("id");
+    const Approval approval{members.text("custodian"), members.octets("signature", 64)};
+    if (!members.ok())
+        return net::problem(Error::usage("that is no approval; is this tool of the same version?"));
+    const auto outcome = approvals.approve(id, approval);
+    if (!outcome) {
+        spdlog::warn(
+            "custody event=approval-failed proposal=\"{}\" custodian=\"{}\" account={} reason=\"{}\"", id,
+            approval.custodian, account_of(request), outcome.error().text);
+        return net::problem(outcome.error());
+    }
+    spdlog::info("custody event=approved proposal={} custodian={} account={} done={}", id, approval.custodian,
+                 account_of(request), outcome->done);
+    return Response::json(200, dump({{"proposal", Json::parse(outcome->proposal.to_json())},
+                                     {"done", outcome->done},
+                                     {"text", outcome->text}}));
+}
+
+}  // namespace
+
+void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
+                        Approvals& approvals) {
+    router.add("GET", "/custody/proposals", net::for_owner(program, [&approvals](const Request&) {
+                   Json all = Json::array();
+                   for (const auto& one : approvals.waiting()) all.push_back(Json::parse(one.to_json()));
+                   return Response::json(200, dump(all));
+               }));
+    router.add(
+        "POST", "/custody/approve",
+        net::for_owner(program, [&approvals](const Request& request) { return approve(request, approvals); }),
+        {{"application/json"}, largest_body});
     const net::RouteLimits limits{{"application/json"}, largest_body};
     router.add("GET", "/custody", net::for_owner(program, [&activation](const Request&) {
                    auto json = state_json(activation.state());
@@ -144,11 +179,13 @@ Done open_at_start(Activation& activation, Keeper* keeper, const std::string& ar
             }
         }
     }
-    if (auto done = activate_unattended(activation, unattended); !done) return done;
+    return activate_unattended(activation, unattended);
+}
+
+void say_if_locked(const Activation& activation) {
     if (const auto state = activation.state(); !state.activated)
         spdlog::warn("custody event=locked text=\"{}; each gives a share with the command 'activate'\"",
                      state.text);
-    return {};
 }
 
 Done activate_unattended(Activation& activation, const std::vector<std::string>& stems) {

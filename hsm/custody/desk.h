@@ -7,6 +7,7 @@
 #include "base/net/router.h"
 #include "base/result.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/approvals.h"
 #include "hsm/custody/keeper.h"
 #include "hsm/keytool.h"
 #include "hsm/token.h"
@@ -18,7 +19,10 @@ namespace kokuin::hsm::custody {
 ///   "challenge"} POST /custody/share      Given; 200 the state after it, as above without the challenge POST
 ///   /custody/deactivate {"why", "by"}; 200 the state
 /// Errors as base/net/outcome.h has them.
-void add_custody_routes(net::Router& router, const std::string& program, Activation& activation);
+///   GET /custody/proposals   [Proposal, …]
+///   POST /custody/approve    {"id", "custodian", "signature"}; 200 {"proposal", "done", "text"}
+void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
+                        Approvals& approvals);
 
 /// What `key generate`, `key csr` and `key import` do while only the server can open the token:
 ///   POST /keys/generate {"label", "bits"}; 200 {"made": "key", …} · POST /keys/csr {"label", "subject"}; 200
@@ -31,6 +35,9 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
 /// it ended. Error: an unattended share that couldn't be given, or the archive.
 Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
                    const std::vector<std::string>& unattended);
+
+/// A line in the log if custodians still have to come; for a server that listens now.
+void say_if_locked(const Activation& activation);
 
 /// For set-ups where nobody is there to type (demo, tests): opens STEM.share with the passphrase in
 /// STEM.passphrase for each stem, in this process, until the token is activated. The log says loudly what

@@ -50,7 +50,8 @@ void print_tsu(const json& tsu, std::ostream& out) {
     else
         out << "closed: " << text_or(tsu, "closed_because", "(unknown)") << '\n';
     out << "  key " << text_or(tsu, "key", "") << ", certificate " << text_or(tsu, "certificate_subject", "")
-        << " until " << text_or(tsu, "certificate_not_after", "") << '\n';
+        << " until " << text_or(tsu, "certificate_not_after", "") << ", signs until "
+        << text_or(tsu, "key_signs_until", "") << '\n';
     if (tsu["tac"].is_object()) {
         const auto& tac = tsu["tac"];
         out << "  TAC " << text_or(tac, "serial", "") << " of " << text_or(tac, "audited", "") << ", offset "
@@ -100,6 +101,7 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
         out << "custodians: " << shown((*answer)["custody"]["state"]) << '\n';
         if (const auto& warning = (*answer)["custody"]["warning"]; warning.is_string())
             out << "WARNING: " << shown(warning) << '\n';
+        for (const auto& warning : (*answer)["key_warnings"]) out << "WARNING: " << shown(warning) << '\n';
         for (const auto& departure : (*answer)["departures"]) out << "note: " << shown(departure) << '\n';
     } catch (const json::exception&) {
         return Error::environment(

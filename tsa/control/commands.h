@@ -21,6 +21,21 @@ Result<int> status(const Settings& settings, bool json, std::ostream& out);
 /// The keys in the HSM: told by tsad if it runs, read from the HSM itself if not.
 Result<int> key_list(const Settings& settings, bool json, std::ostream& out);
 
+/// A step that an operator takes with a key.
+struct KeyChange {
+    std::string label;
+    std::string why;
+    std::string by;
+};
+/// One key: what the HSM and the archive say of it. 0; Error (no) if there is none.
+Result<int> key_show(const Settings& settings, const std::string& label, bool json, std::ostream& out);
+/// The certified key takes over its TSU from the one that signs. 0 when it signs.
+Result<int> key_rotate(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
+/// The key signs no more. 0.
+Result<int> key_retire(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
+/// Destroys a key, or asks the custodians to agree to that. 0.
+Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
+
 struct StampOptions {
     std::string file;
     std::string output;  ///< empty: file + ".tsr"

@@ -22,6 +22,7 @@ struct Arguments {
     control::StampOptions stamp;
     control::VerifyOptions verify;
     hsm::KeyArguments key;
+    control::KeyChange change;
     hsm::custody::Arguments custody;
 };
 
@@ -140,7 +141,30 @@ Result<int> run(int argc, char** argv) {
             return action(*settings);
         };
     };
-    hsm::add_key_commands(*key, arguments.key, [&](hsm::KeyAction action) {
+    auto* shown = key->add_subcommand("show", "one key: state, certificate, until when it signs");
+    shown->add_option("LABEL", arguments.change.label, "label of the key in the token")->required();
+    with_settings(shown, [&](const tsa::Settings& settings) {
+        return control::key_show(settings, arguments.change.label, arguments.json, std::cout);
+    });
+    const auto change =
+        [&](const char* name, const char* help,
+            Result<int> (*action)(const tsa::Settings&, const control::KeyChange&, bool, std::ostream&)) {
+            auto* command = key->add_subcommand(name, help);
+            command->add_option("LABEL", arguments.change.label, "label of the key in the token")->required();
+            command->add_option("--why", arguments.change.why, "the reason, one line, for the record")
+                ->required();
+            command->add_option("--by", arguments.change.by, "who, as a role or number (no name of a person)")
+                ->required();
+            with_settings(command, [&arguments, action](const tsa::Settings& settings) {
+                return action(settings, arguments.change, arguments.json, std::cout);
+            });
+        };
+    change("rotate",
+           "a certified key takes over its TSU, once the TAA has audited its certificate; no request fails",
+           control::key_rotate);
+    change("retire", "a key signs no more; it must be destroyed within a month", control::key_retire);
+    change("destroy", "destroy a key in the HSM, once the custodians agree", control::key_destroy);
+    hsm::add_key_commands(*key, arguments.key, hsm::KeyRecords::yes, [&](hsm::KeyAction action) {
         choose([&, action](const tsa::Settings& settings) -> Result<int> {
             auto keys = hsm::custody::keys_of(control::site_of(settings));
             if (!keys) return std::move(keys).error();

@@ -1,0 +1,363 @@
+#include "tsa/key_desk.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/account.h"
+#include "base/net/outcome.h"
+#include "base/net/owner.h"
+#include "base/text.h"
+#include "hsm/commands.h"
+#include "hsm/keytool.h"
+#include "pki/path.h"
+#include "tsa/certificate_check.h"
+
+namespace kokuin::tsa {
+namespace {
+
+using net::Response;
+using nlohmann::json;
+
+constexpr std::size_t largest_body = 64U << 10U;
+constexpr nanoseconds audit_within = seconds(60);
+constexpr nanoseconds ask_again_every = seconds(2);
+constexpr nanoseconds look_every = milliseconds(20);
+constexpr nanoseconds last_token_within = seconds(30);
+
+std::string dump(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// "active key of tsu-1 since …, signs until …".
+std::string about(const KeyEntry& entry, WallTime now) {
+    auto text =
+        std::string(name(entry.state)) + ", of " + entry.tsu + ", since " + to_rfc3339(entry.since, 0);
+    if (entry.compromised) text += ", COMPROMISED";
+    if (entry.state == KeyState::active && entry.activated)
+        text += ", signs until " + to_rfc3339(signs_until(*entry.activated, entry.not_after), 0);
+    if (entry.state == KeyState::retired && entry.retired)
+        text +=
+            std::string(is_overdue(entry, now) ? ", DESTRUCTION OVERDUE since " : ", to be destroyed by ") +
+            to_rfc3339(destroy_by(*entry.retired), 0);
+    return text;
+}
+
+void describe(json& key, const KeyEntry& entry, WallTime now) {
+    const auto or_null = [](const std::optional<WallTime>& time) {
+        return time ? json(to_rfc3339(*time, 0)) : json(nullptr);
+    };
+    key["tsu"] = entry.tsu;
+    key["state"] = name(entry.state);
+    key["since"] = to_rfc3339(entry.since, 0);
+    key["why"] = entry.why;
+    key["activated"] = or_null(entry.activated);
+    key["signs_until"] =
+        entry.activated ? json(to_rfc3339(signs_until(*entry.activated, entry.not_after), 0)) : json(nullptr);
+    key["retired"] = or_null(entry.retired);
+    key["destroy_by"] = entry.retired ? json(to_rfc3339(destroy_by(*entry.retired), 0)) : json(nullptr);
+    key["overdue"] = is_overdue(entry, now);
+    key["compromised"] = entry.compromised;
+    key["certificate_sha256"] =
+        entry.certificate_sha256.empty() ? json(nullptr) : json(entry.certificate_sha256);
+    key["about"] = about(entry, now);
+}
+
+}  // namespace
+
+/// What came with a request; texts that it hasn't are empty.
+struct KeyDesk::Order {
+    std::string label;
+    std::string subject;
+    std::string pem;
+    std::string tsu;
+    unsigned bits = 2048;
+    KeyStep step;
+    bool has_reasons = false;
+};
+
+void KeyDesk::add_routes(net::Router& router) {
+    using Act = Result<std::string> (KeyDesk::*)(const Order&);
+    router.add("GET", "/keys", net::for_owner("tsad", [this](const net::Request&) {
+                   const auto keys = list();
+                   return keys ? Response::json(200, *keys) : net::problem(keys.error());
+               }));
+    const auto post = [&](const char* path, bool wants_reasons, Act act) {
+        router.add("POST", path,
+                   net::for_owner(
+                       "tsad",
+                       [this, wants_reasons, act](const net::Request& request) {
+                           const auto body = json::parse(as_text(request.body), nullptr, false);
+                           const auto text = [&body](const char* key) {
+                               const auto at = body.is_object() ? body.find(key) : body.end();
+                               return body.is_object() && at != body.end() && at->is_string()
+                                          ? at->template get<std::string>()
+                                          : std::string();
+                           };
+                           Order order{text("label"), text("subject"), text("pem"), text("tsu"), 2048, {},
+                                       false};
+                           if (body.is_object() && body.contains("bits") && body["bits"].is_number_unsigned())
+                               order.bits = body["bits"].get<unsigned>();
+                           order.step.why = text("why");
+                           order.step.by = text("by");
+                           order.step.account = account_text(request.peer.process->uid);
+                           if (order.label.empty())
+                               return net::problem(
+                                   Error::usage("no key is named; is this tool of the same version?"));
+                           if (wants_reasons || !order.step.why.empty() || !order.step.by.empty())
+                               if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
+                                   return net::problem(done.error());
+                           const std::lock_guard turn(turn_);
+                           const auto answer = (this->*act)(order);
+                           return answer ? Response::json(200, *answer) : net::problem(answer.error());
+                       }),
+                   {{"application/json"}, largest_body});
+    };
+    post("/keys/generate", false, &KeyDesk::generate);
+    post("/keys/csr", false, &KeyDesk::csr);
+    post("/keys/import", false, &KeyDesk::import);
+    post("/keys/rotate", true, &KeyDesk::rotate);
+    post("/keys/retire", true, &KeyDesk::retire);
+    post("/keys/destroy", true, &KeyDesk::destroy);
+}
+
+const TsuSettings* KeyDesk::settings_of(const std::string& tsu) const {
+    for (const auto& one : parts_.settings)
+        if (one.name == tsu) return &one;
+    return nullptr;
+}
+
+Result<std::string> KeyDesk::list() {
+    const auto in_hsm = hsm::keys_json(parts_.token);
+    if (!in_hsm) return in_hsm.error();
+    const auto now = parts_.clock.read().wall;
+    auto keys = json::parse(*in_hsm);
+    auto known = parts_.life.all();
+    for (auto& key : keys) {
+        const auto label = key.value("label", "");
+        const auto at = std::find_if(known.begin(), known.end(), [&](const KeyEntry& one) {
+            return one.label == label && one.state != KeyState::destroyed;
+        });
+        if (at == known.end()) continue;
+        describe(key, *at, now);
+        known.erase(at);
+    }
+    // What isn't in the HSM, or not any more.
+    for (const auto& entry : known) {
+        json key{{"label", entry.label}, {"id", entry.id},
+                 {"type", "RSA"},        {"bits", 0},
+                 {"sensitive", nullptr}, {"extractable", nullptr},
+                 {"missing", true},      {"certificates", json::array()}};
+        describe(key, entry, now);
+        keys.push_back(std::move(key));
+    }
+    return dump(keys);
+}
+
+Result<std::string> KeyDesk::generate(const Order& order) {
+    auto tsu = order.tsu;
+    if (tsu.empty() && parts_.settings.size() == 1) tsu = parts_.settings.front().name;
+    if (!settings_of(tsu))
+        return Error::usage(tsu.empty() ? "there are several TSUs: say whose key it shall be with --tsu NAME"
+                                        : "there is no [tsu." + one_line(tsu, 64) + "] in the configuration");
+    if (const auto known = parts_.life.find(order.label); known && known->state != KeyState::destroyed)
+        return Error::no("there is a key '" + order.label + "' already: it is " +
+                         std::string(name(known->state)));
+    const auto key = hsm::keytool::generate(parts_.token, order.label, order.bits);
+    if (!key) return key.error();
+    const auto id = to_hex(key->id());
+    if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), order.step); !done) {
+        // A key without a record isn't used (KEY-8).
+        const auto gone = parts_.token.destroy_key(order.label, pki::digest(pki::Hash::sha256, key->spki()));
+        return Error::environment(done.error().text +
+                                  (gone ? "; the key was destroyed again"
+                                        : "; and the key can't be destroyed: " + gone.error().text));
+    }
+    spdlog::info("key={} tsu={} event=generated account={} by=\"{}\"", order.label, tsu, order.step.account,
+                 order.step.by);
+    return dump({{"label", key->label()}, {"bits", key->bits()}, {"id", id}, {"tsu", tsu}});
+}
+
+Result<std::string> KeyDesk::csr(const Order& order) {
+    const bool known = parts_.life.find(order.label).has_value();
+    if (known)
+        if (auto done = parts_.life.legal(order.label, KeyState::requested); !done)
+            return std::move(done).error();
+    const auto pem =
+        hsm::keytool::csr(parts_.token, order.label, order.subject, hsm::keytool::Purpose::timestamping);
+    if (!pem) return pem.error();
+    if (known)
+        if (auto done = parts_.life.requested(order.label, *pem, order.step); !done)
+            return std::move(done).error();
+    return dump({{"pem", *pem}});
+}
+
+Result<std::string> KeyDesk::import(const Order& order) {
+    auto certificates = pki::parse_certificates(order.pem, "the certificate");
+    if (!certificates) return std::move(certificates).error();
+    const auto certificate = certificates->front();
+    const auto entry = parts_.life.find(order.label);
+    if (entry)
+        if (auto done = parts_.life.legal(order.label, KeyState::certified); !done)
+            return std::move(done).error();
+    std::vector<pki::Certificate> chain(certificates->begin() + 1, certificates->end());
+    if (const auto* settings = entry ? settings_of(entry->tsu) : nullptr) {
+        auto configured = pki::load_certificates(settings->chain);
+        if (!configured) return std::move(configured).error();
+        auto path = check_certificate(certificate, chain, *configured, parts_.clock.read().wall);
+        if (!path) return Error{path.error()}.in(certificate.subject_text());
+        chain.assign(path->begin() + 1, path->end());
+    }
+    if (auto done = hsm::keytool::import(parts_.token, order.label, certificate.pem()); !done)
+        return std::move(done).error();
+    // The chain lies beside it (KEY-3), each under a name of its own.
+    for (const auto& one : chain)
+        if (auto done = parts_.token.store_certificate(one_line(one.subject_text(), 200),
+                                                       View(one.sha256()).first(20), one.der());
+            !done)
+            return std::move(done).error();
+    if (entry)
+        if (auto done = parts_.life.certified(order.label, certificate, chain, order.step); !done)
+            return std::move(done).error();
+    spdlog::info("key={} event=certified subject=\"{}\" account={}", order.label, certificate.subject_text(),
+                 order.step.account);
+    return std::string("{}");
+}
+
+Done KeyDesk::audit(Tsu& successor, const std::string& why) {
+    const auto begun = parts_.clock.read();
+    const auto old = parts_.tsus.find(successor.name());
+    // What the predecessor can do now, its successor must be able to do; and the default policy at least.
+    std::vector<tac::Demand> wanted;
+    for (const auto& policy : parts_.policies)
+        if (policy.oid == parts_.policies.front().oid ||
+            (old && std::holds_alternative<tac::Open>(old->gate().decide(begun, demand_of(policy)))))
+            wanted.push_back(demand_of(policy));
+    std::string obstacle;
+    std::optional<MonoTime> asked;
+    while (true) {
+        const auto now = parts_.clock.read();
+        obstacle.clear();
+        for (const auto& demand : wanted) {
+            const auto decision = successor.gate().decide(now, demand);
+            if (const auto* closed = std::get_if<tac::Closed>(&decision)) obstacle = closed->text;
+        }
+        if (obstacle.empty()) return {};
+        if (now.after - begun.after > audit_within) break;
+        if (parts_.requester && (!asked || now.after - *asked > ask_again_every)) {
+            asked = now.after;
+            const auto answer = parts_.requester->ask(successor.name(), why, successor.certificate().der());
+            if (!answer && answer.error().kind == Error::Kind::no) return answer.error();
+            if (!answer) obstacle += "; " + answer.error().text;
+        }
+        parts_.sleep(look_every);
+    }
+    return Error::environment("the new certificate of " + successor.name() +
+                              " could not be put under proof within " + config::to_text(audit_within) + ": " +
+                              obstacle + "; the key before goes on signing");
+}
+
+Result<std::string> KeyDesk::rotate(const Order& order) {
+    if (auto done = parts_.life.legal(order.label, KeyState::active); !done) return std::move(done).error();
+    const auto entry = parts_.life.find(order.label).value();
+    const auto* settings = settings_of(entry.tsu);
+    if (!settings)
+        return Error::usage("the TSU '" + entry.tsu + "' of this key isn't in the configuration any more");
+    auto certificates = parts_.life.certificates(entry);
+    if (!certificates) return std::move(certificates).error();
+    const auto now = parts_.clock.read().wall;
+    auto loaded =
+        Tsu::load(*settings,
+                  {order.label, certificates->first, "the certificate of the key '" + order.label + "'", now},
+                  parts_.token, now);
+    if (!loaded) return std::move(loaded).error();
+    const std::shared_ptr<Tsu> successor = std::move(*loaded);
+    if (!parts_.tsus.wait(successor)) return Error::no("a key of " + entry.tsu + " takes over already");
+    // 1. Under proof before it signs (TAC-1).
+    if (auto done = audit(*successor, "a successor takes over: " + order.step.why); !done) {
+        parts_.tsus.give_up(entry.tsu);
+        return std::move(done).error();
+    }
+    // 2. Recorded before it signs (KEY-8).
+    const auto before = parts_.life.active(entry.tsu);
+    if (auto done = parts_.life.activated(order.label, order.step); !done) {
+        parts_.tsus.give_up(entry.tsu);
+        return std::move(done).error();
+    }
+    // 3. From here on it signs; 4. what its predecessor has signed leaves; 5. that one is retired.
+    auto old = parts_.tsus.take_over(entry.tsu);
+    const auto switched = parts_.clock.read().after;
+    while (old.use_count() > 1 && parts_.clock.read().after - switched < last_token_within)
+        parts_.sleep(look_every);
+    const bool drained = old.use_count() == 1;
+    old.reset();
+    spdlog::warn("key={} tsu={} event=activated predecessor={} account={} by=\"{}\" text=\"{}\"", order.label,
+                 entry.tsu, before ? before->label : "-", order.step.account, order.step.by, order.step.why);
+    if (!drained)
+        return Error::environment(order.label +
+                                  " signs now, but a token of its predecessor still hangs in the archive; "
+                                  "retire that key when the archive is well: tsactl key retire " +
+                                  (before ? before->label : ""));
+    if (before)
+        if (auto done = parts_.life.retired(before->label, order.step); !done)
+            return Error::environment(order.label + " signs now, but that " + before->label +
+                                      " is retired isn't recorded: " + done.error().text +
+                                      "; repeat it with: tsactl key retire " + before->label);
+    return dump({{"tsu", entry.tsu},
+                 {"key", order.label},
+                 {"retired", before ? json(before->label) : json(nullptr)},
+                 {"signs_until", to_rfc3339(successor->signs_until(), 0)}});
+}
+
+Result<std::string> KeyDesk::retire(const Order& order) {
+    if (auto done = parts_.life.legal(order.label, KeyState::retired); !done) return std::move(done).error();
+    const auto entry = parts_.life.find(order.label).value();
+    const auto tsu = parts_.tsus.find(entry.tsu);
+    // Closed first: what is signed after its record would be a lie. Not if another key has taken over
+    // already.
+    const bool signs = tsu && tsu->key().label() == order.label;
+    if (signs) tsu->gate().suspend("its key '" + order.label + "' is retired: " + order.step.why);
+    if (auto done = parts_.life.retired(order.label, order.step); !done) return std::move(done).error();
+    spdlog::warn("key={} tsu={} event=retired account={} by=\"{}\" text=\"{}\"", order.label, entry.tsu,
+                 order.step.account, order.step.by, order.step.why);
+    const auto retired = parts_.life.find(order.label)->retired.value();
+    return dump(
+        {{"tsu", entry.tsu}, {"key", order.label}, {"destroy_by", to_rfc3339(destroy_by(retired), 0)}});
+}
+
+Result<std::string> KeyDesk::destroy(const Order& order) {
+    if (auto done = parts_.life.legal(order.label, KeyState::destroyed); !done)
+        return std::move(done).error();
+    if (!parts_.approvals) {
+        auto done = carry_out_destruction(order.label, order.step);
+        if (!done) return done;
+        return dump({{"key", order.label}, {"text", *done}});
+    }
+    const auto entry = parts_.life.find(order.label).value();
+    const auto proposal = parts_.approvals->propose(
+        "key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
+        order.step.by, order.step.account, [this, order](const hsm::custody::Agreement& agreement) {
+            auto step = order.step;
+            step.agreed_in = agreement.id;
+            step.custodians = agreement.custodians;
+            const std::lock_guard turn(turn_);
+            return carry_out_destruction(order.label, step);
+        });
+    if (!proposal) return proposal.error();
+    return dump({{"proposal", json::parse(proposal->to_json())}});
+}
+
+Result<std::string> KeyDesk::carry_out_destruction(const std::string& label, const KeyStep& step) {
+    if (auto done = parts_.life.legal(label, KeyState::destroyed); !done) return std::move(done).error();
+    const auto entry = parts_.life.find(label).value();
+    const auto spki = from_hex(entry.spki_sha256).value_or(Bytes());
+    if (auto done = parts_.token.destroy_key(label, spki); !done) return std::move(done).error();
+    if (auto done = parts_.life.destroyed(label, step); !done) return std::move(done).error();
+    spdlog::warn("key={} tsu={} event=destroyed account={} by=\"{}\" custodians=\"{}\" text=\"{}\"", label,
+                 entry.tsu, step.account, step.by, step.custodians, step.why);
+    return "the key '" + label + "' is destroyed: the token has no private key with its public half any more";
+}
+
+}  // namespace kokuin::tsa
