@@ -13,6 +13,8 @@ namespace {
 
 using State = Admission::State;
 
+constexpr const char* succeeded_kind = "tsu.succeeded";
+
 struct StepFacts {
     Step step;
     std::string_view name;
@@ -48,6 +50,7 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     if (looks_at_it(step)) {
         admission.identity = {text_field(event, "certificate"), text_field(event, "peer"),
                               text_field(event, "called")};
+        if (!event.blobs.empty()) admission.successor = event.blobs.front();
         admission.reviewed = at;
         admission.reviewed_in = number;
     }
@@ -60,6 +63,13 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     admission.why = event.text;
     admission.by = text_field(event, "by");
     admission.account = text_field(event, "account");
+}
+
+/// A successor's certificate, instead of the one that was looked at.
+void apply_succession(Admission& admission, const store::Event& event) {
+    admission.predecessors.insert(text_field(event, "predecessor"));
+    admission.identity.certificate = text_field(event, "certificate");
+    if (!event.blobs.empty()) admission.successor = event.blobs.front();
 }
 
 /// Why the step can't be taken now; nothing: it can.
@@ -188,9 +198,15 @@ std::optional<WallTime> review_due(const Admission& admission, nanoseconds withi
     return admission.reviewed + within;
 }
 
+Identity effective(const Admission& admission, Identity configured) {
+    if (admission.predecessors.count(configured.certificate) > 0)
+        configured.certificate = admission.identity.certificate;
+    return configured;
+}
+
 Result<std::map<std::string, Admission>> read_admissions(const EventSearch& search) {
     struct Taken {
-        Step step;
+        std::optional<Step> step;  // nothing: a succession
         store::Found found;
     };
     std::map<store::RecordNumber, Taken> all;
@@ -203,10 +219,21 @@ Result<std::map<std::string, Admission>> read_admissions(const EventSearch& sear
         });
         if (!done) return std::move(done).error();
     }
+    store::EventQuery successions;
+    successions.kind = succeeded_kind;
+    auto read = search(successions, [&](const store::Found& found) {
+        all.emplace(found.record.number, Taken{std::nullopt, found});
+        return true;
+    });
+    if (!read) return std::move(read).error();
     std::map<std::string, Admission> out;
     for (const auto& [number, taken] : all) {
         const auto& event = taken.found.event();
-        apply(out[event.subject], taken.step, event, WallTime(microseconds(taken.found.record.at_us)),
+        if (!taken.step) {
+            apply_succession(out[event.subject], event);
+            continue;
+        }
+        apply(out[event.subject], *taken.step, event, WallTime(microseconds(taken.found.record.at_us)),
               number);
     }
     return out;
@@ -220,7 +247,19 @@ Result<std::unique_ptr<Admissions>> Admissions::open(store::Archive& archive, co
     if (!known) return std::move(known).error();
     std::unique_ptr<Admissions> made(new Admissions(archive, wall, tsus));
     for (auto& [tsu, admission] : *known) made->rows_[tsu].admission = std::move(admission);
-    for (const auto& tsu : made->tsus_) made->rows_[tsu.settings.name].configured = &tsu;
+    for (const auto& tsu : made->tsus_) {
+        auto& row = made->rows_[tsu.settings.name];
+        row.configured = &tsu;
+        if (row.admission.predecessors.count(to_hex(tsu.certificate.sha256())) == 0 ||
+            !row.admission.successor)
+            continue;
+        const auto der = archive.blob(*row.admission.successor);
+        if (!der) return der.error();
+        auto successor = pki::Certificate::from_der(*der);
+        if (!successor)
+            return std::move(successor).error().in("the successor's certificate of " + tsu.settings.name);
+        row.successor = std::move(*successor);
+    }
     return made;
 }
 
@@ -231,7 +270,8 @@ const Admissions::Row* Admissions::find(const std::string& tsu) const {
 
 Done Admissions::describe(const AuditedTsu& tsu, const Admission& admission, Step step, store::Event& event,
                           std::vector<store::Blob>& blobs) const {
-    const auto& [settings, certificate, client] = tsu;
+    const auto& settings = tsu.settings;
+    const auto certificate = this->certificate(settings.name);
     const auto identity = identity_of(settings, certificate);
     auto& fields = event.fields;
     fields["certificate"] = identity.certificate;
@@ -298,6 +338,38 @@ Result<store::RecordNumber> Admissions::take(const Order& order) {
     return *number;
 }
 
+Done Admissions::succeed(const std::string& tsu, const pki::Certificate& next) {
+    const auto at = rows_.find(tsu);
+    if (at == rows_.end() || !at->second.configured)
+        return Error::usage("there is no [tsu." + one_line(tsu, 64) + "]");
+    auto& row = at->second;
+    const std::lock_guard leaving(row.leaving);
+    const auto before = certificate(tsu);
+    if (before == next) return {};
+    const store::Blob blob(Bytes(next.der().begin(), next.der().end()));
+    store::Event event;
+    event.kind = succeeded_kind;
+    event.subject = tsu;
+    event.text =
+        "its successor was audited and has taken its TAC: " + one_line(next.subject_text(), longest_why);
+    event.fields["certificate"] = to_hex(next.sha256());
+    event.fields["certificate_subject"] = one_line(next.subject_text(), longest_why);
+    event.fields["predecessor"] = to_hex(before.sha256());
+    event.blobs.push_back(blob.id());
+    const auto number = archive_.append(wall_.now(), event, {blob}, store::Archive::Month::stays);
+    if (!number) return number.error();
+    const std::lock_guard lock(mutex_);
+    apply_succession(row.admission, event);
+    row.successor = next;
+    return {};
+}
+
+pki::Certificate Admissions::certificate(const std::string& tsu) const {
+    const auto* row = find(tsu);
+    const std::lock_guard lock(mutex_);
+    return row->successor ? *row->successor : row->configured->certificate;
+}
+
 std::vector<Admissions::Overdue> Admissions::overdue(nanoseconds within) const {
     std::vector<Overdue> out;
     const auto now = wall_.now();
@@ -315,7 +387,8 @@ std::optional<std::string> Admissions::refusal(const std::string& tsu) const {
     if (!row) return tsu + " isn't configured";
     const std::lock_guard lock(mutex_);
     std::optional<Identity> now;
-    if (row->configured) now = identity_of(row->configured->settings, row->configured->certificate);
+    if (row->configured)
+        now = effective(row->admission, identity_of(row->configured->settings, row->configured->certificate));
     return taa::refusal(tsu, row->admission, now);
 }
 

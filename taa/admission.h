@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,7 +59,13 @@ struct Admission {
     Identity identity;                     ///< as it was looked at last
     WallTime reviewed{};                   ///< when that was: admitted or reviewed
     store::RecordNumber reviewed_in = -1;  ///< the record of it
+    /// Certificates (hex SHA-256) that were looked at, or followed one that was, and have a successor now:
+    /// whoever names one of them means `identity`.
+    std::set<std::string> predecessors{};
+    std::optional<store::BlobId> successor{};  ///< the certificate of `identity`, if it came that way
 };
+/// What the configuration's identity stands for now. Pure.
+Identity effective(const Admission& admission, Identity configured);
 /// "unknown", "admitted", "suspended", "removed".
 std::string_view name(Admission::State state);
 
@@ -101,6 +108,15 @@ class Admissions {
     /// recorded; (environment): the archive.
     Result<store::RecordNumber> take(const Order& order);
 
+    /// A TSU's successor was audited and has taken its TAC: it is the one that is served from now on. Event
+    /// "tsu.succeeded" about the TSU; fields certificate, predecessor (hex SHA-256), certificate_subject, and
+    /// the certificate as blob. Not an operator's step: the [tsu.NAME] successors CA vouches for it. Durable
+    /// on return.
+    Done succeed(const std::string& tsu, const pki::Certificate& next);
+    /// The certificate that this TSU is audited for: the configuration's, or that one's last successor. Only
+    /// for a TSU that is configured (asking for another ends the process).
+    [[nodiscard]] pki::Certificate certificate(const std::string& tsu) const;
+
     /// Of the archive that remembers the steps.
     [[nodiscard]] const std::string& archive_id() const { return archive_.id(); }
 
@@ -121,6 +137,7 @@ class Admissions {
     struct Row {
         Admission admission;
         const AuditedTsu* configured = nullptr;
+        std::optional<pki::Certificate> successor;  ///< of the configured certificate
         mutable std::mutex leaving;
     };
     Admissions(store::Archive& archive, const WallClock& wall, std::vector<AuditedTsu> tsus)

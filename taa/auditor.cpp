@@ -137,7 +137,8 @@ bool Auditor::measure(Channel& channel, const AuditedTsu& tsu, Report& report) {
                 end(report, Outcome::not_admitted, *refusal);
                 return false;
             }
-            auto sample = channel.sample(tsu.settings.called, clocks_);
+            auto sample = channel.sample(tsu.settings.called, clocks_,
+                                         tsu.says_which ? View(tsu.certificate.sha256()) : View());
             if (sample) {
                 values.push_back(sample->measurement);
                 samples.push_back(std::move(*sample));

@@ -73,9 +73,11 @@ Result<Channel> Channel::open(const net::Client& client, nanoseconds deadline) {
     return Channel(std::move(*connection), client, deadline);
 }
 
-Result<Sample, NoSample> Channel::sample(const std::string& called, const Clocks& clocks) {
+Result<Sample, NoSample> Channel::sample(const std::string& called, const Clocks& clocks,
+                                         View certificate_sha256) {
     using Kind = NoSample::Kind;
-    const tac::ClockRequest request{random_octets(nonce_octets), called};
+    const tac::ClockRequest request{random_octets(nonce_octets), called,
+                                    Bytes(certificate_sha256.begin(), certificate_sha256.end())};
     const auto call = json_call("POST", "/audit/clock", request.to_json());
     // The monotonic readings enclose the wall ones, so the delay is never measured too short.
     const MonoTime m1 = clocks.mono.now();

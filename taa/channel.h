@@ -52,7 +52,7 @@ class Channel {
     static Result<Channel> open(const net::Client& client, nanoseconds deadline);
 
     /// POST /audit/clock with a fresh nonce of 32 octets.
-    Result<Sample, NoSample> sample(const std::string& called, const Clocks& clocks);
+    Result<Sample, NoSample> sample(const std::string& called, const Clocks& clocks, View certificate_sha256);
 
     /// PUT /audit/tac. Error (environment): no answer, or none that is a verdict. The TSU may have the TAC
     /// then.

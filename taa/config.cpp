@@ -50,6 +50,7 @@ TsuSettings read_tsu(std::string name, config::Table& table, const Pace& pace) {
         if (one_line(text, longest_tsa) != text)
             table.problem(key, "can't stand in records; allowed: one line of at most 200 octets");
     tsu.certificate = table.path("certificate");
+    tsu.successors = table.maybe_path("successors").value_or("");
     tsu.rules = read_rules(table, pace);
     return tsu;
 }

@@ -33,6 +33,9 @@ struct TsuSettings {
     config::Endpoint audit;   ///< its audit listener
     std::string peer;         ///< DNS name in its channel certificate
     std::string certificate;  ///< PEM file: the certificate it signs tokens with, the holder of the TACs
+    /// PEM file: the CA, up to its root, whose certificates are taken for a successor's; empty: an operator
+    /// looks first.
+    std::string successors{};
     AuditRules rules;
 };
 

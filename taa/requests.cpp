@@ -26,7 +26,7 @@ bool shows(const net::Peer& peer, const std::string& name) {
 }
 
 net::Response answer_to(const net::Request& request, const std::vector<TsuSettings>& tsus, const Pace& pace,
-                        const Refusal& refusal, const Ask& ask) {
+                        const Refusal& refusal, const Show& show, const Ask& ask) {
     const auto wanted = tac::AuditRequest::from_json(as_text(request.body));
     if (!wanted) return net::Response::text(400, "not an audit request");
     const auto tsu = std::find_if(tsus.begin(), tsus.end(), [&](const TsuSettings& settings) {
@@ -44,6 +44,14 @@ net::Response answer_to(const net::Request& request, const std::vector<TsuSettin
                      *why);
         return net::Response::text(403, "this TSU isn't served at present; its TAA knows why");
     }
+    if (!wanted->certificate.empty())
+        if (auto done = show(*tsu, wanted->certificate); !done) {
+            spdlog::warn("audit-request refused peer={} tsu={} text=\"{}\"", request.peer.text(), tsu->name,
+                         done.error().text);
+            return done.error().kind == Error::Kind::no
+                       ? net::Response::text(403, done.error().text)
+                       : net::Response::text(503, "not possible at the moment");
+        }
     const auto answer = ask(tsu->name);
     if (!answer) return net::Response::text(503, "stopping");
     spdlog::info("audit-request tsu={} running={} in_ms={} why=\"{}\"", tsu->name, answer->running,
@@ -59,12 +67,12 @@ net::Response answer_to(const net::Request& request, const std::vector<TsuSettin
 }  // namespace
 
 void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace,
-                       Refusal refusal, Ask ask) {
-    router.add("POST", "/audit/request",
-               [tsus, pace, refusal = std::move(refusal), ask = std::move(ask)](const net::Request& request) {
-                   return answer_to(request, tsus, pace, refusal, ask);
-               },
-               {{"application/json"}, tac::max_body});
+                       Refusal refusal, Show show, Ask ask) {
+    router.add(
+        "POST", "/audit/request",
+        [tsus, pace, refusal = std::move(refusal), show = std::move(show), ask = std::move(ask)](
+            const net::Request& request) { return answer_to(request, tsus, pace, refusal, show, ask); },
+        {{"application/json"}, tac::max_body});
 }
 
 }  // namespace kokuin::taa

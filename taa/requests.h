@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/net/router.h"
+#include "base/result.h"
 #include "taa/config.h"
 #include "taa/timetable.h"
 
@@ -18,11 +19,14 @@ using Ask = std::function<std::optional<Timetable::Answer>(const std::string& ts
 /// Why a TSU isn't served (Admissions::refusal); nothing: it is.
 using Refusal = std::function<std::optional<std::string>(const std::string& tsu)>;
 
+/// A TSU asks to be audited for its next certificate (Successors::show).
+using Show = std::function<Done(const TsuSettings& tsu, View certificate)>;
+
 /// Adds the route. `tsus`: who may ask; the peer must have shown a channel certificate with the DNS name that
 /// the configuration has for the TSU it asks for, and the body must call the TSU what its TSA calls it. 200
 /// with tac::AuditAnswer · 400 no readable request · 403 not this peer's TSU (or nobody's: a stranger isn't
-/// told which there are), or not served at present.
+/// told which there are), or not served at present, or its next certificate isn't taken.
 void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus, const Pace& pace,
-                       Refusal refusal, Ask ask);
+                       Refusal refusal, Show show, Ask ask);
 
 }  // namespace kokuin::taa

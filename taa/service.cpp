@@ -113,6 +113,10 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
                   add_request_route(
                       router, settings_.tsus, settings_.pace,
                       [this](const std::string& tsu) { return parts_.admissions.refusal(tsu); },
+                      [this](const TsuSettings& tsu, View certificate) {
+                          return successors_.show(tsu, parts_.admissions.certificate(tsu.name), certificate,
+                                                  parts_.clocks.wall.now());
+                      },
                       [this](const std::string& tsu) { return scheduler_.request(tsu); });
               })),
       control_(control_options(settings), router([this](net::Router& router) {
@@ -191,7 +195,37 @@ Ending Service::audit(const std::string& name, bool requested) {
     const auto tsu = std::find_if(tsus_.begin(), tsus_.end(), [&](const AuditedTsu& candidate) {
         return candidate.settings.name == name;
     });
-    const auto report = auditor_.audit(*tsu, requested ? Cause::request : Cause::schedule);
+    // Whoever is served now: perhaps a successor of the one that the configuration names.
+    auto served = *tsu;
+    served.certificate = parts_.admissions.certificate(name);
+    served.says_which = served.certificate != tsu->certificate;
+    const auto next = successors_.take(name);
+    if (next) {
+        served.certificate = *next;
+        served.says_which = true;
+    }
+    const auto report = auditor_.audit(served, requested ? Cause::request : Cause::schedule);
+    note(report);
+    if (next) let_succeed(*tsu, *next, report);
+    return report.ending();
+}
+
+void Service::let_succeed(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report) {
+    const bool taken = report.verdict && report.verdict->kind == tac::DeliveryVerdict::Kind::accepted &&
+                       report.outcome == Outcome::good;
+    if (!taken) return;  // it asks again
+    const auto& name = tsu.settings.name;
+    if (auto done = parts_.admissions.succeed(name, next); !done) {
+        spdlog::error("tsu={} text=\"its successor isn't recorded: {}\"", name, done.error().text);
+        return;
+    }
+    spdlog::warn(
+        "tsu={} event=succeeded certificate={} text=\"{} is served from now on; put its certificate into the "
+        "configuration when convenient\"",
+        name, to_hex(next.sha256()), next.subject_text());
+}
+
+void Service::note(const Report& report) {
     log(report);
     if (const auto news = health_.take(report, parts_.clocks.mono.now())) {
         spdlog::log(news->kind == Health::fine ? spdlog::level::info : spdlog::level::err,
@@ -202,7 +236,6 @@ Ending Service::audit(const std::string& name, bool requested) {
         spdlog::critical("archive text=\"{}\"", *doubt);
         on_doubt_();
     }
-    return report.ending();
 }
 
 }  // namespace kokuin::taa

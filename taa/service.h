@@ -19,6 +19,7 @@
 #include "taa/issuer.h"
 #include "taa/monthly_desk.h"
 #include "taa/scheduler.h"
+#include "taa/successors.h"
 #include "taa/tsus.h"
 
 namespace kokuin::taa {
@@ -65,6 +66,8 @@ class Service {
 
   private:
     Ending audit(const std::string& name, bool requested);
+    void note(const Report& report);
+    void let_succeed(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report);
     void audit_all();
 
     const Settings settings_;
@@ -75,6 +78,7 @@ class Service {
     const tac::clock::LeapFile leaps_;
     std::optional<ClockWatch> watch_;  // nothing where nobody watches the TAA's own clock
 
+    Successors successors_;
     Health health_;
     Auditor auditor_;
     MonthlyDesk desk_;

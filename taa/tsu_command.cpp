@@ -78,7 +78,7 @@ Result<int> tsu_list(const Settings& settings, bool json, WallTime now, std::ost
         if (!certificates)
             return Error::usage("[tsu." + tsu.name + "] certificate: " + certificates.error().text);
         rows[tsu.name].configured = &tsu;
-        rows[tsu.name].now = identity_of(tsu, certificates->front());
+        rows[tsu.name].now = effective(rows[tsu.name].admission, identity_of(tsu, certificates->front()));
     }
     for (const auto& [tsu, row] : rows)
         out << (json ? in_json(tsu, row, settings.review_within, now)

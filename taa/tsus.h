@@ -15,6 +15,7 @@ struct AuditedTsu {
     TsuSettings settings;
     pki::Certificate certificate;  ///< the holder of its TACs
     net::Client client;            ///< to its audit listener: our channel certificate, its DNS name
+    bool says_which = false;       ///< the TSU is told for which certificate it is measured: it may have two
 };
 
 /// The TSUs of the configuration with their certificates and clients. The error names the file and what is

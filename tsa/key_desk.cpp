@@ -12,8 +12,7 @@
 #include "base/text.h"
 #include "hsm/commands.h"
 #include "hsm/keytool.h"
-#include "pki/path.h"
-#include "tsa/certificate_check.h"
+#include "pki/tsu_certificate.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -206,7 +205,7 @@ Result<std::string> KeyDesk::import(const Order& order) {
     if (const auto* settings = entry ? settings_of(entry->tsu) : nullptr) {
         auto configured = pki::load_certificates(settings->chain);
         if (!configured) return std::move(configured).error();
-        auto path = check_certificate(certificate, chain, *configured, parts_.clock.read().wall);
+        auto path = pki::check_tsu_certificate(certificate, chain, *configured, parts_.clock.read().wall);
         if (!path) return Error{path.error()}.in(certificate.subject_text());
         chain.assign(path->begin() + 1, path->end());
     }

@@ -30,6 +30,11 @@ struct Listener {
                 const std::lock_guard lock(mutex);
                 return refusal;
             },
+            [this](const TsuSettings& tsu, View certificate) {
+                const std::lock_guard lock(mutex);
+                shown.emplace_back(tsu.name, as_text(certificate));
+                return show;
+            },
             [this](const std::string& tsu) -> std::optional<Timetable::Answer> {
                 const std::lock_guard lock(mutex);
                 asked.push_back(tsu);
@@ -61,6 +66,8 @@ struct Listener {
 
     std::mutex mutex;
     std::vector<std::string> asked;
+    std::vector<std::pair<std::string, std::string>> shown;
+    Done show;
     std::optional<std::string> refusal;
     std::optional<Timetable::Answer> answer = Timetable::Answer{false, 2500ms};
     std::unique_ptr<net::Server> server;
@@ -120,4 +127,30 @@ TEST_CASE("what can't be read is 400 or 415", "[requests]") {
     REQUIRE(response);
     CHECK(response->status == 415);
     CHECK(listener.asked.empty());
+}
+
+TEST_CASE("a TSU shows its next certificate, and is told why it isn't taken", "[requests]") {
+    Listener listener;
+    auto request = tac::AuditRequest{"tsu-1", "rotation", {1, 2, 3}}.to_json();
+    const auto taken = listener.post(request);
+    REQUIRE(taken);
+    CHECK(taken->status == 200);
+    CHECK(listener.shown == std::vector<std::pair<std::string, std::string>>{{"minato-1", "\1\2\3"}});
+    CHECK(listener.asked == std::vector<std::string>{"minato-1"});
+    listener.show = Error::no("another name");
+    const auto refused = listener.post(request);
+    REQUIRE(refused);
+    CHECK(refused->status == 403);
+    CHECK(as_text(refused->body).find("another name") != std::string::npos);
+    // Whatever is wrong here is nobody else's business.
+    listener.show = Error::environment("/etc/secret/ca.pem can't be read");
+    const auto broken = listener.post(request);
+    REQUIRE(broken);
+    CHECK(broken->status == 503);
+    CHECK(as_text(broken->body).find("secret") == std::string::npos);
+    // Not served is said first.
+    listener.refusal = "suspended";
+    REQUIRE(listener.post(request));
+    CHECK(listener.shown.size() == 3);
+    CHECK(listener.asked.size() == 1);
 }

@@ -7,15 +7,15 @@
 #include "base/time.h"
 #include "pki/certificate.h"
 
-namespace kokuin::tsa {
+namespace kokuin::pki {
 
 /// Judges a new TSU certificate: RSA-2048 or more; timeStamping as the sole, critical extended key usage (RFC
 /// 3161 2.3); for signing and nothing else; valid at `now`; under one of the roots among `configured`,
 /// through these and `given`; each validity inside its issuer's. The path, itself first, root last. Error
 /// (no) that says what is wrong. Pure.
-Result<std::vector<pki::Certificate>> check_certificate(const pki::Certificate& certificate,
-                                                        const std::vector<pki::Certificate>& given,
-                                                        const std::vector<pki::Certificate>& configured,
-                                                        WallTime now);
+Result<std::vector<Certificate>> check_tsu_certificate(const Certificate& certificate,
+                                                       const std::vector<Certificate>& given,
+                                                       const std::vector<Certificate>& configured,
+                                                       WallTime now);
 
-}  // namespace kokuin::tsa
+}  // namespace kokuin::pki

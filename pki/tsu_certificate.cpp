@@ -1,17 +1,17 @@
-#include "tsa/certificate_check.h"
+#include "pki/tsu_certificate.h"
 
 #include <botan/x509cert.h>
 
 #include "pki/path.h"
 #include "pki/public_key.h"
 
-namespace kokuin::tsa {
+namespace kokuin::pki {
 
-Result<std::vector<pki::Certificate>> check_certificate(const pki::Certificate& certificate,
-                                                        const std::vector<pki::Certificate>& given,
-                                                        const std::vector<pki::Certificate>& configured,
-                                                        WallTime now) {
-    const auto key = pki::PublicKey::from_certificate(certificate);
+Result<std::vector<Certificate>> check_tsu_certificate(const Certificate& certificate,
+                                                       const std::vector<Certificate>& given,
+                                                       const std::vector<Certificate>& configured,
+                                                       WallTime now) {
+    const auto key = PublicKey::from_certificate(certificate);
     if (!key) return key.error();
     if (key->bits() < 2048)
         return Error::no("an RSA key of " + std::to_string(key->bits()) +
@@ -28,10 +28,10 @@ Result<std::vector<pki::Certificate>> check_certificate(const pki::Certificate& 
     if (usage != Botan::NO_CONSTRAINTS && ((usage & ~may) != 0 || (usage & may) == 0))
         return Error::no(
             "its key usage must be digitalSignature, nonRepudiation or both; have it issued again");
-    std::vector<pki::Certificate> anchors;
-    std::vector<pki::Certificate> between = given;
+    std::vector<Certificate> anchors;
+    std::vector<Certificate> between = given;
     for (const auto& one : configured) (one.is_self_issued() ? anchors : between).push_back(one);
-    auto path = pki::validate_path(certificate, between, anchors, now);
+    auto path = validate_path(certificate, between, anchors, now);
     if (!path) return path;
     for (std::size_t i = 0; i + 1 < path->size(); ++i)
         if ((*path)[i].not_after() > (*path)[i + 1].not_after() ||
@@ -44,4 +44,4 @@ Result<std::vector<pki::Certificate>> check_certificate(const pki::Certificate& 
     return path;
 }
 
-}  // namespace kokuin::tsa
+}  // namespace kokuin::pki
