@@ -235,7 +235,7 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
             (old && std::holds_alternative<tac::Open>(old->gate().decide(begun, demand_of(policy)))))
             wanted.push_back(demand_of(policy));
     std::string obstacle;
-    std::optional<MonoTime> asked;
+    std::optional<MonoTime> ask_not_before;
     while (true) {
         const auto now = parts_.clock.read();
         obstacle.clear();
@@ -245,11 +245,12 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
         }
         if (obstacle.empty()) return {};
         if (now.after - begun.after > audit_within) break;
-        if (parts_.requester && (!asked || now.after - *asked > ask_again_every)) {
-            asked = now.after;
+        if (parts_.requester && (!ask_not_before || now.after >= *ask_not_before)) {
             const auto answer = parts_.requester->ask(successor.name(), why, successor.certificate().der());
             if (!answer && answer.error().kind == Error::Kind::no) return answer.error();
             if (!answer) obstacle += "; " + answer.error().text;
+            ask_not_before =
+                now.after + std::max<nanoseconds>(answer ? answer->retry_after : seconds(0), ask_again_every);
         }
         parts_.sleep(look_every);
     }
@@ -281,7 +282,7 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     }
     // 2. Recorded before it signs (KEY-8).
     const auto before = parts_.life.active(entry.tsu);
-    if (auto done = parts_.life.activated(order.label, order.step); !done) {
+    if (auto done = parts_.life.activated(order.label, now, order.step); !done) {
         parts_.tsus.give_up(entry.tsu);
         return std::move(done).error();
     }

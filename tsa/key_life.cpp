@@ -320,10 +320,10 @@ Done KeyLife::certify_locked(const KeyEntry& entry, const pki::Certificate& cert
     return record(std::move(event), blobs);
 }
 
-Done KeyLife::activated(const std::string& label, const KeyStep& step) {
+Done KeyLife::activated(const std::string& label, WallTime since, const KeyStep& step) {
     const std::lock_guard lock(mutex_);
     if (auto done = legal_locked(label, KeyState::active); !done) return done;
-    return activate_locked(label, journal_.now(), step);
+    return activate_locked(label, since, step);
 }
 
 Done KeyLife::activate_locked(const std::string& label, WallTime since, const KeyStep& step) {

@@ -97,7 +97,8 @@ class KeyLife {
     Done certified(const std::string& label, const pki::Certificate& certificate,
                    const std::vector<pki::Certificate>& chain, const KeyStep& step);
     /// Signs from now on. The one before stays active until what it has signed has left, and is retired then.
-    Done activated(const std::string& label, const KeyStep& step);
+    /// `since`: when it was put to work.
+    Done activated(const std::string& label, WallTime since, const KeyStep& step);
     Done retired(const std::string& label, const KeyStep& step);
     /// At start: of several active keys of a TSU all but the last one are retired: a crash came between two
     /// records.

@@ -103,7 +103,7 @@ TEST_CASE("From the HSM to its end, each step known again after a restart") {
     must(house.life->requested("k1", "PEM again", house.step));
     must(house.certify("k1", "one"));
     house.wall.time = at("2026-03-01T00:00:00Z");
-    must(house.life->activated("k1", house.step));
+    must(house.life->activated("k1", house.wall.now(), house.step));
     house.wall.time = at("2026-04-01T00:00:00Z");
     const auto check = [&] {
         const auto entry = house.life->active("tsu-1").value();
@@ -138,23 +138,24 @@ TEST_CASE("Steps that aren't legal are refused with what would be, and leave no 
         CHECK(done.error().kind == Error::Kind::no);
         return done.error().text;
     };
-    CHECK(refused(house.life->activated("none", house.step)).find("no record of a key 'none'") !=
-          std::string::npos);
+    CHECK(refused(house.life->activated("none", house.wall.now(), house.step))
+              .find("no record of a key 'none'") != std::string::npos);
     must(house.generate("k1", "one"));
     const auto records = house.archive->state().next;
     CHECK(refused(house.generate("k1", "two")).find("already") != std::string::npos);
-    CHECK(refused(house.life->activated("k1", house.step))
+    CHECK(refused(house.life->activated("k1", house.wall.now(), house.step))
               .find("can become requested or certified or destroyed") != std::string::npos);
     CHECK(refused(house.life->retired("k1", house.step)).find("can't become retired") != std::string::npos);
     CHECK(house.archive->state().next == records);
     must(house.certify("k1", "one"));
-    must(house.life->activated("k1", house.step));
+    must(house.life->activated("k1", house.wall.now(), house.step));
     CHECK(refused(house.life->destroyed("k1", house.step)).find("it can become retired") !=
           std::string::npos);
     CHECK(refused(house.certify("k1", "one")).find("is active") != std::string::npos);
     must(house.life->retired("k1", house.step));
-    CHECK(refused(house.life->activated("k1", house.step)).find("it can become destroyed") !=
-          std::string::npos);
+    CHECK(
+        refused(house.life->activated("k1", house.wall.now(), house.step)).find("it can become destroyed") !=
+        std::string::npos);
     must(house.life->destroyed("k1", house.step));
     CHECK(refused(house.life->retired("k1", house.step)).find("can't become anything any more") !=
           std::string::npos);
@@ -164,14 +165,14 @@ TEST_CASE("One key of a TSU is active: its successor retires it, and another TSU
     House house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
-    must(house.life->activated("k1", house.step));
+    must(house.life->activated("k1", house.wall.now(), house.step));
     must(house.generate("other", "two", "tsu-2"));
     must(house.certify("other", "two"));
-    must(house.life->activated("other", house.step));
+    must(house.life->activated("other", house.wall.now(), house.step));
     CHECK(house.state("k1") == "active");
     must(house.generate("k2", "two"));
     must(house.certify("k2", "two"));
-    must(house.life->activated("k2", house.step));
+    must(house.life->activated("k2", house.wall.now(), house.step));
     // Both, for a moment: what the first one has signed is still on its way. The later one is meant.
     CHECK(house.state("k1") == "active");
     CHECK(house.life->active("tsu-1")->label == "k2");
@@ -189,7 +190,7 @@ TEST_CASE("A compromised key stops, is never active again, and can be destroyed"
     House house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
-    must(house.life->activated("k1", house.step));
+    must(house.life->activated("k1", house.wall.now(), house.step));
     must(house.life->compromised("k1", house.step));
     house.open();
     CHECK(house.state("k1") == "retired");
