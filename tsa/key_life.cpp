@@ -131,6 +131,22 @@ std::vector<std::string> key_warnings(const KeyLife& life, WallTime now) {
     return out;
 }
 
+std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_key(
+    const std::string& label, const std::string& tsu, const std::string& id, View spki,
+    const std::string& csr, const KeyStep& step) {
+    KeyEntry entry;
+    entry.label = label;
+    entry.tsu = tsu;
+    entry.spki_sha256 = digest_of(spki);
+    std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
+    records.emplace_back(event_of(KeyState::generated, entry, step), std::vector<store::Blob>());
+    records.back().first.fields["id"] = id;
+    if (csr.empty()) return records;
+    records.emplace_back(event_of(KeyState::requested, entry, step), std::vector{blob_of(as_view(csr))});
+    records.back().first.blobs.push_back(records.back().second.front().id());
+    return records;
+}
+
 Result<std::unique_ptr<KeyLife>> KeyLife::open(store::Archive& archive, Journal& journal) {
     std::unique_ptr<KeyLife> life(new KeyLife(archive, journal));
     // Each kind is found by the archive's index; together they tell their story in the order of their

@@ -72,6 +72,12 @@ class KeyLife;
 /// (KEY-5); within 60 days of their end, or past it (KEY-4).
 std::vector<std::string> key_warnings(const KeyLife& life, WallTime now);
 
+/// The records "key.generated" and "key.requested" of a key that a ceremony makes while no server runs: each
+/// with its blobs.
+std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_key(
+    const std::string& label, const std::string& tsu, const std::string& id, View spki,
+    const std::string& csr, const KeyStep& step);
+
 /// Thread-safe. Every step is durable on return and happens only if it is legal. Event kinds "key.generated",
 /// "key.requested", "key.certified", "key.activated", "key.retired", "key.destroyed", "key.compromised"; the
 /// subject is the TSU's name; fields: key (label), spki_sha256, by, account, and what the step is about.

@@ -183,7 +183,8 @@ class ShareFiles {
 };
 
 /// The first key and its request, while the PIN is at hand.
-Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held) {
+Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held,
+                    store::Archive& archive) {
     TokenOptions options;
     options.module_path = site.hsm.module;
     options.token = site.hsm.token;
@@ -191,11 +192,24 @@ Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony
     options.sessions = 1;
     auto token = Token::open(std::move(options));
     if (!token) return std::move(token).error();
-    if (auto key = keytool::generate(**token, arguments.key); !key) return std::move(key).error();
-    if (arguments.csr.empty()) return {};
-    const auto pem = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
-    if (!pem) return pem.error();
-    return write_file(arguments.csr, as_view(*pem));
+    const auto key = keytool::generate(**token, arguments.key);
+    if (!key) return key.error();
+    std::string csr;
+    if (!arguments.csr.empty()) {
+        auto pem = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
+        if (!pem) return std::move(pem).error();
+        csr = std::move(*pem);
+        if (auto done = write_file(arguments.csr, as_view(csr)); !done) return done;
+    }
+    if (!site.records_of_key) return {};
+    std::string names;
+    for (const auto& one : held.roster.custodians) names += (names.empty() ? "" : ", ") + one.name;
+    for (const auto& [event, blobs] : site.records_of_key(*key, csr, names, account_text(::geteuid())))
+        if (const auto kept =
+                archive.append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
+            !kept)
+            return kept.error();
+    return {};
 }
 
 void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& roster,
@@ -270,7 +284,7 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
                                   "' is made, but the archive didn't take its roster: " + kept.error().text +
                                   "; remove the token and the shares, and begin anew");
     if (!arguments.key.empty())
-        if (auto done = make_first_key(site, arguments, held); !done)
+        if (auto done = make_first_key(site, arguments, held, **archive); !done)
             return std::move(done).error().in("the ceremony is done, but the key '" + arguments.key +
                                               "' isn't made");
     tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);

@@ -13,6 +13,8 @@
 #include "hsm/custody/ceremony.h"
 #include "hsm/keytool.h"
 #include "hsm/settings.h"
+#include "store/blob.h"
+#include "store/record.h"
 
 namespace CLI {
 class App;
@@ -28,6 +30,10 @@ struct Site {
     std::string socket;   ///< the server's Unix socket
     std::string archive;  ///< its folder
     keytool::Purpose purpose = keytool::Purpose::plain;
+    /// What the archive keeps of the key that a ceremony has made: each event with its blobs. Empty: nothing.
+    std::function<std::vector<std::pair<store::Event, std::vector<store::Blob>>>(
+        const Key& key, const std::string& csr, const std::string& custodians, const std::string& account)>
+        records_of_key{};
 };
 
 /// What the commands read from the command line.

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "hsm/commands.h"
 #include "tsa/control/commands.h"
+#include "tsa/key_life.h"
 
 namespace kokuin::tsa::control {
 namespace {
@@ -67,8 +68,21 @@ void print_tsu(const json& tsu, std::ostream& out) {
 }  // namespace
 
 hsm::custody::Site site_of(const Settings& settings) {
-    return {settings.hsm,     "tsad",           "tsactl",
-            settings.control, settings.archive, hsm::keytool::Purpose::timestamping};
+    return {settings.hsm,
+            "tsad",
+            "tsactl",
+            settings.control,
+            settings.archive,
+            hsm::keytool::Purpose::timestamping,
+            [tsus = settings.tsus](const hsm::Key& key, const std::string& csr, const std::string& custodians,
+                                   const std::string& account) {
+                // The TSU whose first key it is; a name that no table has yet is its own until one adopts it.
+                auto tsu = tsus.front().name;
+                for (const auto& one : tsus)
+                    if (one.key == key.label()) tsu = one.name;
+                return records_of_new_key(key.label(), tsu, to_hex(key.id()), key.spki(), csr,
+                                          {"made in the ceremony", custodians, account, "", custodians});
+            }};
 }
 
 Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
