@@ -172,6 +172,11 @@ std::optional<CK_OBJECT_HANDLE> Connection::handle(const std::string& name) cons
     return at->second;
 }
 
+void Connection::forget(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    handles_.erase(name);
+}
+
 void Connection::remember(const std::string& name, CK_OBJECT_HANDLE handle) {
     const std::lock_guard lock(mutex_);
     handles_[name] = handle;

@@ -80,6 +80,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// Handles of private keys, by a name that Token chooses.
     [[nodiscard]] std::optional<CK_OBJECT_HANDLE> handle(const std::string& name) const;
     void remember(const std::string& name, CK_OBJECT_HANDLE handle);
+    void forget(const std::string& name);
 
     /// Set once something has been signed.
     std::atomic<bool> has_signed{false};

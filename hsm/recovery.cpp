@@ -57,7 +57,7 @@ Done Recovery::unlock(Secret pin) {
     auto mine = std::make_shared<const Secret>(std::move(pin));
     {
         const std::lock_guard lock(mutex_);
-        if (phase_ == Phase::refused) return why_not();
+        if (phase_ == Phase::refused) return Error::usage(why_not().text);
         if (phase_ != Phase::locked) return Error::usage(name_ + ": is unlocked already");
     }
     auto made = connect(*mine);
@@ -81,7 +81,11 @@ Done Recovery::unlock(Secret pin) {
     }
     wake_.notify_all();
     if (refused) tell(TokenEvent::Kind::refused, made.error().error.text);
-    if (!made) return made.error().error;
+    if (!made) {
+        auto& error = made.error().error;
+        // Whatever else it is, it may pass: only the token's own no is final.
+        return refused ? error : Error::environment(error.text);
+    }
     return {};
 }
 
@@ -198,14 +202,21 @@ void Recovery::run() {
         lock.lock();
         const auto since = std::chrono::steady_clock::now();
         while (!stop_ && phase_ == Phase::lost) {
-            if (pause > milliseconds{0} && wake_.wait_for(lock, pause, [this] { return stop_; })) break;
+            if (pause > milliseconds{0})
+                wake_.wait_for(lock, pause, [this] { return stop_ || phase_ != Phase::lost; });
+            if (stop_ || phase_ != Phase::lost) break;
             pause = std::clamp(pause * 2, options_.retry_first, options_.retry_most);
             const auto pin = pin_;
             lock.unlock();
             auto outcome = attempt(*pin);
             lock.lock();
-            // Locked meanwhile: what has been opened goes, and with its last session the login.
-            if (phase_ != Phase::lost) break;
+            if (phase_ != Phase::lost) {
+                // Locked meanwhile: what has been opened goes, and with its last session the login.
+                lock.unlock();
+                outcome = ConnectFailure{};
+                lock.lock();
+                break;
+            }
             if (outcome) {
                 current_ = std::move(*outcome);
                 if (!ModuleInternals::begin_work(*module_, current_->epoch())) {
@@ -218,7 +229,10 @@ void Recovery::run() {
                 ++recoveries_;
             } else {
                 reason_ = outcome.error().error.text;
-                if (outcome.error().refused) phase_ = Phase::refused;
+                if (outcome.error().refused) {
+                    phase_ = Phase::refused;
+                    pin_.reset();
+                }
             }
         }
         if (stop_) break;

@@ -52,9 +52,9 @@ std::string handle_name(const std::string& label, View id) {
 
 struct Token::Impl {
     std::string description;
-    std::unique_ptr<Recovery> recovery;
     std::mutex mutex;
     std::vector<std::shared_ptr<const Key::Content>> known;  // found again after a loss
+    std::unique_ptr<Recovery> recovery;  // last: its thread uses what stands above until it ends
 
     // `first`: null for a locked token.
     static std::unique_ptr<Impl> make(std::shared_ptr<Module> module, TokenOptions options, Locator locator,
@@ -398,12 +398,15 @@ Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
 
 Done Token::destroy_key(const std::string& label, View spki_sha256) {
     const std::string tried = "destroying key '" + label + "'";
+    if (spki_sha256.size() != pki::length(pki::Hash::sha256))
+        return Error::usage(impl_->description + ": " + tried + ": nothing says which key that is");
     auto use = impl_->use();
     if (!use) return std::move(use).error();
     const auto failed = [&](CK_RV rv) { return impl_->failed(use->connection, rv, tried); };
     auto session = use->connection->writing_session();
     if (!session)
         return impl_->failed(use->connection, session.error(), tried + " (opening a session that may write)");
+    bool nameless = false;  // a key whose public half the token doesn't tell: it may be the one
     /// Private keys with that public half, whatever they are called.
     const auto remaining =
         [&](const std::optional<std::string>& called) -> Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> {
@@ -416,6 +419,7 @@ Done Token::destroy_key(const std::string& label, View spki_sha256) {
         for (const CK_OBJECT_HANDLE object : *found) {
             const auto spki = read_rsa_spki(use->call, session->handle(), object);
             if (!spki) return spki.error();
+            nameless |= spki->empty();
             if (equal(pki::digest(pki::Hash::sha256, *spki), spki_sha256)) same.push_back(object);
         }
         return same;
@@ -439,8 +443,22 @@ Done Token::destroy_key(const std::string& label, View spki_sha256) {
                     return failed(rv);
         }
     }
+    // Whoever still holds this Key is told that it is gone, and not that the token is.
+    {
+        const std::lock_guard lock(impl_->mutex);
+        std::erase_if(impl_->known, [&](const auto& content) {
+            const bool same = equal(pki::digest(pki::Hash::sha256, content->spki), spki_sha256);
+            if (same) use->connection->forget(content->name);
+            return same;
+        });
+    }
     const auto left = remaining(std::nullopt);
     if (!left) return failed(left.error());
+    if (nameless)
+        return Error::environment(
+            impl_->description + ": " + tried +
+            ": the token has a private key whose public half it doesn't tell, so nobody can prove "
+            "that this one is gone; look at it with the HSM's own tools");
     if (!left->empty())
         return Error::environment(
             impl_->description + ": " + tried + ": " + std::to_string(left->size()) +

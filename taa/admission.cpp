@@ -13,7 +13,8 @@ namespace {
 
 using State = Admission::State;
 
-constexpr const char* succeeded_kind = "tsu.succeeded";
+constexpr std::string_view successor_kind = "tsu.successor";
+constexpr std::string_view succeeded_kind = "tsu.succeeded";
 
 struct StepFacts {
     Step step;
@@ -50,7 +51,12 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     if (looks_at_it(step)) {
         admission.identity = {text_field(event, "certificate"), text_field(event, "peer"),
                               text_field(event, "called")};
-        if (!event.blobs.empty()) admission.successor = event.blobs.front();
+        if (!event.blobs.empty()) admission.certificate = event.blobs.front();
+        // Looked at anew: what followed another one is forgotten.
+        if (step == Step::admit) {
+            admission.predecessors.clear();
+            admission.candidates.clear();
+        }
         admission.reviewed = at;
         admission.reviewed_in = number;
     }
@@ -65,11 +71,29 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     admission.account = text_field(event, "account");
 }
 
-/// A successor's certificate, instead of the one that was looked at.
+/// What came of a successor.
 void apply_succession(Admission& admission, const store::Event& event) {
+    const auto certificate = text_field(event, "certificate");
+    if (event.blobs.empty() || certificate.empty()) return;
+    if (event.kind == successor_kind) {
+        admission.candidates.insert_or_assign(certificate, event.blobs.front());
+        return;
+    }
     admission.predecessors.insert(text_field(event, "predecessor"));
-    admission.identity.certificate = text_field(event, "certificate");
-    if (!event.blobs.empty()) admission.successor = event.blobs.front();
+    admission.predecessors.erase(certificate);
+    admission.candidates.erase(certificate);
+    admission.identity.certificate = certificate;
+    admission.certificate = event.blobs.front();
+}
+
+store::Event succession_event(std::string_view kind, const std::string& tsu, const pki::Certificate& next) {
+    store::Event event;
+    event.kind = std::string(kind);
+    event.subject = tsu;
+    event.fields["certificate"] = to_hex(next.sha256());
+    event.fields["certificate_subject"] = one_line(next.subject_text(), longest_why);
+    event.blobs.push_back(store::blob_id(next.der()));
+    return event;
 }
 
 /// Why the step can't be taken now; nothing: it can.
@@ -219,13 +243,15 @@ Result<std::map<std::string, Admission>> read_admissions(const EventSearch& sear
         });
         if (!done) return std::move(done).error();
     }
-    store::EventQuery successions;
-    successions.kind = succeeded_kind;
-    auto read = search(successions, [&](const store::Found& found) {
-        all.emplace(found.record.number, Taken{std::nullopt, found});
-        return true;
-    });
-    if (!read) return std::move(read).error();
+    for (const auto kind : {successor_kind, succeeded_kind}) {
+        store::EventQuery successions;
+        successions.kind = std::string(kind);
+        auto read = search(successions, [&](const store::Found& found) {
+            all.emplace(found.record.number, Taken{std::nullopt, found});
+            return true;
+        });
+        if (!read) return std::move(read).error();
+    }
     std::map<std::string, Admission> out;
     for (const auto& [number, taken] : all) {
         const auto& event = taken.found.event();
@@ -251,9 +277,9 @@ Result<std::unique_ptr<Admissions>> Admissions::open(store::Archive& archive, co
         auto& row = made->rows_[tsu.settings.name];
         row.configured = &tsu;
         if (row.admission.predecessors.count(to_hex(tsu.certificate.sha256())) == 0 ||
-            !row.admission.successor)
+            !row.admission.certificate)
             continue;
-        const auto der = archive.blob(*row.admission.successor);
+        const auto der = archive.blob(*row.admission.certificate);
         if (!der) return der.error();
         auto successor = pki::Certificate::from_der(*der);
         if (!successor)
@@ -271,7 +297,8 @@ const Admissions::Row* Admissions::find(const std::string& tsu) const {
 Done Admissions::describe(const AuditedTsu& tsu, const Admission& admission, Step step, store::Event& event,
                           std::vector<store::Blob>& blobs) const {
     const auto& settings = tsu.settings;
-    const auto certificate = this->certificate(settings.name);
+    // Admitted is what the configuration names; reviewed what that stands for now.
+    const auto certificate = step == Step::admit ? tsu.certificate : this->certificate(settings.name);
     const auto identity = identity_of(settings, certificate);
     auto& fields = event.fields;
     fields["certificate"] = identity.certificate;
@@ -335,33 +362,63 @@ Result<store::RecordNumber> Admissions::take(const Order& order) {
     apply(admission, order.step, event, std::chrono::floor<microseconds>(now), *number);
     const std::lock_guard lock(mutex_);
     row.admission = std::move(admission);
+    if (order.step == Step::admit) row.successor.reset();
     return *number;
 }
 
-Done Admissions::succeed(const std::string& tsu, const pki::Certificate& next) {
+Result<bool> Admissions::audited_successor(const std::string& tsu, const pki::Certificate& next) {
     const auto at = rows_.find(tsu);
     if (at == rows_.end() || !at->second.configured)
         return Error::usage("there is no [tsu." + one_line(tsu, 64) + "]");
     auto& row = at->second;
     const std::lock_guard leaving(row.leaving);
-    const auto before = certificate(tsu);
-    if (before == next) return {};
+    {
+        const std::lock_guard lock(mutex_);
+        if (row.admission.candidates.count(to_hex(next.sha256())) > 0) return false;
+    }
     const store::Blob blob(Bytes(next.der().begin(), next.der().end()));
-    store::Event event;
-    event.kind = succeeded_kind;
-    event.subject = tsu;
-    event.text =
-        "its successor was audited and has taken its TAC: " + one_line(next.subject_text(), longest_why);
-    event.fields["certificate"] = to_hex(next.sha256());
-    event.fields["certificate_subject"] = one_line(next.subject_text(), longest_why);
-    event.fields["predecessor"] = to_hex(before.sha256());
-    event.blobs.push_back(blob.id());
+    auto event = succession_event(successor_kind, tsu, next);
+    event.text = "its next certificate is audited, and has its TAC: " + next.subject_text();
     const auto number = archive_.append(wall_.now(), event, {blob}, store::Archive::Month::stays);
     if (!number) return number.error();
     const std::lock_guard lock(mutex_);
     apply_succession(row.admission, event);
-    row.successor = next;
-    return {};
+    return true;
+}
+
+Result<bool> Admissions::succeed(const std::string& tsu, View certificate_sha256) {
+    const auto at = rows_.find(tsu);
+    if (at == rows_.end() || !at->second.configured) return false;
+    auto& row = at->second;
+    const std::lock_guard leaving(row.leaving);
+    std::optional<store::BlobId> id;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto candidate = row.admission.candidates.find(to_hex(certificate_sha256));
+        if (row.admission.state != Admission::State::admitted || candidate == row.admission.candidates.end())
+            return false;
+        id = candidate->second;
+    }
+    const auto der = archive_.blob(*id);
+    if (!der) return der.error();
+    auto next = pki::Certificate::from_der(*der);
+    if (!next) return std::move(next).error();
+    auto event = succession_event(succeeded_kind, tsu, *next);
+    event.text = "it signs with its successor from now on: " + next->subject_text();
+    event.fields["predecessor"] = to_hex(certificate(tsu).sha256());
+    const auto number =
+        archive_.append(wall_.now(), event, {store::Blob(*der)}, store::Archive::Month::stays);
+    if (!number) return number.error();
+    const std::lock_guard lock(mutex_);
+    apply_succession(row.admission, event);
+    row.successor = std::move(*next);
+    return true;
+}
+
+bool Admissions::is_predecessor(const std::string& tsu, View certificate_sha256) const {
+    const auto* row = find(tsu);
+    const std::lock_guard lock(mutex_);
+    return row && row->admission.predecessors.count(to_hex(certificate_sha256)) > 0;
 }
 
 pki::Certificate Admissions::certificate(const std::string& tsu) const {

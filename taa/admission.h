@@ -62,7 +62,10 @@ struct Admission {
     /// Certificates (hex SHA-256) that were looked at, or followed one that was, and have a successor now:
     /// whoever names one of them means `identity`.
     std::set<std::string> predecessors{};
-    std::optional<store::BlobId> successor{};  ///< the certificate of `identity`, if it came that way
+    /// Next certificates that were audited, and have their TAC: by hex SHA-256. One of them is `identity` as
+    /// soon as the TSU says that it signs with it.
+    std::map<std::string, store::BlobId> candidates{};
+    std::optional<store::BlobId> certificate{};  ///< that of `identity`
 };
 /// What the configuration's identity stands for now. Pure.
 Identity effective(const Admission& admission, Identity configured);
@@ -108,11 +111,18 @@ class Admissions {
     /// recorded; (environment): the archive.
     Result<store::RecordNumber> take(const Order& order);
 
-    /// A TSU's successor was audited and has taken its TAC: it is the one that is served from now on. Event
-    /// "tsu.succeeded" about the TSU; fields certificate, predecessor (hex SHA-256), certificate_subject, and
-    /// the certificate as blob. Not an operator's step: the [tsu.NAME] successors CA vouches for it. Durable
-    /// on return.
-    Done succeed(const std::string& tsu, const pki::Certificate& next);
+    /// A TSU's next certificate was audited and its TAC taken. Event "tsu.successor" about the TSU; fields
+    /// certificate (hex SHA-256), certificate_subject, and the certificate as blob. Durable on return. Not an
+    /// operator's step: the [tsu.NAME] successors CA vouches for it.
+    /// False: it was recorded before.
+    Result<bool> audited_successor(const std::string& tsu, const pki::Certificate& next);
+    /// The TSU says that it signs with this certificate (SHA-256). True, durably, if it is such a successor
+    /// of a TSU that is admitted: it is the one that is served from now on. Event "tsu.succeeded"; fields
+    /// certificate and predecessor (hex SHA-256), certificate_subject, and the certificate as blob. False: it
+    /// isn't; (environment): the archive.
+    Result<bool> succeed(const std::string& tsu, View certificate_sha256);
+    /// True if this certificate (SHA-256) was served before and has a successor.
+    [[nodiscard]] bool is_predecessor(const std::string& tsu, View certificate_sha256) const;
     /// The certificate that this TSU is audited for: the configuration's, or that one's last successor. Only
     /// for a TSU that is configured (asking for another ends the process).
     [[nodiscard]] pki::Certificate certificate(const std::string& tsu) const;

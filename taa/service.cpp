@@ -113,10 +113,7 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
                   add_request_route(
                       router, settings_.tsus, settings_.pace,
                       [this](const std::string& tsu) { return parts_.admissions.refusal(tsu); },
-                      [this](const TsuSettings& tsu, View certificate) {
-                          return successors_.show(tsu, parts_.admissions.certificate(tsu.name), certificate,
-                                                  parts_.clocks.wall.now());
-                      },
+                      [this](const TsuSettings& tsu, View certificate) { return show(tsu, certificate); },
                       [this](const std::string& tsu) { return scheduler_.request(tsu); });
               })),
       control_(control_options(settings), router([this](net::Router& router) {
@@ -198,7 +195,6 @@ Ending Service::audit(const std::string& name, bool requested) {
     // Whoever is served now: perhaps a successor of the one that the configuration names.
     auto served = *tsu;
     served.certificate = parts_.admissions.certificate(name);
-    served.says_which = served.certificate != tsu->certificate;
     const auto next = successors_.take(name);
     if (next) {
         served.certificate = *next;
@@ -206,23 +202,52 @@ Ending Service::audit(const std::string& name, bool requested) {
     }
     const auto report = auditor_.audit(served, requested ? Cause::request : Cause::schedule);
     note(report);
-    if (next) let_succeed(*tsu, *next, report);
+    if (next) remember(*tsu, *next, report);
+    if (!next && report.outcome == Outcome::other_certificate && report.sample) follow(name, *report.sample);
     return report.ending();
 }
 
-void Service::let_succeed(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report) {
+Done Service::show(const TsuSettings& tsu, View certificate) {
+    const auto digest = pki::digest(pki::Hash::sha256, certificate);
+    if (parts_.admissions.is_predecessor(tsu.name, digest))
+        return Error::no("that certificate has a successor already; a key that was replaced signs no more");
+    for (const auto& other : tsus_)
+        if (other.settings.name != tsu.name &&
+            equal(parts_.admissions.certificate(other.settings.name).der(), certificate))
+            return Error::no("that certificate is another TSU's");
+    return successors_.show(tsu, parts_.admissions.certificate(tsu.name), certificate,
+                            parts_.clocks.wall.now());
+}
+
+void Service::remember(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report) {
     const bool taken = report.verdict && report.verdict->kind == tac::DeliveryVerdict::Kind::accepted &&
                        report.outcome == Outcome::good;
     if (!taken) return;  // it asks again
     const auto& name = tsu.settings.name;
-    if (auto done = parts_.admissions.succeed(name, next); !done) {
+    const auto is_new = parts_.admissions.audited_successor(name, next);
+    if (!is_new) {
+        spdlog::error("tsu={} text=\"its successor isn't recorded: {}\"", name, is_new.error().text);
+        return;
+    }
+    if (*is_new)
+        spdlog::info("tsu={} event=successor certificate={}", name, to_hex(next.sha256()));
+    else
+        scheduler_.bring_forward(name);  // it asks again: which one does it sign with now?
+}
+
+void Service::follow(const std::string& name, const Sample& sample) {
+    const auto done = parts_.admissions.succeed(name, sample.certificate_sha256);
+    if (!done) {
         spdlog::error("tsu={} text=\"its successor isn't recorded: {}\"", name, done.error().text);
         return;
     }
+    if (!*done) return;
     spdlog::warn(
-        "tsu={} event=succeeded certificate={} text=\"{} is served from now on; put its certificate into the "
+        "tsu={} event=succeeded certificate={} text=\"it signs with its successor; put that certificate into "
+        "the "
         "configuration when convenient\"",
-        name, to_hex(next.sha256()), next.subject_text());
+        name, to_hex(sample.certificate_sha256));
+    scheduler_.bring_forward(name);
 }
 
 void Service::note(const Report& report) {

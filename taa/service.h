@@ -67,7 +67,9 @@ class Service {
   private:
     Ending audit(const std::string& name, bool requested);
     void note(const Report& report);
-    void let_succeed(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report);
+    Done show(const TsuSettings& tsu, View certificate);
+    void remember(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report);
+    void follow(const std::string& name, const Sample& sample);
     void audit_all();
 
     const Settings settings_;

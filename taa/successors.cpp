@@ -16,6 +16,8 @@ Done Successors::show(const TsuSettings& tsu, const pki::Certificate& current, V
     if (next->subject_der() != current.subject_der())
         return Error::no("its next certificate is for " + next->subject_text() + ", not for " +
                          current.subject_text() + ": a successor has the same name");
+    if (next->not_before() < current.not_before())
+        return Error::no("its next certificate is older than the one it has: a successor is issued later");
     auto authority = pki::load_certificates(tsu.successors);
     if (!authority) return Error::environment("[tsu." + tsu.name + "] successors: " + authority.error().text);
     if (const auto path = pki::check_tsu_certificate(*next, {}, *authority, now); !path)

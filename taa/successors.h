@@ -20,6 +20,7 @@ class Successors {
     /// the subject of the current one (TSA-18), and is under the table's `successors` CA, all validities
     /// inside each other (CA-5). Error (no): why not, fit for the TSU's operators; (environment): a file of
     /// ours can't be read.
+    /// Nor one that began before the current one: keys are replaced by newer ones.
     Done show(const TsuSettings& tsu, const pki::Certificate& current, View der, WallTime now);
     /// The one that waits, once: it doesn't wait any more.
     std::optional<pki::Certificate> take(const std::string& tsu);

@@ -213,7 +213,9 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                          *house.archive, *house.admissions, {house.wall, house.mono},
                          own ? &own->own() : nullptr, &leaps);
-    const auto report = auditor.audit(*tsu, taa::Cause::operator_order);
+    auto served = *tsu;
+    served.certificate = house.admissions->certificate(name);
+    const auto report = auditor.audit(served, taa::Cause::operator_order);
     std::cout << (json ? report.json() : report.log_line()) << '\n';
     if (report.ending() == taa::Ending::settled && report.verdict) return 0;
     // An order to stop or a refusal is an answer; everything else wasn't one.

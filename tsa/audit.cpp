@@ -117,6 +117,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Verdict& verdict
 Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac) {
     auto event = event_of(accepted_kind, tsu, describe(*tac));
     for (auto& [key, value] : tac->delivered.to_fields()) event.fields.emplace(key, value);
+    event.fields["certificate"] = to_hex(tsu.certificate().sha256());
     const store::Blob blob(tac->value.der);
     event.blobs.push_back(blob.id());
     const bool stopped = tsu.gate().status(parts_.clock.read(), {}).stop.has_value();
@@ -137,7 +138,9 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::StopOrder& order
     const store::Blob blob(order.tac);
     event.blobs.push_back(blob.id());
     // In force first: whatever becomes of the archive, no token goes out after this (TAC-4).
-    tsu.gate().stop(order);
+    // It is the clock that is wrong: whoever has that name signs by the same one.
+    for (const auto& one : *parts_.tsus.audited())
+        if (one->name() == tsu.name()) one->gate().stop(order);
     spdlog::warn("audit tsu={} {}", tsu.name(), event.text);
     if (parts_.follower) parts_.follower->follow(order);
     // Not acknowledged before it is archived; until then it waits in the journal, which goes on trying.
@@ -153,9 +156,28 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Refusal& refusal
                                 refusal.text};
 }
 
+Result<std::optional<store::Record>> Audited::last_accepted(const Tsu& tsu) const {
+    store::EventQuery query;
+    query.kind = std::string(accepted_kind);
+    query.subject = tsu.name();
+    const auto own = to_hex(tsu.certificate().sha256());
+    std::optional<store::Record> last;
+    const auto done = parts_.archive.events(query, [&](const store::Found& found) {
+        // Of a successor that hasn't taken over, or a key before; records of before there were any say
+        // nothing of it.
+        const auto& fields = found.event().fields;
+        const auto at = fields.find("certificate");
+        const auto* holder = at == fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+        if (!holder || *holder == own) last = found.record;
+        return true;
+    });
+    if (!done) return done.error();
+    return last;
+}
+
 Done Audited::restore() {
     for (const auto& tsu : *parts_.tsus.signing()) {
-        auto accepted = parts_.archive.latest_event(std::string(accepted_kind), tsu->name());
+        auto accepted = last_accepted(*tsu);
         if (!accepted) return std::move(accepted).error();
         auto stop = parts_.archive.latest_event(stop_kind, tsu->name());
         if (!stop) return std::move(stop).error();

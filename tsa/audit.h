@@ -61,6 +61,7 @@ class Audited {
 
   private:
     [[nodiscard]] std::shared_ptr<const pki::Crls> crls() const;
+    [[nodiscard]] Result<std::optional<store::Record>> last_accepted(const Tsu& tsu) const;
     Done restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force);
     [[nodiscard]] tac::Verdict judge(const Tsu& tsu, const tac::Delivered& delivered,
                                      const tac::clock::Reading& now) const;

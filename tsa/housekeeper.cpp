@@ -213,7 +213,7 @@ void Housekeeper::ask_for_audit(Tsu& tsu, const tac::clock::Reading& now) {
     if (const auto wait = ask_not_before_.find(tsu.name());
         wait != ask_not_before_.end() && now.after < wait->second)
         return;
-    const auto answer = parts_.requester->ask(tsu.name(), *why);
+    const auto answer = parts_.requester->ask(tsu.name(), *why, tsu.certificate().der());
     if (!answer) {
         const bool refused = answer.error().kind == Error::Kind::no;
         ask_not_before_[tsu.name()] =

@@ -202,13 +202,14 @@ Result<std::string> KeyDesk::import(const Order& order) {
         if (auto done = parts_.life.legal(order.label, KeyState::certified); !done)
             return std::move(done).error();
     std::vector<pki::Certificate> chain(certificates->begin() + 1, certificates->end());
-    if (const auto* settings = entry ? settings_of(entry->tsu) : nullptr) {
-        auto configured = pki::load_certificates(settings->chain);
-        if (!configured) return std::move(configured).error();
-        auto path = pki::check_tsu_certificate(certificate, chain, *configured, parts_.clock.read().wall);
-        if (!path) return Error{path.error()}.in(certificate.subject_text());
-        chain.assign(path->begin() + 1, path->end());
-    }
+    // A key that no record speaks of, or of a TSU that isn't configured yet, is judged as the first one's.
+    const auto* settings = entry ? settings_of(entry->tsu) : nullptr;
+    if (!settings) settings = &parts_.settings.front();
+    auto configured = pki::load_certificates(settings->chain);
+    if (!configured) return std::move(configured).error();
+    auto path = pki::check_tsu_certificate(certificate, chain, *configured, parts_.clock.read().wall);
+    if (!path) return Error{path.error()}.in(certificate.subject_text());
+    chain.assign(path->begin() + 1, path->end());
     if (auto done = hsm::keytool::import(parts_.token, order.label, certificate.pem()); !done)
         return std::move(done).error();
     // The chain lies beside it (KEY-3), each under a name of its own.
@@ -235,8 +236,9 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
             (old && std::holds_alternative<tac::Open>(old->gate().decide(begun, demand_of(policy)))))
             wanted.push_back(demand_of(policy));
     std::string obstacle;
+    std::string said;  // what the TAA answered last
     std::optional<MonoTime> ask_not_before;
-    while (true) {
+    while (!stopping_) {
         const auto now = parts_.clock.read();
         obstacle.clear();
         for (const auto& demand : wanted) {
@@ -248,7 +250,7 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
         if (parts_.requester && (!ask_not_before || now.after >= *ask_not_before)) {
             const auto answer = parts_.requester->ask(successor.name(), why, successor.certificate().der());
             if (!answer && answer.error().kind == Error::Kind::no) return answer.error();
-            if (!answer) obstacle += "; " + answer.error().text;
+            said = answer ? "" : "; " + answer.error().text;
             ask_not_before =
                 now.after + std::max<nanoseconds>(answer ? answer->retry_after : seconds(0), ask_again_every);
         }
@@ -256,7 +258,7 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
     }
     return Error::environment("the new certificate of " + successor.name() +
                               " could not be put under proof within " + config::to_text(audit_within) + ": " +
-                              obstacle + "; the key before goes on signing");
+                              obstacle + said + "; the key before goes on signing");
 }
 
 Result<std::string> KeyDesk::rotate(const Order& order) {
@@ -274,6 +276,7 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
                   parts_.token, now);
     if (!loaded) return std::move(loaded).error();
     const std::shared_ptr<Tsu> successor = std::move(*loaded);
+    if (const auto why = successor->revoked()) return Error::no(order.label + " can't take over: " + *why);
     if (!parts_.tsus.wait(successor)) return Error::no("a key of " + entry.tsu + " takes over already");
     // 1. Under proof before it signs (TAC-1).
     if (auto done = audit(*successor, "a successor takes over: " + order.step.why); !done) {
@@ -289,8 +292,11 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     // 3. From here on it signs; 4. what its predecessor has signed leaves; 5. that one is retired.
     auto old = parts_.tsus.take_over(entry.tsu);
     const auto switched = parts_.clock.read().after;
-    while (old.use_count() > 1 && parts_.clock.read().after - switched < last_token_within)
+    while (old.use_count() > 1 && !stopping_ && parts_.clock.read().after - switched < last_token_within)
         parts_.sleep(look_every);
+    // So that the TAA follows at once, and not with its next audit.
+    if (parts_.requester)
+        (void)parts_.requester->ask(entry.tsu, "its successor signs now", successor->certificate().der());
     const bool drained = old.use_count() == 1;
     old.reset();
     spdlog::warn("key={} tsu={} event=activated predecessor={} account={} by=\"{}\" text=\"{}\"", order.label,

@@ -1,6 +1,7 @@
 // Where operators work with the keys of a running tsad: `tsactl key …` over its Unix socket.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -46,6 +47,8 @@ class KeyDesk {
     ///   TSU signs nothing until another key takes over POST /keys/destroy       {"label", "why", "by"}: asks
     ///   the custodians ({"proposal"}), or is done at once
     void add_routes(net::Router& router);
+    /// Ends what waits for others; to be called before the listeners stop.
+    void stop() { stopping_ = true; }
 
   private:
     struct Order;
@@ -63,6 +66,7 @@ class KeyDesk {
 
     KeyDeskParts parts_;
     std::mutex turn_;
+    std::atomic<bool> stopping_{false};
 };
 
 }  // namespace kokuin::tsa

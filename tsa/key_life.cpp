@@ -176,6 +176,9 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     const bool compromised = event.kind == compromised_kind;
     if (state == states.end() && !compromised) return;
     auto& entry = entries_[label];
+    // The label of a key that is gone may be another's now, which nobody generated under records.
+    if (entry.state == KeyState::destroyed && state != states.end() && state->state != KeyState::destroyed)
+        entry = fresh(label, event, at);
     entry.label = label;
     entry.tsu = event.subject;
     entry.why = event.text;

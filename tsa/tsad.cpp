@@ -63,6 +63,7 @@ void note(tsa::Journal& journal, const char* kind, const std::string& text) {
 /// What the custodians opened: are the keys there, and do their certificates lie beside them (KEY-3)?
 void look_after_keys(hsm::Token& token, const tsa::Tsus& tsus, tsa::Journal& journal) {
     for (const auto& tsu : *tsus.signing()) {
+        if (tsu->idle()) continue;  // its key may be gone
         auto key = token.find_key(tsu->key().label());
         if (key && key->spki() != tsu->key().spki())
             key =
@@ -133,9 +134,11 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     });
     auto roster = custodians(*settings);
     if (!roster) return std::move(roster).error();
-    auto token = hsm::open_token(settings->hsm, [&journal](const hsm::TokenEvent& event) {
+    auto token = hsm::open_token(settings->hsm, [&journal, keeper](const hsm::TokenEvent& event) {
         store::Event record;
         record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
+        // A PIN that the token calls wrong must not be tried again after a restart.
+        if (event.kind == hsm::TokenEvent::Kind::refused && keeper) keeper->forget();
         record.text = event.text;
         journal.later(std::move(record));
     });
@@ -143,13 +146,16 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Tsus::List loaded;
     auto life = tsa::KeyLife::open(**archive, journal);
     if (!life) return std::move(life).error();
+    // What a crash between two records left: the later key is the one that signs.
+    for (const auto& one : settings->tsus)
+        if (auto done = (*life)->retire_older(one.name); !done) return done;
     for (const auto& one : settings->tsus) {
         auto tsu = tsa::load_tsu(one, **life, **token, wall.now());
         if (!tsu) return std::move(tsu).error();
         loaded.push_back(std::move(*tsu));
     }
     tsa::Tsus tsus(std::move(loaded));
-    // What a crash between two records left.
+    // And where the configuration names a new one.
     for (const auto& one : settings->tsus)
         if (auto done = (*life)->retire_older(one.name); !done) return done;
 
@@ -285,6 +291,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
+    desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     tacs.stop();
     if (reference) reference->stop();

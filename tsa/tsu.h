@@ -34,6 +34,8 @@ struct TsuKey {
     pki::Certificate certificate;
     std::string where;     ///< where the certificate comes from, for errors
     WallTime activated{};  ///< KEY-4 counts from here
+    /// Why it signs nothing; then it needn't be in the token any more. Nothing: it signs.
+    std::optional<std::string> idle{};
 };
 
 /// What of a TSU stays the same while it runs, and its gate. Thread-safe.
@@ -53,6 +55,8 @@ class Tsu {
     /// Its certificate's blob in the archive.
     [[nodiscard]] const store::Blob& certificate_blob() const { return certificate_blob_; }
     [[nodiscard]] const std::vector<pki::Certificate>& chain() const { return chain_; }
+    /// True if its key signs nothing any more, and no other has taken over: its gate is closed.
+    [[nodiscard]] bool idle() const { return idle_; }
     /// The last moment at which its key may sign (KEY-4).
     [[nodiscard]] WallTime signs_until() const { return signs_until_; }
     /// The CRLs that its certificate is looked for in; null: nobody keeps any.
@@ -87,6 +91,7 @@ class Tsu {
     TsuSettings settings_;
     hsm::Key key_;
     WallTime signs_until_;
+    bool idle_ = false;
     pki::Certificate certificate_;
     std::vector<pki::Certificate> chain_;
     std::vector<pki::Certificate> path_;  // from its certificate to the root

@@ -23,6 +23,21 @@ Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life
     const auto active = life.active(settings.name);
     const auto named = life.find(settings.key);
     const bool over = named && (named->state == KeyState::retired || named->state == KeyState::destroyed);
+    if (!active && over) {
+        // No key signs for it. The server starts all the same: the others go on, and a successor can be made.
+        auto certificates = life.certificates(*named);
+        if (!certificates) return std::move(certificates).error();
+        const auto why = "its key '" + settings.key + "' is " + std::string(name(named->state)) +
+                         " and no other has taken over";
+        spdlog::error(
+            "tsu={} text=\"signs nothing: {}; have a successor certified, then: tsactl key rotate\"",
+            settings.name, why);
+        return Tsu::load(
+            settings,
+            {settings.key, certificates->first, "the certificate of the key '" + settings.key + "'",
+             named->activated.value_or(certificates->first.not_before()), why},
+            token, now);
+    }
     if (active && over) {
         spdlog::info("tsu={} key={} text=\"the configuration names the key {}, which is {}\"", settings.name,
                      active->label, settings.key, name(named->state));

@@ -87,6 +87,12 @@ Done fits(const Challenge& challenge, const ShareFile& file) {
                          std::to_string(roster.generation) + " holds; take the newer file");
     if (!roster.find(file.custodian))
         return Error::no("'" + file.custodian + "' is none of the custodians of this ceremony");
+    // A signature under anything else could be carried away and used for that.
+    const auto& statement = challenge.statement;
+    if (statement.act != act || !statement.content.empty() || statement.ceremony != file.ceremony ||
+        statement.generation != file.generation || statement.token != file.token)
+        return Error::no("isn't asked for an activation, but for '" + one_line(statement.act) + "' of '" +
+                         one_line(statement.content) + "'; nothing was signed, look at who listens there");
     return {};
 }
 
@@ -130,7 +136,7 @@ Activation::State Activation::state_locked() const {
     if (refused_)
         state.text = "out of use: " + trouble_;
     else if (activated_)
-        state.text = "activated";
+        state.text = "activated" + (trouble_.empty() ? "" : ", but " + trouble_);
     else
         state.text = "locked: " + std::to_string(held_.size()) + " of " + std::to_string(roster_.threshold) +
                      " shares are here" + (held_.empty() ? "" : " (" + names(state.given) + ")") + " of " +
@@ -212,6 +218,7 @@ Done Activation::open_locked(const Secret& pin) {
         return opened;
     }
     activated_ = true;
+    trouble_ = opened ? "" : opened.error().text;
     return {};
 }
 

@@ -1,22 +1,10 @@
 #include "hsm/custody/ceremony.h"
 
-#include <botan/auto_rng.h>
-
 #include <set>
 
 #include "pki/hash.h"
 
 namespace kokuin::hsm::custody {
-namespace {
-
-Secret draw_seed() {
-    Botan::AutoSeeded_RNG rng;
-    const auto seed = rng.random_vec(seed_octets);
-    return Secret(View(seed.data(), seed.size()));
-}
-
-}  // namespace
-
 Done check(const Plan& plan) {
     const auto count = plan.custodians.size();
     if (count < 2 || count > most_custodians)
@@ -47,7 +35,7 @@ Ceremony hold(const Plan& plan) {
     auto pins = split(held.pin.view(), plan.threshold, count);
     auto officers = split(held.officer_pin.view(), plan.threshold, count);
     for (unsigned i = 0; i < count; ++i) {
-        auto seed = draw_seed();
+        auto seed = random_secret(seed_octets);
         held.roster.custodians.push_back({plan.custodians[i], public_keys(seed.view()),
                                           pki::digest(pki::Hash::sha256, pins[i].view()),
                                           pki::digest(pki::Hash::sha256, officers[i].view())});

@@ -55,7 +55,7 @@ Result<Json> ask(const Site& site, const std::string& method, const std::string&
                             " was started with a pin_file: no custodians hold its PIN ([hsm])");
     if (answer->status != 200) return net::error_of(*answer, site.program + " on " + site.socket);
     auto json = Json::parse(as_text(answer->body), nullptr, false);
-    if (json.is_discarded())
+    if (!json.is_object() && !json.is_array())
         return Error::environment(site.program + "'s answer on " + site.socket + " is no JSON");
     return json;
 }
@@ -352,6 +352,8 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     if (!file) return std::move(file).error().in(arguments.share);
     const auto now = ask(site, "GET", "/custody");
     if (!now) return now.error();
+    if (!now->is_object())
+        return Error::environment(site.program + " on " + site.socket + " answers nothing that fits");
     if (now->value("activated", false))
         return Error::no(site.program + " is activated already; nothing to do");
     if (now->value("refused", false))
@@ -398,6 +400,10 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
     const auto proposal = find_proposal(site, arguments.proposal);
     if (!proposal) return proposal.error();
     const auto& statement = proposal->statement;
+    if (statement.act == "activate" || statement.program != site.program || statement.token != file->token)
+        return Error::no(
+            "the proposal isn't one that can be approved here; nothing was signed, look at who listens "
+            "there");
     if (file->ceremony != statement.ceremony || file->generation != statement.generation)
         return Error::no(arguments.share +
                          ": is of another ceremony or generation than the one that must approve");
@@ -437,9 +443,17 @@ Result<int> deactivate(const Arguments& arguments, const Site& site, bool as_jso
 Result<std::unique_ptr<Keys>> keys_of(const Site& site) {
     std::unique_ptr<Keys> there = std::make_unique<KeysThere>(site);
     if (site.hsm.pin_file.empty()) return there;
-    // A server that runs records what is done; one that is down, or keeps no records of keys, needn't be
+    // A server that runs records what is done; only one that is down, or keeps no records of keys, isn't
     // asked.
-    if (there->list()) return there;
+    net::ClientOptions options;
+    options.unix_path = site.socket;
+    auto client = net::Client::make(std::move(options));
+    if (!client) return std::move(client).error();
+    net::Call call;
+    call.path = "/keys";
+    const auto answer = client->connect(patience) ? client->request(call, patience)
+                                                  : Result<net::Response>(net::Response{404, "", {}, {}});
+    if (!answer || answer->status != 404) return there;
     return keys_here(site.hsm, site.purpose);
 }
 

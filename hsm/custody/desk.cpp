@@ -172,6 +172,8 @@ Done open_at_start(Activation& activation, Keeper* keeper, const std::string& ar
             const auto agreed = read_agreed_settings(archive, activation.roster().token);
             if (!agreed) return agreed.error();
             if (auto done = activation.reopen(std::move(*pin), agreed->value_or("")); !done) {
+                // The archive may be away for a moment: the PIN stays where it is.
+                if (done.error().kind == Error::Kind::environment) return done;
                 spdlog::error("custody event=not-reopened text=\"{}\"", done.error().text);
                 keeper->forget();
             } else {

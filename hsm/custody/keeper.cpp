@@ -107,6 +107,8 @@ class KeeperProcess {
     static std::string reason() { return std::strerror(errno); }
 
     Done start() {
+        started_ = now();
+        told_to_end_ = false;
         std::array<int, 2> pair{};
         if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
             return Error::environment("keeper: no socket pair: " + reason());
@@ -128,7 +130,10 @@ class KeeperProcess {
         sigset_t none;
         sigemptyset(&none);
         posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+        // A group of its own: Ctrl-C reaches the keeper, which tells it once; a second signal would end it at
+        // once.
+        posix_spawnattr_setpgroup(&attributes, 0);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
         pid_t pid = -1;
         const int failed = ::posix_spawn(&pid, file_.c_str(), &actions, &attributes, argv.data(), environ);
         posix_spawn_file_actions_destroy(&actions);
@@ -136,7 +141,6 @@ class KeeperProcess {
         if (failed != 0)
             return Error::environment("keeper: " + file_ + " can't be started: " + std::strerror(failed));
         child_ = pid;
-        started_ = now();
         socket_ = std::move(mine);
         Message message;
         put(message, pin_.empty() ? nothing : holds, pin_.view());
@@ -178,19 +182,24 @@ class KeeperProcess {
                 return reap();
             case SIGHUP:
                 pause_ = milliseconds{0};
-                restart_ = true;
+                restart_ = child_.has_value();
                 if (child_)
-                    ::kill(*child_, SIGTERM);
+                    tell_to_end();
                 else
                     next_start_ = now();
                 return;
             default:
                 stopping_ = true;
                 if (child_)
-                    ::kill(*child_, SIGTERM);
+                    tell_to_end();
                 else
                     over_ = true;
         }
+    }
+
+    /// Once: a second signal ends it at once, whatever is in flight.
+    void tell_to_end() {
+        if (!std::exchange(told_to_end_, true)) ::kill(*child_, SIGTERM);
     }
 
     void reap() {
@@ -250,6 +259,7 @@ class KeeperProcess {
     milliseconds pause_{0};
     std::optional<milliseconds> next_start_;
     bool restart_ = false;
+    bool told_to_end_ = false;
     bool stopping_ = false;
     bool over_ = false;
     int exit_code_ = 0;
@@ -261,8 +271,11 @@ Result<int> run_with_keeper(const std::string& program, const std::vector<std::s
     return KeeperProcess(program, arguments).run();
 }
 
-std::optional<Secret> Keeper::handed() {
+Keeper::Keeper(int descriptor) : socket_(descriptor) {
     ::fcntl(socket_.get(), F_SETFD, FD_CLOEXEC);
+}
+
+std::optional<Secret> Keeper::handed() {
     pollfd one{socket_.get(), POLLIN, 0};
     Message message;
     if (::poll(&one, 1, static_cast<int>(answer_within.count())) != 1 || !receive(socket_.get(), message)) {

@@ -26,7 +26,7 @@ Result<int> run_with_keeper(const std::string& program, const std::vector<std::s
 class Keeper {
   public:
     /// `descriptor`: of "--kept-by".
-    explicit Keeper(int descriptor) : socket_(descriptor) {}
+    explicit Keeper(int descriptor);
     /// What the keeper holds, if anything; to be asked once, at start. Waits for its answer.
     std::optional<Secret> handed();
     void keep(const Secret& pin);

@@ -131,15 +131,11 @@ Result<Secret> open_box(View seed, const Box& box, View context) {
     return std::move(*plain);
 }
 
-namespace {
-
 Secret random_secret(std::size_t count) {
     Botan::AutoSeeded_RNG rng;
     const auto octets = rng.random_vec(count);
     return Secret(view(octets));
 }
-
-}  // namespace
 
 Letterbox::Letterbox() : seed_(random_secret(seed_octets)), public_(public_keys(seed_.view())) {}
 
@@ -172,10 +168,10 @@ std::vector<Secret> split(View secret, unsigned threshold, unsigned count) {
 }
 
 Result<Secret> combine(const std::vector<View>& octets) {
-    std::vector<Botan::RTSS_Share> shares;
-    shares.reserve(octets.size());
-    for (const auto& one : octets) shares.emplace_back(one.data(), one.size());
     try {
+        std::vector<Botan::RTSS_Share> shares;
+        shares.reserve(octets.size());
+        for (const auto& one : octets) shares.emplace_back(one.data(), one.size());
         const auto secret = Botan::RTSS_Share::reconstruct(shares);
         return Secret(view(secret));
     } catch (const Botan::Exception&) {

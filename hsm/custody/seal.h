@@ -83,6 +83,8 @@ Result<Secret> combine(const std::vector<View>& shares);
 Secret join(View first, View second);
 Result<std::pair<Secret, Secret>> part(View joined);
 
+/// So many random octets, in a Secret from the beginning.
+Secret random_secret(std::size_t count);
 /// A PIN nobody has seen: 26 characters of a–z and 2–7, 130 random bits.
 Secret draw_pin();
 

@@ -78,7 +78,7 @@ Result<ShareFile> ShareFile::from_json(std::string_view text) {
     auto share = box_from(members.object("share"));
     json.erase("sha256");
     if (!members.ok() || !seed.ok() || !known || !share || !is_custodian_name(file.custodian) ||
-        digest != digest_of(json))
+        file.ceremony.size() != 32 || !from_hex(file.ceremony) || digest != digest_of(json))
         return Error::usage("is damaged: take the custodian's other copy");
     file.share = std::move(*share);
     return file;

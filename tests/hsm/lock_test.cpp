@@ -169,3 +169,56 @@ TEST_CASE("Locking and unlocking while others sign: each signature is right or r
     for (auto& signer : signers) signer.join();
     CHECK(wrong == 0);
 }
+
+TEST_CASE("A token that is lost can be locked: nothing brings it back but its custodians") {
+    signal(SIGPIPE, SIG_IGN);
+    const SoftHsm softhsm;
+    testing::RemoteSoftHsm remote(softhsm);
+    Bytes spki;
+    {
+        auto token = must(Token::open(options_for(testing::RemoteSoftHsm::module(), softhsm.label())));
+        spki = must(token->generate_rsa("tsu-1")).spki();
+    }
+    auto token = must(Token::open_locked(options_for(testing::RemoteSoftHsm::module(), softhsm.label())));
+    const auto key = must(token->expect_key("tsu-1", spki));
+    must(token->unlock(pin()));
+    remote.kill();
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+    const auto end = std::chrono::steady_clock::now() + seconds(30);
+    while (token->available() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    token->lock();
+    CHECK(token->locked());
+    remote.start();
+    // Longer than any pause between two attempts.
+    std::this_thread::sleep_for(milliseconds(500));
+    CHECK(token->locked());
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+    // The module still has to find that its device is back: that may come after unlock().
+    (void)token->unlock(pin());
+    const auto back = std::chrono::steady_clock::now() + seconds(30);
+    while (!token->available() && std::chrono::steady_clock::now() < back)
+        std::this_thread::sleep_for(milliseconds(10));
+    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+}
+
+TEST_CASE("A key is destroyed with what lies beside it, and proved gone") {
+    const SoftHsm softhsm;
+    const auto token = opened(softhsm);
+    const auto one = must(token->generate_rsa("one"));
+    const auto other = must(token->generate_rsa("other"));
+    const auto digest = pki::digest(pki::Hash::sha256, one.spki());
+    const auto usage = token->destroy_key("one", Bytes(31));
+    REQUIRE_FALSE(usage);
+    CHECK(usage.error().kind == Error::Kind::usage);
+    // Under another name it is still there: no proof, no success.
+    const auto named = token->destroy_key("nobody", digest);
+    REQUIRE_FALSE(named);
+    CHECK(named.error().text.find("under another label") != std::string::npos);
+    CHECK(token->find_key("one"));
+    must(token->destroy_key("one", digest));
+    CHECK_FALSE(token->find_key("one"));
+    CHECK_FALSE(token->sign(one, pki::Hash::sha512, message));
+    CHECK(verifies(other, message, must(token->sign(other, pki::Hash::sha512, message))));
+    must(token->destroy_key("one", digest));  // gone already
+    CHECK(must(token->keys()).size() == 1);
+}

@@ -2,6 +2,7 @@
 way, what custodians must agree to, and what 13 months and one more bring."""
 import base64
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -112,8 +113,10 @@ class RotationTest(Keys):
             done = run('openssl', 'ts', '-verify', '-digest', imprint.hex(), '-in', self.folder / 'token.der', '-token_in', '-CAfile', demo.root(),
                        '-untrusted', demo.chain())
             self.assertIn('Verification: OK', done.out + done.err)
-        # The TAA has recorded each.
-        self.assertEqual(len(demo.taa_events('tsu.succeeded')), ROTATIONS)
+        # The TAA has recorded each that it has audited, and follows the one that signs.
+        self.assertEqual(len(demo.taa_events('tsu.successor')), ROTATIONS)
+        digest = hashlib.sha256(der[last]).hexdigest()
+        until(lambda: [e['fields']['certificate'] for e in demo.taa_events('tsu.succeeded')][-1:] == [digest], lambda: demo.taad.tail())
 
     def test_2_a_restart_goes_on_with_the_last_one(self):
         """The configurations still name the first key and its certificate."""

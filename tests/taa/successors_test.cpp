@@ -106,12 +106,28 @@ TEST_CASE("a successor is served instead, also after a restart with the old conf
         CHECK(admissions->refusal("tsu-1"));
         (void)must(admissions->take({Step::admit, "tsu-1", "why", "by", "root", identity_of(desk.tsu, old)}));
         CHECK_FALSE(admissions->refusal("tsu-1"));
-        must(admissions->succeed("tsu-1", next));
+        // Audited it is not yet served: only when the TSU says that it signs with it.
+        CHECK_FALSE(must(admissions->succeed("tsu-1", next.sha256())));
+        CHECK(must(admissions->audited_successor("tsu-1", next)));
+        CHECK(admissions->certificate("tsu-1") == old);
+        const auto records = archive->state().next;
+        CHECK_FALSE(must(admissions->audited_successor("tsu-1", next)));  // already
+        CHECK(archive->state().next == records);
+    }
+    {
+        // Also if it says so after a restart; not while it isn't served.
+        const auto archive = must(store::Archive::open(dir));
+        const auto admissions = open(*archive, old);
+        (void)must(admissions->take({Step::suspend, "tsu-1", "why", "by", "root"}));
+        CHECK_FALSE(must(admissions->succeed("tsu-1", next.sha256())));
+        (void)must(admissions->take({Step::resume, "tsu-1", "why", "by", "root"}));
+        CHECK_FALSE(must(admissions->succeed("tsu-1", desk.made("other-name").sha256())));
+        CHECK(must(admissions->succeed("tsu-1", next.sha256())));
         CHECK(admissions->certificate("tsu-1") == next);
         CHECK_FALSE(admissions->refusal("tsu-1"));
-        const auto records = archive->state().next;
-        must(admissions->succeed("tsu-1", next));  // already
-        CHECK(archive->state().next == records);
+        CHECK(admissions->is_predecessor("tsu-1", old.sha256()));
+        CHECK_FALSE(admissions->is_predecessor("tsu-1", next.sha256()));
+        CHECK_FALSE(must(admissions->succeed("tsu-1", next.sha256())));  // already
         const auto event =
             std::get<store::Event>(must(archive->latest_event("tsu.succeeded", "tsu-1"))->body);
         CHECK(std::get<std::string>(event.fields.at("predecessor")) == to_hex(old.sha256()));
@@ -132,4 +148,31 @@ TEST_CASE("a successor is served instead, also after a restart with the old conf
     const auto admissions = open(*archive, desk.made("other-name"));
     REQUIRE(admissions->refusal("tsu-1"));
     CHECK(admissions->refusal("tsu-1")->find("its certificate") != std::string::npos);
+}
+
+TEST_CASE("an operator takes a succession back by admitting the certificate before anew", "[successors]") {
+    Desk desk;
+    const auto dir = desk.place.at("archive");
+    must(store::Archive::create(dir, desk.wall.now()));
+    const auto next = desk.made("next");
+    const auto old = of(desk.tsu.certificate);
+    for (int start = 0; start < 2; ++start) {
+        const auto archive = must(store::Archive::open(dir));
+        net::ClientOptions nowhere;
+        nowhere.host = "127.0.0.1";
+        nowhere.port = 1;
+        const auto admissions =
+            must(Admissions::open(*archive, desk.wall, {{desk.tsu, old, must(net::Client::make(nowhere))}}));
+        if (start == 0) {
+            const auto identity = identity_of(desk.tsu, old);
+            (void)must(admissions->take({Step::admit, "tsu-1", "why", "by", "root", identity}));
+            CHECK(must(admissions->audited_successor("tsu-1", next)));
+            CHECK(must(admissions->succeed("tsu-1", next.sha256())));
+            (void)must(admissions->take({Step::remove, "tsu-1", "its successor is bad", "by", "root"}));
+            (void)must(admissions->take({Step::admit, "tsu-1", "the one before", "by", "root", identity}));
+        }
+        CHECK(admissions->certificate("tsu-1") == old);
+        CHECK_FALSE(admissions->refusal("tsu-1"));
+        CHECK_FALSE(must(admissions->succeed("tsu-1", next.sha256())));
+    }
 }
