@@ -104,6 +104,11 @@ Result<Key> find(Token& token, std::string_view key) {
 
 }  // namespace
 
+Done check_subject(std::string_view subject) {
+    const auto name = parse_subject(subject);
+    return name ? Done() : Done(name.error());
+}
+
 Result<std::string> csr(Token& token, std::string_view key, std::string_view subject, Purpose purpose) {
     const auto name = parse_subject(subject);
     if (!name) return name.error();

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/der.h"
+#include "base/text.h"
 #include "hsm/connection.h"
 #include "hsm/objects.h"
 #include "hsm/recovery.h"
@@ -333,10 +334,11 @@ Result<std::vector<KeyInfo>> Token::keys() {
 
 Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
     const std::string tried = "generating key '" + label + "'";
-    if (label.empty() || label.size() > 255 ||
+    if (label.empty() || label.size() > 255 || label.front() == ' ' || one_line(label, any_length) != label ||
         std::any_of(label.begin(), label.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
-        return Error::usage(impl_->description +
-                            ": a key needs a label of 1 to 255 octets without control characters");
+        return Error::usage(
+            impl_->description +
+            ": a key needs a label of 1 to 255 octets, one line of UTF-8 without blanks at its ends");
     if (bits != 2048 && bits != 3072 && bits != 4096)
         return Error::usage(impl_->description + ": " + tried +
                             ": RSA keys have 2048, 3072 or 4096 bits here, not " + std::to_string(bits));

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "hsm/commands.h"
 #include "hsm/keytool.h"
+#include "pki/revocation.h"
 #include "pki/tsu_certificate.h"
 
 namespace kokuin::tsa {
@@ -97,8 +98,12 @@ void KeyDesk::add_routes(net::Router& router) {
                            };
                            Order order{text("label"), text("subject"), text("pem"), text("tsu"), 2048, {},
                                        false};
-                           if (body.is_object() && body.contains("bits") && body["bits"].is_number_unsigned())
-                               order.bits = body["bits"].get<unsigned>();
+                           if (body.is_object() && body.contains("bits")) {
+                               const auto& bits = body["bits"];
+                               if (!bits.is_number_unsigned() || bits.get<std::uint64_t>() > 65536)
+                                   return net::problem(Error::usage("bits: allowed are 2048, 3072 and 4096"));
+                               order.bits = bits.get<unsigned>();
+                           }
                            order.step.why = text("why");
                            order.step.by = text("by");
                            order.step.account = account_text(request.peer.process->uid);
@@ -108,7 +113,6 @@ void KeyDesk::add_routes(net::Router& router) {
                            if (wants_reasons || !order.step.why.empty() || !order.step.by.empty())
                                if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
                                    return net::problem(done.error());
-                           const std::lock_guard turn(turn_);
                            const auto answer = (this->*act)(order);
                            return answer ? Response::json(200, *answer) : net::problem(answer.error());
                        }),
@@ -129,10 +133,10 @@ const TsuSettings* KeyDesk::settings_of(const std::string& tsu) const {
 }
 
 Result<std::string> KeyDesk::list() {
+    // While the token can't be asked, the archive still knows.
     const auto in_hsm = hsm::keys_json(parts_.token);
-    if (!in_hsm) return in_hsm.error();
     const auto now = parts_.clock.read().wall;
-    auto keys = json::parse(*in_hsm);
+    auto keys = in_hsm ? json::parse(*in_hsm) : json::array();
     auto known = parts_.life.all();
     for (auto& key : keys) {
         const auto label = key.value("label", "");
@@ -145,10 +149,10 @@ Result<std::string> KeyDesk::list() {
     }
     // What isn't in the HSM, or not any more.
     for (const auto& entry : known) {
-        json key{{"label", entry.label}, {"id", entry.id},
-                 {"type", "RSA"},        {"bits", 0},
-                 {"sensitive", nullptr}, {"extractable", nullptr},
-                 {"missing", true},      {"certificates", json::array()}};
+        json key{{"label", entry.label},   {"id", entry.id},
+                 {"type", "RSA"},          {"bits", 0},
+                 {"sensitive", nullptr},   {"extractable", nullptr},
+                 {"missing", in_hsm.ok()}, {"certificates", json::array()}};
         describe(key, entry, now);
         keys.push_back(std::move(key));
     }
@@ -156,6 +160,7 @@ Result<std::string> KeyDesk::list() {
 }
 
 Result<std::string> KeyDesk::generate(const Order& order) {
+    const std::lock_guard turn(turn_);
     auto tsu = order.tsu;
     if (tsu.empty() && parts_.settings.size() == 1) tsu = parts_.settings.front().name;
     if (!settings_of(tsu))
@@ -194,10 +199,11 @@ Result<std::string> KeyDesk::csr(const Order& order) {
 }
 
 Result<std::string> KeyDesk::import(const Order& order) {
+    const std::lock_guard turn(turn_);
     auto certificates = pki::parse_certificates(order.pem, "the certificate");
     if (!certificates) return std::move(certificates).error();
     const auto certificate = certificates->front();
-    const auto entry = parts_.life.find(order.label);
+    auto entry = parts_.life.find(order.label);
     if (entry)
         if (auto done = parts_.life.legal(order.label, KeyState::certified); !done)
             return std::move(done).error();
@@ -209,6 +215,11 @@ Result<std::string> KeyDesk::import(const Order& order) {
     if (!configured) return std::move(configured).error();
     auto path = pki::check_tsu_certificate(certificate, chain, *configured, parts_.clock.read().wall);
     if (!path) return Error{path.error()}.in(certificate.subject_text());
+    if (!settings->crls.empty()) {
+        const auto crls = pki::CrlFiles::open(settings->crls);
+        if (!crls) return crls.error();
+        if (const auto why = pki::find_revoked(*path, *(*crls)->current())) return Error::no(*why);
+    }
     chain.assign(path->begin() + 1, path->end());
     if (auto done = hsm::keytool::import(parts_.token, order.label, certificate.pem()); !done)
         return std::move(done).error();
@@ -218,9 +229,17 @@ Result<std::string> KeyDesk::import(const Order& order) {
                                                        View(one.sha256()).first(20), one.der());
             !done)
             return std::move(done).error();
-    if (entry)
-        if (auto done = parts_.life.certified(order.label, certificate, chain, order.step); !done)
+    if (!entry) {
+        // Made while nobody recorded it: from here on it has a life.
+        const auto key = parts_.token.find_key(order.label);
+        if (!key) return key.error();
+        if (auto done = parts_.life.generated(order.label, settings->name, to_hex(key->id()), key->spki(),
+                                              order.step);
+            !done)
             return std::move(done).error();
+    }
+    if (auto done = parts_.life.certified(order.label, certificate, chain, order.step); !done)
+        return std::move(done).error();
     spdlog::info("key={} event=certified subject=\"{}\" account={}", order.label, certificate.subject_text(),
                  order.step.account);
     return std::string("{}");
@@ -262,6 +281,8 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
 }
 
 Result<std::string> KeyDesk::rotate(const Order& order) {
+    const std::lock_guard turn(turn_);
+    if (!parts_.token.available()) return Error::environment("hsm: " + parts_.token.state());
     if (auto done = parts_.life.legal(order.label, KeyState::active); !done) return std::move(done).error();
     const auto entry = parts_.life.find(order.label).value();
     const auto* settings = settings_of(entry.tsu);
@@ -276,6 +297,13 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
                   parts_.token, now);
     if (!loaded) return std::move(loaded).error();
     const std::shared_ptr<Tsu> successor = std::move(*loaded);
+    // That its key is there, and is its certificate's, shows before anybody relies on it.
+    const auto trial = random_octets(32);
+    const auto signature = parts_.token.sign(successor->key(), pki::Hash::sha512, trial);
+    if (!signature) return signature.error();
+    if (!successor->public_key().verify(pki::Hash::sha512, trial, *signature))
+        return Error::environment("the HSM's signature with the key '" + order.label +
+                                  "' doesn't verify under its certificate");
     if (const auto why = successor->revoked()) return Error::no(order.label + " can't take over: " + *why);
     if (!parts_.tsus.wait(successor)) return Error::no("a key of " + entry.tsu + " takes over already");
     // 1. Under proof before it signs (TAC-1).
@@ -290,15 +318,16 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
         return std::move(done).error();
     }
     // 3. From here on it signs; 4. what its predecessor has signed leaves; 5. that one is retired.
-    auto old = parts_.tsus.take_over(entry.tsu);
+    // Whoever still has it (a list that was read before, a token on its way into the archive) keeps it alive.
+    const auto old = parts_.tsus.take_over(entry.tsu);
     const auto switched = parts_.clock.read().after;
     while (old.use_count() > 1 && !stopping_ && parts_.clock.read().after - switched < last_token_within)
         parts_.sleep(look_every);
+    const bool drained = old.use_count() == 1;
     // So that the TAA follows at once, and not with its next audit.
     if (parts_.requester)
         (void)parts_.requester->ask(entry.tsu, "its successor signs now", successor->certificate().der());
-    const bool drained = old.use_count() == 1;
-    old.reset();
+
     spdlog::warn("key={} tsu={} event=activated predecessor={} account={} by=\"{}\" text=\"{}\"", order.label,
                  entry.tsu, before ? before->label : "-", order.step.account, order.step.by, order.step.why);
     if (!drained)
@@ -306,7 +335,7 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
                                   " signs now, but a token of its predecessor still hangs in the archive; "
                                   "retire that key when the archive is well: tsactl key retire " +
                                   (before ? before->label : ""));
-    if (before)
+    if (before && parts_.life.find(before->label)->state == KeyState::active)
         if (auto done = parts_.life.retired(before->label, order.step); !done)
             return Error::environment(order.label + " signs now, but that " + before->label +
                                       " is retired isn't recorded: " + done.error().text +
@@ -323,14 +352,26 @@ Result<std::string> KeyDesk::retire(const Order& order) {
     const auto tsu = parts_.tsus.find(entry.tsu);
     // Closed first: what is signed after its record would be a lie. Not if another key has taken over
     // already.
+    // And at once: a rotation that waits for its TAC isn't waited for.
     const bool signs = tsu && tsu->key().label() == order.label;
     if (signs) tsu->gate().suspend("its key '" + order.label + "' is retired: " + order.step.why);
-    if (auto done = parts_.life.retired(order.label, order.step); !done) return std::move(done).error();
+    if (signs) drain(tsu);
+    if (auto done = parts_.life.retired(order.label, order.step); !done)
+        return signs ? std::move(done).error().in(
+                           "it signs nothing now, but that isn't recorded; repeat the command")
+                     : std::move(done).error();
     spdlog::warn("key={} tsu={} event=retired account={} by=\"{}\" text=\"{}\"", order.label, entry.tsu,
                  order.step.account, order.step.by, order.step.why);
     const auto retired = parts_.life.find(order.label)->retired.value();
     return dump(
         {{"tsu", entry.tsu}, {"key", order.label}, {"destroy_by", to_rfc3339(destroy_by(retired), 0)}});
+}
+
+void KeyDesk::drain(const std::shared_ptr<Tsu>& tsu) {
+    // What was signed when its gate closed is refused at its last look; its record is there before this.
+    const auto begun = parts_.clock.read().after;
+    while (tsu->signing() > 0 && !stopping_ && parts_.clock.read().after - begun < last_token_within)
+        parts_.sleep(look_every);
 }
 
 Result<std::string> KeyDesk::destroy(const Order& order) {
@@ -344,11 +385,15 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     const auto entry = parts_.life.find(order.label).value();
     const auto proposal = parts_.approvals->propose(
         "key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
-        order.step.by, order.step.account, [this, order](const hsm::custody::Agreement& agreement) {
+        order.step.by, order.step.account,
+        [this, label = order.label] {
+            if (!parts_.token.available()) return Done(Error::environment("hsm: " + parts_.token.state()));
+            return parts_.life.legal(label, KeyState::destroyed);
+        },
+        [this, order](const hsm::custody::Agreement& agreement) {
             auto step = order.step;
             step.agreed_in = agreement.id;
             step.custodians = agreement.custodians;
-            const std::lock_guard turn(turn_);
             return carry_out_destruction(order.label, step);
         });
     if (!proposal) return proposal.error();

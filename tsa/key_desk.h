@@ -62,6 +62,8 @@ class KeyDesk {
 
     [[nodiscard]] const TsuSettings* settings_of(const std::string& tsu) const;
     Done audit(Tsu& successor, const std::string& why);
+    /// Waits until what it signs at this moment has come to its end.
+    void drain(const std::shared_ptr<Tsu>& tsu);
     Result<std::string> carry_out_destruction(const std::string& label, const KeyStep& step);
 
     KeyDeskParts parts_;

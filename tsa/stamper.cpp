@@ -36,7 +36,7 @@ Stamper::Refused Stamper::failure(const char* cause, std::string detail) {
 }
 
 struct Stamper::Signed {
-    std::shared_ptr<Tsu> tsu;  // alive until its token has left
+    Tsu::Work work;  // until its token has left
     tac::Demand demand;
     tac::clock::Reading reading;
     tac::Open open;
@@ -95,20 +95,21 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     const auto tsus = parts_.tsus.signing();
     for (std::size_t i = 0; i < tsus->size(); ++i) {
         const auto& tsu = (*tsus)[(first + i) % tsus->size()];
+        Tsu::Work work(tsu);
         auto decision = tsu->gate().decide(reading, demand);
         if (auto* open = std::get_if<tac::Open>(&decision))
-            return sign(tsu, *request, **policy, reading, std::move(*open));
+            return sign(std::move(work), *request, **policy, reading, std::move(*open));
         if (!closed) closed = std::move(std::get<tac::Closed>(decision));
     }
     return refused_by(*closed);
 }
 
-Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(const std::shared_ptr<Tsu>& signer,
+Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Work work,
                                                                          const tsp::Request& request,
                                                                          const tsp::Policy& policy,
                                                                          const tac::clock::Reading& reading,
                                                                          tac::Open open) {
-    auto& tsu = *signer;
+    auto& tsu = work.tsu();
     auto form = tsu.form(policy, request.cert_req, open.tac);
     if (!form) return failure("form", form.error().text);
     const auto& profile = (*form)->profile;
@@ -158,7 +159,7 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(const s
     auto blobs = (*form)->blobs;
     blobs.push_back(tsu.basis_blob(open.basis));
     issuance.clock = proof_of(reading, blobs.back().id());
-    return std::make_shared<Signed>(Signed{signer, demand_of(policy), reading, std::move(open),
+    return std::make_shared<Signed>(Signed{std::move(work), demand_of(policy), reading, std::move(open),
                                            std::move(blobs), std::move(token), std::move(issuance)});
 }
 
@@ -167,7 +168,8 @@ Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
     if (!number) return failure("archive", number.error().text);
     // 9. The gate once more: an order to stop that came meanwhile, or a clock that moved, keeps the token
     // here. Its record stays: it says what was signed, not what went out.
-    const auto again = made.tsu->gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
+    const auto again =
+        made.work.tsu().gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
     if (const auto* closed = std::get_if<tac::Closed>(&again)) return refused_by(*closed);
     return made.token;
 }

@@ -60,8 +60,8 @@ class Stamper {
 
     struct Signed;  // what step 9 needs of the steps before
     Result<std::shared_ptr<Signed>, Refused> sign(View der, const tsp::PolicyRules& rules);
-    Result<std::shared_ptr<Signed>, Refused> sign(const std::shared_ptr<Tsu>& signer,
-                                                  const tsp::Request& request, const tsp::Policy& policy,
+    Result<std::shared_ptr<Signed>, Refused> sign(Tsu::Work work, const tsp::Request& request,
+                                                  const tsp::Policy& policy,
                                                   const tac::clock::Reading& reading, tac::Open open);
     Result<Bytes, Refused> release(const Signed& made, const Result<store::RecordNumber>& number);
     Bytes answer_of(const Result<Bytes, Refused>& outcome);

@@ -1,6 +1,7 @@
 // One time-stamping unit at run time: key, certificate, gate, and what its tokens have in common.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -68,6 +69,23 @@ class Tsu {
     [[nodiscard]] std::optional<std::string> revoked() const;
     [[nodiscard]] tac::Gate& gate() { return gate_; }
     [[nodiscard]] const tac::Gate& gate() const { return gate_; }
+    /// A token that is being made: from before the gate is asked until the token has left, or won't. Counts
+    /// itself, and keeps the TSU alive. Not copyable: it would be counted twice.
+    class Work {
+      public:
+        explicit Work(std::shared_ptr<Tsu> tsu) : tsu_(std::move(tsu)) { ++tsu_->signing_; }
+        Work(Work&& other) noexcept = default;
+        Work& operator=(Work&&) = delete;
+        ~Work() {
+            if (tsu_) --tsu_->signing_;
+        }
+        [[nodiscard]] Tsu& tsu() const { return *tsu_; }
+
+      private:
+        std::shared_ptr<Tsu> tsu_;
+    };
+    /// How many there are now. Once the gate is closed they can only become fewer that will leave.
+    [[nodiscard]] unsigned signing() const { return signing_; }
     /// Held while a delivered TAC is judged, archived and given to the gate: one after the other.
     [[nodiscard]] std::mutex& delivery() { return delivery_; }
 
@@ -100,6 +118,7 @@ class Tsu {
     store::Blob certificate_blob_;
     tac::Gate gate_;
     std::mutex delivery_;
+    std::atomic<unsigned> signing_{0};
     mutable std::mutex notice_mutex_;
     std::optional<std::string> notice_;
 

@@ -46,6 +46,15 @@ Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life
     auto certificates = pki::load_certificates(settings.certificate);
     if (!certificates) return std::move(certificates).error();
     const auto& certificate = certificates->front();
+    const bool other_key =
+        named && named->spki_sha256 != to_hex(pki::digest(pki::Hash::sha256, certificate.spki()));
+    if (active && active->label != settings.key && other_key) {
+        // Its label was given again after its first key was destroyed; the configuration is older than that.
+        spdlog::warn(
+            "tsu={} key={} text=\"the configuration's certificate isn't for the key {} of the records\"",
+            settings.name, active->label, settings.key);
+        return load_active(settings, life, *active, token, now);
+    }
     if (active && active->label == settings.key && active->certificate_sha256 == to_hex(certificate.sha256()))
         return load_active(settings, life, *active, token, now);
     // Judged before anything is recorded.

@@ -51,7 +51,7 @@ void Approvals::forget_old() {
 
 Result<Proposal> Approvals::propose(const std::string& act, const std::string& content,
                                     const std::string& why, const std::string& by, const std::string& account,
-                                    CarryOut carry_out) {
+                                    Possible possible, CarryOut carry_out) {
     const std::lock_guard lock(mutex_);
     forget_old();
     for (const auto& [id, one] : waiting_)
@@ -75,7 +75,9 @@ Result<Proposal> Approvals::propose(const std::string& act, const std::string& c
     event.fields = {
         {"act", act}, {"content", content}, {"by", by}, {"account", account}, {"proposal", nonce}};
     if (auto done = parts_.record(event, {}); !done) return std::move(done).error();
-    waiting_.emplace(proposal.id, Waiting{proposal, {}, std::move(carry_out), parts_.mono.now() + waits});
+    waiting_.emplace(
+        proposal.id,
+        Waiting{proposal, {}, std::move(possible), std::move(carry_out), parts_.mono.now() + waits});
     return proposal;
 }
 
@@ -96,6 +98,12 @@ Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Appro
     auto& one = at->second;
     auto& proposal = one.proposal;
     if (auto done = check(proposal.statement, approval, roster_); !done) return std::move(done).error();
+    const bool is_new =
+        std::find(proposal.given.begin(), proposal.given.end(), approval.custodian) == proposal.given.end();
+    if (is_new && proposal.given.size() + 1 >= roster_.threshold)
+        if (auto done = one.possible(); !done)
+            return Error{done.error()}.in(
+                "approved, but it can't be done now; give this signature again when it can");
     if (std::find(proposal.given.begin(), proposal.given.end(), approval.custodian) == proposal.given.end()) {
         proposal.given.push_back(approval.custodian);
         one.approvals.push_back(approval);

@@ -53,10 +53,13 @@ class Approvals {
 
     /// Does the act; the text says what was done.
     using CarryOut = std::function<Result<std::string>(const Agreement&)>;
+    /// Whether it could be done now: asked before the last signature counts, so that none is lost.
+    using Possible = std::function<Done()>;
     /// Asks for an act. It waits for a day, and not over a restart. `act` and `content` are what is signed.
     /// Error (no): the same act waits already, or 16 others do; (environment): the archive.
     Result<Proposal> propose(const std::string& act, const std::string& content, const std::string& why,
-                             const std::string& by, const std::string& account, CarryOut carry_out);
+                             const std::string& by, const std::string& account, Possible possible,
+                             CarryOut carry_out);
     [[nodiscard]] std::vector<Proposal> waiting();
 
     struct Outcome {
@@ -73,6 +76,7 @@ class Approvals {
     struct Waiting {
         Proposal proposal;
         std::vector<Approval> approvals;
+        Possible possible;
         CarryOut carry_out;
         MonoTime until;
     };

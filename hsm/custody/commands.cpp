@@ -194,17 +194,13 @@ Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony
     if (!token) return std::move(token).error();
     const auto key = keytool::generate(**token, arguments.key);
     if (!key) return key.error();
-    std::string csr;
-    if (!arguments.csr.empty()) {
-        auto pem = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
-        if (!pem) return std::move(pem).error();
-        csr = std::move(*pem);
-        if (auto done = write_file(arguments.csr, as_view(csr)); !done) return done;
-    }
+    const auto csr = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
+    if (!csr) return csr.error();
+    if (auto done = write_file(arguments.csr, as_view(*csr)); !done) return done;
     if (!site.records_of_key) return {};
     std::string names;
     for (const auto& one : held.roster.custodians) names += (names.empty() ? "" : ", ") + one.name;
-    for (const auto& [event, blobs] : site.records_of_key(*key, csr, names, account_text(::geteuid())))
+    for (const auto& [event, blobs] : site.records_of_key(*key, *csr, names, account_text(::geteuid())))
         if (const auto kept =
                 archive.append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
             !kept)
@@ -225,8 +221,8 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
                      {"token", roster.token},
                      {"threshold", roster.threshold},
                      {"custodians", custodians},
-                     {"key", arguments.key.empty() ? Json() : Json(arguments.key)},
-                     {"csr", arguments.csr.empty() ? Json() : Json(arguments.csr)}})
+                     {"key", arguments.key},
+                     {"csr", arguments.csr}})
             << '\n';
         return;
     }
@@ -235,9 +231,7 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
     for (std::size_t i = 0; i < files.size(); ++i)
         out << "  " << roster.custodians[i].name << "  signs with "
             << to_hex(roster.custodians[i].keys.signing) << "  share: " << files[i] << '\n';
-    if (!arguments.key.empty())
-        out << "made the key '" << arguments.key << "'"
-            << (arguments.csr.empty() ? "" : ", its certificate request: " + arguments.csr) << '\n';
+    out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
     out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n"
         << "When " << site.program << " runs, " << roster.threshold
         << " of them each give theirs: " << site.tool << " activate --share FILE\n";
@@ -249,6 +243,12 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
     if (!site.hsm.pin_file.empty())
         return Error::usage("[hsm] has a pin_file: take it away, so that the custodians alone hold the PIN");
     if (auto done = check(plan); !done) return std::move(done).error();
+    // All that can be wrong is found before a token is made: nobody could repeat it with the same one.
+    if (auto done = keytool::check_subject(arguments.subject); !done) return std::move(done).error();
+    if (::access(arguments.csr.c_str(), F_OK) == 0)
+        return Error::usage(arguments.csr + ": is there already; give another --csr");
+    if (auto done = write_file(arguments.csr, View()); !done) return std::move(done).error();
+    ::unlink(arguments.csr.c_str());
     const auto known = read_roster(site.archive, plan.token);
     if (!known) return known.error();
     if (*known)
@@ -283,10 +283,9 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
         return Error::environment("the token '" + plan.token +
                                   "' is made, but the archive didn't take its roster: " + kept.error().text +
                                   "; remove the token and the shares, and begin anew");
-    if (!arguments.key.empty())
-        if (auto done = make_first_key(site, arguments, held, **archive); !done)
-            return std::move(done).error().in("the ceremony is done, but the key '" + arguments.key +
-                                              "' isn't made");
+    if (auto done = make_first_key(site, arguments, held, **archive); !done)
+        return std::move(done).error().in("the token is made, but the key '" + arguments.key +
+                                          "' has no request; remove the token and begin anew");
     tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);
     return 0;
 }
@@ -400,11 +399,12 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
     const auto proposal = find_proposal(site, arguments.proposal);
     if (!proposal) return proposal.error();
     const auto& statement = proposal->statement;
-    if (statement.act == "activate" || statement.program != site.program || statement.token != file->token)
+    if (statement.act == "activate" || statement.program != site.program)
         return Error::no(
             "the proposal isn't one that can be approved here; nothing was signed, look at who listens "
             "there");
-    if (file->ceremony != statement.ceremony || file->generation != statement.generation)
+    if (file->ceremony != statement.ceremony || file->generation != statement.generation ||
+        file->token != statement.token)
         return Error::no(arguments.share +
                          ": is of another ceremony or generation than the one that must approve");
     const auto custodian = file->custodian;
@@ -454,6 +454,8 @@ Result<std::unique_ptr<Keys>> keys_of(const Site& site) {
     const auto answer = client->connect(patience) ? client->request(call, patience)
                                                   : Result<net::Response>(net::Response{404, "", {}, {}});
     if (!answer || answer->status != 404) return there;
+    if (site.records_of_key)
+        std::cerr << "note: " << site.program << " doesn't run, so what is done now isn't recorded\n";
     return keys_here(site.hsm, site.purpose);
 }
 
@@ -488,13 +490,10 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
         ->required();
     init->add_option("--dir", arguments.folder, "where to write the share files (NAME.share)")
         ->capture_default_str();
-    auto* key = init->add_option("--key", arguments.key, "make a signing key with this label");
-    auto* subject = init->add_option("--subject", arguments.subject,
-                                     "of its certificate, e.g. \"C=JP,O=Example,CN=TSU 1\"")
-                        ->needs(key);
-    auto* csr =
-        init->add_option("--csr", arguments.csr, "where to write its certificate request")->needs(subject);
-    subject->needs(csr);
+    init->add_option("--key", arguments.key, "label of the signing key to make")->required();
+    init->add_option("--subject", arguments.subject, "of its certificate, e.g. \"C=JP,O=Example,CN=TSU 1\"")
+        ->required();
+    init->add_option("--csr", arguments.csr, "where to write its certificate request")->required();
     init->add_option("--passphrases", arguments.passphrases,
                      "UNATTENDED, for tests and demos: folder with a NAME.passphrase for each custodian");
     init->callback([&arguments, choose] {

@@ -185,7 +185,7 @@ Done open_at_start(Activation& activation, Keeper* keeper, const std::string& ar
 }
 
 void say_if_locked(const Activation& activation) {
-    if (const auto state = activation.state(); !state.activated)
+    if (const auto state = activation.state(); !state.activated && !state.refused)
         spdlog::warn("custody event=locked text=\"{}; each gives a share with the command 'activate'\"",
                      state.text);
 }

@@ -226,7 +226,11 @@ class KeeperProcess {
         } else if (exit_code_ == 0) {
             over_ = true;
         } else if (pin_.empty() && now() - started_ < well) {
-            over_ = true;  // it was never well, and there is nothing to keep
+            // It was never well, and there is nothing to keep.
+            spdlog::error(
+                "keeper event=ended program={} status={} text=\"nothing is held, so this is the end\"",
+                program_, exit_code_);
+            over_ = true;
         } else {
             plan_restart();
         }

@@ -17,6 +17,7 @@ struct SetMono final : MonoClock {
 struct Board {
     SetMono mono;
     Done records;
+    Done possible;
     std::vector<std::pair<store::Event, std::vector<store::Blob>>> events;
     std::vector<Agreement> done;
     Approvals approvals{usual().ceremony.roster,
@@ -31,11 +32,12 @@ struct Board {
     Board& operator=(const Board&) = delete;
 
     Result<Proposal> propose(const std::string& content = "key k") {
-        return approvals.propose("key-destroy", content, "why", "by", "root",
-                                 [this](const Agreement& agreement) {
-                                     done.push_back(agreement);
-                                     return Result<std::string>(std::string("done"));
-                                 });
+        return approvals.propose(
+            "key-destroy", content, "why", "by", "root", [this] { return possible; },
+            [this](const Agreement& agreement) {
+                done.push_back(agreement);
+                return Result<std::string>(std::string("done"));
+            });
     }
     Result<Approvals::Outcome> approve(const Proposal& proposal, std::size_t custodian) {
         const auto& name = usual().ceremony.roster.custodians[custodian].name;
@@ -77,6 +79,19 @@ TEST_CASE("An act is done with the signature of the second of three, once, and r
         const auto& key = usual().ceremony.roster.find(one["custodian"].get<std::string>())->keys.signing;
         CHECK(verify(key, as_view(statement), *from_hex(one["signature"].get<std::string>())));
     }
+}
+
+TEST_CASE("While it can't be done the last signature isn't used up, and nothing says that it was agreed") {
+    Board board;
+    const auto proposal = must(board.propose());
+    (void)must(board.approve(proposal, 0));
+    board.possible = Error::environment("locked");
+    const auto not_now = board.approve(proposal, 1);
+    REQUIRE_FALSE(not_now);
+    CHECK(not_now.error().text.find("locked") != std::string::npos);
+    CHECK(board.events.size() == 1);
+    board.possible = {};
+    CHECK(must(board.approve(proposal, 1)).done);
 }
 
 TEST_CASE("A signature counts for one proposal and one custodian of this ceremony") {

@@ -313,7 +313,8 @@ class CliTest(harness.TestCase):
             path.write_text(ours)
             run(BIN / 'tsactl', '--config', path, 'archive', 'init')
             run(BIN / 'tsactl', '--config', path, 'ceremony', 'init', '--threshold', '2', '--custodian', 'demo-1', '--custodian',
-                'demo-2', '--dir', demo.dir / 'other-custody', '--passphrases', demo.dir / 'custody')
+                'demo-2', '--dir', demo.dir / 'other-custody', '--passphrases', demo.dir / 'custody', '--key', 'unused', '--subject',
+                'CN=Unused', '--csr', self.folder / 'unused.csr')
             for key in ('tsu.pem', 'chain.pem', 'root.pem', 'taa.pem', 'tls.pem', 'tls.key', 'audit-tsu.pem', 'audit-tsu.key'):
                 for other, status in (('pki/none.pem', 2), ('pki/tsu.pem/none.pem', 2), ('pki/loop.pem', 3)):
                     with self.subTest(key=key, other=other):

@@ -26,7 +26,8 @@ class CustodyTest(harness.TestCase):
     def tearDown(self):
         for program in (self.demo.tsad, self.demo.taad):
             if program and program.alive():
-                program.kill()
+                # A keeper's server outlives it if that is killed.
+                program.stop() if '--keep' in program.command else program.kill()
 
     def passphrase(self, name, folder='custody'):
         return (self.demo.dir / folder / f'{name}.passphrase').read_text().strip()
@@ -134,15 +135,16 @@ class CustodyTest(harness.TestCase):
         shown = json.loads(run(*tool, '--json', 'ceremony', 'show').out)
         self.assertEqual(([c['name'] for c in shown['custodians']], shown['threshold'], shown['activated']), (['a', 'b'], 2, False))
         # Once is enough.
-        done = run(*tool, *words[:-6], ok=(2,))
+        done = run(*tool, *words[:-1], self.folder / 'again.csr', ok=(2,))
         self.assertIn('already with 2 of 2 custodians', done.err)
+        self.assertFalse((self.folder / 'again.csr').exists())
 
     def test_ceremony_refusals(self):
         site = self.own_site('refused')
 
-        def fails(status, *words, passphrases=self.demo.dir / 'custody', config=site):
-            done = run(BIN / 'tsactl', '--config', config, 'ceremony', 'init', *words, '--dir', self.folder / 'none',
-                       '--passphrases', passphrases, ok=(status,))
+        def fails(status, *words, config=site, subject='CN=x', csr=self.folder / 'x.csr'):
+            done = run(BIN / 'tsactl', '--config', config, 'ceremony', 'init', *words, '--dir', self.folder / 'none', '--key', 'k',
+                       '--subject', subject, '--csr', csr, '--passphrases', self.demo.dir / 'custody', ok=(status,))
             lines = [line for line in done.err.splitlines() if not line.startswith('WARNING: UNATTENDED')]
             self.assertEqual(len(lines), 1, done.err)
             self.assertNotIn("'refused'", self.tokens())
@@ -155,8 +157,13 @@ class CustodyTest(harness.TestCase):
         self.assertIn('role or number', fails(2, '--threshold', '2', '--custodian', 'demo-1', '--custodian', 'Mr. X'))
         self.assertIn('twice', fails(2, '--threshold', '2', '--custodian', 'demo-1', '--custodian', 'demo-1'))
         self.assertIn('demo-9.passphrase', fails(2, '--threshold', '2', '--custodian', 'demo-1', '--custodian', 'demo-9'))
+        # What would leave a token without a request is found before there is a token.
+        self.assertIn("'Country' isn't known", fails(2, '--threshold', '2', *two, subject='Country=JP,CN=x'))
+        self.assertIn('nowhere/x.csr', fails(3, '--threshold', '2', *two, csr=self.folder / 'nowhere/x.csr'))
+        self.assertIn('is there already', fails(2, '--threshold', '2', *two, csr=self.demo.dir / 'tsad.toml'))
         # Nobody types, and nobody said that files are meant.
-        done = subprocess.run([BIN / 'tsactl', '--config', site, 'ceremony', 'init', '--threshold', '2', *two, '--dir', self.folder / 'n'],
+        done = subprocess.run([BIN / 'tsactl', '--config', site, 'ceremony', 'init', '--threshold', '2', *two, '--dir', self.folder / 'n',
+                               '--key', 'k', '--subject', 'CN=x', '--csr', self.folder / 'n.csr'],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL, start_new_session=True, timeout=60)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn('no terminal', done.stderr)

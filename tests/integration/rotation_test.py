@@ -10,7 +10,7 @@ import re
 import harness
 from harness import BIN, Saved, TOP, run, until
 
-ROTATIONS = int(os.environ.get('KOKUIN_ROTATIONS', '5'))
+ROTATIONS = int(os.environ.get('KOKUIN_ROTATIONS', '3'))
 SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
 REASONS = ('--why', 'a test', '--by', 'operator 1')
 TSU_NAME = 'C=JP,O=Kokuin Demo,CN=Kokuin Demo TSU 1'
@@ -135,6 +135,74 @@ class RotationTest(Keys):
         demo.wait_ready()
         listed = json.loads(run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'tsu', 'list', '--json').out)
         self.assertIs(listed['served'], True)
+
+    def test_2_neither_side_is_left_behind(self):
+        """Killed at the worst moments: between the TAC and the switch, and before the TAA has recorded what it delivered."""
+        demo = self.demo
+        (before,) = [label for label, state in self.states().items() if state == 'active']
+        seen = demo.taad.log.stat().st_size
+        self.successor('half')
+        rotation = self.started(harness.Program(BIN / 'tsactl', '--config', demo.dir / 'tsad.toml', 'key', 'rotate', 'half', *REASONS,
+                                                log=self.folder / 'rotation'))
+        until(lambda: demo.taad.log.read_bytes().find(b'event=successor', seen) >= 0, lambda: demo.taad.tail(), step=0.001)
+        demo.tsad.kill()
+        rotation.process.wait(60)
+        demo.start_tsad()
+        demo.wait_ready()
+        (now,) = [label for label, state in self.states().items() if state == 'active']
+        if now == before:  # it died before it was recorded: the one before has its own TAC still, and is audited on
+            tacs = len(demo.events('tac.accepted'))
+            demo.taad.stop()
+            demo.start_taad()
+            until(lambda: len(demo.events('tac.accepted')) > tacs, lambda: demo.taad.tail())
+            self.tsactl('key', 'rotate', 'half', *REASONS)
+        self.assertEqual(self.states()['half'], 'active')
+        # Now the TAA dies as soon as the TAC is here, and knows nothing of what it has delivered.
+        self.successor('other half')
+        tacs = len(demo.events('tac.accepted'))
+        rotation = self.started(harness.Program(BIN / 'tsactl', '--config', demo.dir / 'tsad.toml', 'key', 'rotate', 'other half', *REASONS,
+                                                log=self.folder / 'rotation'))
+        until(lambda: b'accepted: TAC' in demo.tsad.log.read_bytes()[-2000:] and len(demo.events('tac.accepted')) > tacs, 'a TAC', step=0.001)
+        demo.taad.kill()
+        until(lambda: self.states()['other half'] == 'active', lambda: demo.tsad.tail())
+        demo.tsad.stop()
+        demo.edit('tsad', (r'^# request_before = .*$', 'request_before = "24h"'))
+        demo.start_tsad()
+        demo.start_taad()
+        tacs = len(demo.events('tac.accepted'))
+        until(lambda: len(demo.events('tac.accepted')) > tacs + 1, lambda: demo.taad.tail(), 60)
+        digest = json.loads(self.tsactl('key', 'show', 'other half', '--json'))['certificate_sha256']
+        until(lambda: demo.taa_events('tsu.succeeded')[-1]['fields']['certificate'] == digest, lambda: demo.taad.tail())
+        demo.wait_ready()
+
+    def test_2_retired_by_hand(self):
+        """Nothing signs any more, nothing is recorded after it, and the server can be started again to put that right."""
+        demo = self.demo
+        (active,) = [label for label, state in self.states().items() if state == 'active']
+        load = self.started(demo.load('--connections', 4))
+        until(lambda: demo.stamp().status == 0, 'it stamps')
+        self.tsactl('key', 'retire', active, *REASONS)
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        load.result()
+        retired = demo.events('key.retired')[-1]
+        self.assertEqual(retired['fields']['key'], active)
+        self.assertLess(json.loads(demo.tsaudit('find', '--json').out.splitlines()[-1])['number'], retired['number'])
+        demo.tsad.stop()
+        demo.start_tsad()
+        self.assertIn('signs nothing', demo.tsad.written())
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        self.successor('after')
+        # Not while its custodians have locked the token, either.
+        demo.tsactl('deactivate', '--why', 'a test', '--by', 'x')
+        self.assertIn('locked', self.tsactl('key', 'rotate', 'after', *REASONS, ok=3))
+        self.assertEqual(self.states()['after'], 'certified')
+        for name in ('demo-1', 'demo-2'):
+            status, said = harness.activate([BIN / 'tsactl', '--config', demo.dir / 'tsad.toml'], demo.dir / f'custody/{name}.share',
+                                            self.passphrase(name))
+            self.assertEqual(status, 0, said)
+        self.tsactl('key', 'rotate', 'after', *REASONS)
+        demo.wait_ready()
+        self.assertEqual(demo.stamp().status, 0)
 
     def test_3_what_is_refused(self):
         demo = self.demo
