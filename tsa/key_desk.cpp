@@ -123,6 +123,7 @@ void KeyDesk::add_routes(net::Router& router) {
     post("/keys/import", false, &KeyDesk::import);
     post("/keys/rotate", true, &KeyDesk::rotate);
     post("/keys/retire", true, &KeyDesk::retire);
+    post("/keys/compromise", true, &KeyDesk::compromise);
     post("/keys/destroy", true, &KeyDesk::destroy);
 }
 
@@ -365,6 +366,31 @@ Result<std::string> KeyDesk::retire(const Order& order) {
     const auto retired = parts_.life.find(order.label)->retired.value();
     return dump(
         {{"tsu", entry.tsu}, {"key", order.label}, {"destroy_by", to_rfc3339(destroy_by(retired), 0)}});
+}
+
+Result<std::string> KeyDesk::compromise(const Order& order) {
+    const auto entry = parts_.life.find(order.label);
+    const auto tsu = entry ? parts_.tsus.find(entry->tsu) : nullptr;
+    const bool signs = tsu && tsu->key().label() == order.label;
+    // Closed whatever else can or can't be done (KEY-6).
+    if (signs) tsu->gate().suspend("its key '" + order.label + "' is compromised: " + order.step.why);
+    if (signs) drain(tsu);
+    if (auto done = parts_.life.compromised(order.label, order.step); !done)
+        return signs ? std::move(done).error().in(
+                           "it signs nothing now, but that isn't recorded; repeat the command")
+                     : std::move(done).error();
+    spdlog::critical("key={} tsu={} event=compromised account={} by=\"{}\" text=\"{}\"", order.label,
+                     entry->tsu, order.step.account, order.step.by, order.step.why);
+    json said{{"tsu", entry->tsu},
+              {"key", order.label},
+              {"certificate_serial", nullptr},
+              {"certificate_issuer", nullptr},
+              {"activated", entry->activated ? json(to_rfc3339(*entry->activated, 0)) : json(nullptr)}};
+    if (const auto certificates = parts_.life.certificates(*entry)) {
+        said["certificate_serial"] = to_hex(certificates->first.serial());
+        said["certificate_issuer"] = certificates->first.issuer_text();
+    }
+    return dump(said);
 }
 
 void KeyDesk::drain(const std::shared_ptr<Tsu>& tsu) {

@@ -32,20 +32,22 @@ struct KeyDeskParts {
     std::function<void(nanoseconds)> sleep{};      ///< between two looks at a successor's gate
 };
 
-/// Thread-safe. Changes of keys take turns.
+/// Thread-safe. What makes or changes a key takes turns; what stops one waits for nobody.
 class KeyDesk {
   public:
     explicit KeyDesk(KeyDeskParts parts) : parts_(std::move(parts)) {}
 
-    /// For root and the user tsad runs as; JSON in and out; errors as base/net/outcome.h has them. Every body
-    /// may have "why" and "by", which are recorded; where they are demanded it is said.
-    ///   GET /keys                what the HSM has and what the archive says of it; while the token is locked
-    ///   an error POST /keys/generate      {"label", "bits", "tsu"}: made in the HSM, recorded POST /keys/csr
-    ///   {"label", "subject"}; {"pem"} POST /keys/import        {"label", "pem"}: the certificate, and what
-    ///   is above it, after all checks POST /keys/rotate        {"label", "why", "by"}: this certified key
-    ///   takes over its TSU, as soon as it is audited POST /keys/retire        {"label", "why", "by"}: its
-    ///   TSU signs nothing until another key takes over POST /keys/destroy       {"label", "why", "by"}: asks
-    ///   the custodians ({"proposal"}), or is done at once
+    /// For root and the user tsad runs as; JSON in and out; errors as base/net/outcome.h has them. "why" and
+    /// "by" are recorded; those in brackets may be left out.
+    /// - GET /keys: what the HSM has and the archive says of it; that alone while the token can't be asked
+    /// - POST /keys/generate {"label", "bits", ["tsu", "why", "by"]}: made in the HSM, recorded
+    /// - POST /keys/csr {"label", "subject", ["why", "by"]}: {"pem"}
+    /// - POST /keys/import {"label", "pem", ["why", "by"]}: the certificate and what is above it, checked
+    /// - POST /keys/rotate {"label", "why", "by"}: this certified key takes over, as soon as it is audited
+    /// - POST /keys/retire {"label", "why", "by"}: its TSU signs nothing until another key takes over
+    /// - POST /keys/compromise {"label", "why", "by"}: the same at once, whatever it was (KEY-6)
+    /// - POST /keys/destroy {"label", "why", "by"}: asks the custodians ({"proposal"}), or is done at once
+    /// A key that was made without records gets them when its certificate is imported.
     void add_routes(net::Router& router);
     /// Ends what waits for others; to be called before the listeners stop.
     void stop() { stopping_ = true; }
@@ -58,6 +60,7 @@ class KeyDesk {
     Result<std::string> import(const Order& order);
     Result<std::string> rotate(const Order& order);
     Result<std::string> retire(const Order& order);
+    Result<std::string> compromise(const Order& order);
     Result<std::string> destroy(const Order& order);
 
     [[nodiscard]] const TsuSettings* settings_of(const std::string& tsu) const;

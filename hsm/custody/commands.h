@@ -56,11 +56,13 @@ using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>
 
 /// Adds to a command line:
 /// - ceremony init --threshold M --custodian NAME… --key LABEL --subject DN --csr FILE [--dir DIR]: makes the
-/// token
-///   with PINs that nobody sees, the custodians' share files, and a first key with its request. The server is
-///   down; its archive gets the roster. ceremony show   who holds the PINs, how many shares the running
-///   server has activate --share FILE   a custodian gives a share to the running server approve [ID] --share
-///   FILE   a custodian signs a proposal (approvals.h) deactivate --why TEXT --by WHO
+/// token with
+///   PINs that nobody sees, the custodians' share files, a first key and its request. The server is down; its
+///   archive gets the roster.
+/// - ceremony show: who holds the PINs, how many shares the running server has, what waits for approvals
+/// - activate --share FILE: a custodian gives a share to the running server
+/// - approve [ID] --share FILE: a custodian signs a proposal (approvals.h)
+/// - deactivate --why TEXT --by WHO
 /// Whichever is given calls `choose` once. `arguments` must outlive the action.
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose);
 

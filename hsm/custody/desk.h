@@ -14,19 +14,21 @@
 
 namespace kokuin::hsm::custody {
 
-/// For root and the user the server runs as; 403 for all others. JSON.
-///   GET /custody             200 {"activated", "refused", "given": [names], "threshold", "text",
-///   "challenge"} POST /custody/share      Given; 200 the state after it, as above without the challenge POST
-///   /custody/deactivate {"why", "by"}; 200 the state
-/// Errors as base/net/outcome.h has them.
-///   GET /custody/proposals   [Proposal, …]
-///   POST /custody/approve    {"id", "custodian", "signature"}; 200 {"proposal", "done", "text"}
+/// For root and the user the server runs as; 403 for all others. JSON; errors as base/net/outcome.h has them.
+/// - GET /custody: {"activated", "refused", "given": [names], "threshold", "text", "challenge"}
+/// - POST /custody/share, a Given: the state after it, as above without the challenge
+/// - POST /custody/deactivate {"why", "by"}: the state
+/// - GET /custody/proposals: [Proposal, …]
+/// - POST /custody/approve {"id", "custodian", "signature"}: {"proposal", "done", "text"}
 void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
                         Approvals& approvals);
 
-/// What `key generate`, `key csr` and `key import` do while only the server can open the token:
-///   POST /keys/generate {"label", "bits"}; 200 {"made": "key", …} · POST /keys/csr {"label", "subject"}; 200
-///   {"pem"} · POST /keys/import {"label", "pem"}; 200 {} · GET /keys
+/// What `key list`, `generate`, `csr` and `import` do while only the server can open the token, without
+/// records of keys:
+/// - GET /keys: keys_json()
+/// - POST /keys/generate {"label", "bits"}: {"label", "bits", "id"}
+/// - POST /keys/csr {"label", "subject"}: {"pem"}
+/// - POST /keys/import {"label", "pem"}: {}
 /// `purpose`: what its CSRs ask for.
 void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose);
 

@@ -278,6 +278,26 @@ class RotationTest(Keys):
         self.assertIn("can't become anything any more", self.tsactl('key', 'destroy', 'next', *REASONS, ok=1))
         self.assertIn('nothing waits', self.tsactl('approve', '--share', demo.dir / 'custody/demo-2.share', ok=1))
 
+    def test_4_compromised(self):
+        demo = self.demo
+        (active,) = [label for label, state in self.states().items() if state == 'active']
+        self.assertEqual(demo.stamp().status, 0)
+        said = self.tsactl('key', 'compromise', active, '--why', 'somebody had the rack open', '--by', 'operator 2')
+        serial = json.loads(self.tsactl('key', 'show', active, '--json'))
+        self.assertEqual((serial['state'], serial['compromised']), ('retired', True))
+        self.assertRegex(said, r'revoked: serial [0-9a-f]+ of .*, reason keyCompromise')
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        self.assertEqual([e['fields']['key'] for e in demo.events('key.compromised')], [active])
+        self.assertIn('COMPROMISED', self.tsactl('key', 'list'))
+        self.assertIn('can only be destroyed', self.tsactl('key', 'rotate', active, *REASONS, ok=1))
+        # One that was to come is as bad.
+        self.tsactl('key', 'generate', 'also bad', *REASONS)
+        self.tsactl('key', 'compromise', 'also bad', *REASONS)
+        self.assertIn('can only be destroyed', self.tsactl('key', 'csr', 'also bad', '--subject', TSU_NAME, ok=1))
+        self.successor('good')
+        self.tsactl('key', 'rotate', 'good', *REASONS)
+        self.assertEqual(demo.stamp().status, 0)
+
     def test_5_the_demo_rotates(self):
         demo = self.demo
         demo.stop()

@@ -33,6 +33,8 @@ Result<int> key_show(const Settings& settings, const std::string& label, bool js
 Result<int> key_rotate(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 /// The key signs no more. 0.
 Result<int> key_retire(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
+/// The key is compromised (KEY-6): it signs nothing from now on. Says what else has to be done. 0.
+Result<int> key_compromise(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 /// Destroys a key, or asks the custodians to agree to that. 0.
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 

@@ -55,6 +55,25 @@ Result<int> key_retire(const Settings& settings, const KeyChange& change, bool a
                 as_json, out);
 }
 
+Result<int> key_compromise(const Settings& settings, const KeyChange& change, bool as_json,
+                           std::ostream& out) {
+    const auto answer = ask(settings, "/keys/compromise", change, seconds(60));
+    if (!answer) return answer.error();
+    const auto serial = text_of(*answer, "certificate_serial");
+    const auto since = text_of(*answer, "activated");
+    std::string text = change.label + " signs nothing any more, and that it is compromised is recorded. Now:";
+    if (!serial.empty())
+        text += "\n- have its certificate revoked: serial " + serial + " of " +
+                text_of(*answer, "certificate_issuer") + ", reason keyCompromise";
+    text += "\n- tell the TAA (it suspends the TSU), and the users";
+    if (!since.empty())
+        text += "\n- the tokens that lose their reliability: tsaudit find --json --from " + since +
+                ", those of " + text_of(*answer, "tsu");
+    text += "\n- destroy it: tsactl key destroy " + change.label +
+            " --why TEXT --by WHO\n- make, certify and rotate to another key";
+    return tell(*answer, text, as_json, out);
+}
+
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool as_json, std::ostream& out) {
     const auto answer = ask(settings, "/keys/destroy", change, seconds(30));
     if (!answer) return answer.error();

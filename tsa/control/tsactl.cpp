@@ -163,6 +163,8 @@ Result<int> run(int argc, char** argv) {
            "a certified key takes over its TSU, once the TAA has audited its certificate; no request fails",
            control::key_rotate);
     change("retire", "a key signs no more; it must be destroyed within a month", control::key_retire);
+    change("compromise", "a key is compromised or may be: it signs nothing from now on, never again",
+           control::key_compromise);
     change("destroy", "destroy a key in the HSM, once the custodians agree", control::key_destroy);
     hsm::add_key_commands(*key, arguments.key, hsm::KeyRecords::yes, [&](hsm::KeyAction action) {
         choose([&, action](const tsa::Settings& settings) -> Result<int> {
