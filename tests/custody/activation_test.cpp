@@ -136,6 +136,23 @@ TEST_CASE("A share is for one server, one act and one configuration") {
     CHECK_FALSE(one.activation.give(changed, "operator"));
 }
 
+TEST_CASE("A custodian's side signs an activation of its own token, and nothing that is passed off as one") {
+    const auto& held = usual();
+    Server server(held.ceremony.roster);
+    const auto refused = [&](const std::function<void(Statement&)>& change) {
+        auto challenge = server.activation.challenge();
+        change(challenge.statement);
+        const auto given = answer(challenge, held.open(0));
+        return !given && given.error().text.find("nothing was signed") != std::string::npos;
+    };
+    CHECK_FALSE(refused([](Statement&) {}));
+    CHECK(refused([](Statement& s) { s.act = "key-destroy"; }));
+    CHECK(refused([](Statement& s) { s.content = "key tsu-1"; }));
+    CHECK(refused([](Statement& s) { s.ceremony = std::string(32, '0'); }));
+    CHECK(refused([](Statement& s) { s.generation = 2; }));
+    CHECK(refused([](Statement& s) { s.token = "another"; }));
+}
+
 TEST_CASE("What goes over the socket is read back as it was written, and nonsense is refused") {
     const auto& held = usual();
     Server server(held.ceremony.roster);

@@ -358,3 +358,82 @@ TEST_CASE("a refusal is archived at once, and what follows like it once an hour,
         CHECK(count_of(kept[3]) == 5);
     }
 }
+
+TEST_CASE(
+    "a successor that waits gets its own TACs, an order to stop closes both, and a crash mixes up nothing") {
+    House house;
+    const auto& folder = house.folder;
+    must(hsm::keytool::generate(*house.token, "tsu-2"));
+    folder.write("tsu-2.csr",
+                 as_view(must(hsm::keytool::csr(*house.token, "tsu-2", "C=JP,O=Kokuin Test,CN=TSU in SoftHSM",
+                                                hsm::keytool::Purpose::timestamping))));
+    folder.must("openssl x509 -req -in tsu-2.csr -CA " + certificates().at("root.pem") + " -CAkey " +
+                certificates().at("root.key") + " -extfile tsu-1.ext -days 365 -out tsu-2.pem");
+    const std::shared_ptr<tsa::Tsu> successor =
+        must(tsa::Tsu::load(house.settings,
+                            {"tsu-2", must(pki::load_certificates(folder.at("tsu-2.pem"))).front(),
+                             folder.at("tsu-2.pem"), house.world.utc()},
+                            *house.token, house.world.utc()));
+    const auto gate_of = [&](const tsa::Tsu& tsu) {
+        const auto decision = tsu.gate().decide(house.world.read(), {});
+        const auto* no = std::get_if<tac::Closed>(&decision);
+        return no ? std::string(tac::name(no->cause)) : "open";
+    };
+    const auto for_successor = [&](House::Visit visit) {
+        visit.audit.tac.holder_digest = successor->certificate().digest(pki::Hash::sha256);
+        return visit;
+    };
+    REQUIRE(house.tsus->wait(successor));
+    CHECK_FALSE(house.tsus->wait(successor));
+
+    // It is answered for whichever is meant.
+    const auto meant = successor->certificate().sha256();
+    CHECK(must(house.audited->read_clock({Bytes(16, 0xa0), "tsu-1"})).certificate_sha256 ==
+          house.tsu->certificate().sha256());
+    CHECK(must(house.audited->read_clock({Bytes(16, 0xa1), "tsu-1", meant})).certificate_sha256 == meant);
+
+    REQUIRE(word(house.deliver_good()) == "accepted");
+    CHECK(house.gate() == "open");
+    CHECK(gate_of(*successor) == "no-tac");
+    REQUIRE(word(house.deliver(for_successor(house.visit()))) == "accepted");
+    CHECK(gate_of(*successor) == "open");
+    CHECK(house.gate() == "open");
+
+    SECTION("killed before it has taken over: the one before has its own TAC still") {
+        house.crash();
+        house.start();
+        CHECK(house.gate() == "open");
+    }
+    SECTION("an order to stop, for whichever of them: it is the clock that is wrong") {
+        House::Visit order = house.visit();
+        order.audit.measured(microseconds(0), nanoseconds(0));
+        const bool about_successor = GENERATE(false, true);
+        REQUIRE(word(house.deliver(about_successor ? for_successor(order) : order)) == "stop");
+        CHECK(house.gate() == "order-to-stop");
+        CHECK(gate_of(*successor) == "order-to-stop");
+        // The next good TAC of one lifts it for that one alone.
+        REQUIRE(word(house.deliver(for_successor(house.visit()))) == "accepted");
+        CHECK(gate_of(*successor) == "open");
+        CHECK(house.gate() == "order-to-stop");
+    }
+    SECTION("it takes over: the next request is its own, and what the one before signs keeps that alive") {
+        std::optional<tsa::Tsu::Work> work(house.tsu);
+        const std::weak_ptr<tsa::Tsu> before = house.tsu;
+        house.tsu.reset();
+        auto old = house.tsus->take_over("tsu-1");
+        CHECK(old == before.lock());
+        CHECK(house.tsus->find("tsu-1") == successor);
+        CHECK(house.tsus->audited()->size() == 1);
+        CHECK_FALSE(house.tsus->take_over("tsu-1"));
+        CHECK(old->signing() == 1);
+        CHECK(old.use_count() == 2);
+        work.reset();
+        CHECK(old->signing() == 0);
+        CHECK(old.use_count() == 1);
+    }
+    SECTION("given up, nobody knows it any more") {
+        house.tsus->give_up("tsu-1");
+        CHECK(word(house.deliver(for_successor(house.visit()))) == "holder-digest");
+        CHECK(house.gate() == "open");
+    }
+}
