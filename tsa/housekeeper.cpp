@@ -68,6 +68,7 @@ void Housekeeper::tick() {
     parts_.refused.tick(now.after);
     parts_.leaps.tick(now);
     parts_.keys.tick(now.wall);
+    watch_keeper();
     watch_troubles(now);
     watch_revocation();
     for (const auto& tsu : *parts_.tsus.signing()) {
@@ -100,6 +101,16 @@ void Housekeeper::watch_revocation() {
         watch_key(*tsu);
         watch_taa(*tsu);
     }
+}
+
+void Housekeeper::watch_keeper() {
+    if (!parts_.keeper || keeper_gone_ || parts_.keeper->present()) return;
+    keeper_gone_ = true;
+    store::Event event;
+    event.kind = "custody.unkept";
+    event.text = "the keeper is gone; this server goes on, but after a crash custodians will be needed";
+    spdlog::error("keeper text=\"{}\"", event.text);
+    (void)parts_.journal.keep(std::move(event));
 }
 
 void Housekeeper::watch_key(Tsu& tsu) {

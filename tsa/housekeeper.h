@@ -13,6 +13,7 @@
 
 #include "base/net/client.h"
 #include "base/ticker.h"
+#include "hsm/custody/keeper.h"
 #include "tac/clock/reading.h"
 #include "tac/exchange.h"
 #include "tsa/config.h"
@@ -52,8 +53,9 @@ struct HousekeeperParts {
     Refusals& refusals;
     RefusedTacs& refused;
     Leaps& leaps;
-    pki::CrlFiles* crls = nullptr;        ///< null: nobody keeps any
-    AuditRequester* requester = nullptr;  ///< null: the TAA comes by its own schedule only
+    pki::CrlFiles* crls = nullptr;                 ///< null: nobody keeps any
+    AuditRequester* requester = nullptr;           ///< null: the TAA comes by its own schedule only
+    const hsm::custody::Keeper* keeper = nullptr;  ///< null: there is none
     nanoseconds request_before{};
 };
 
@@ -76,6 +78,7 @@ class Housekeeper {
 
   private:
     void watch_troubles(const tac::clock::Reading& now);
+    void watch_keeper();
     void watch_key(Tsu& tsu);
     void watch_taa(Tsu& tsu);
     /// Policies that want the same of the clock have one gate.
@@ -100,6 +103,7 @@ class Housekeeper {
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::set<std::string> troubles_;                  // with CRLs, as they are now
     std::optional<MonoTime> flushed_;
+    bool keeper_gone_ = false;
     bool stopped_ = false;
     Ticker ticker_{seconds(1), [this] { tick(); }};
 };

@@ -70,18 +70,23 @@ json custody_of(const StatusParts& parts) {
             {"warning", "the HSM's PIN lies in a file: whoever reads it activates the keys alone (KEY-2)"}};
     const auto& roster = parts.custody->roster();
     const auto state = parts.custody->state();
-    return {{"state", state.text},
-            {"activated", state.activated},
-            {"given", state.given},
-            {"threshold", roster.threshold},
-            {"custodians", roster.custodians.size()},
-            {"ceremony", roster.ceremony},
-            {"generation", roster.generation},
-            {"warning",
-             parts.unattended
-                 ? json("UNATTENDED: the custodians' passphrases lie in files beside their shares; for tests "
-                        "and demos only (KEY-2)")
-                 : json(nullptr)}};
+    return {
+        {"state", state.text},
+        {"activated", state.activated},
+        {"given", state.given},
+        {"threshold", roster.threshold},
+        {"custodians", roster.custodians.size()},
+        {"ceremony", roster.ceremony},
+        {"generation", roster.generation},
+        {"kept", parts.keeper && parts.keeper->present()},
+        {"warning",
+         parts.keeper && !parts.keeper->present()
+             ? json("the keeper is gone: after a crash custodians will be needed; restart the service when "
+                    "they can come")
+         : parts.unattended
+             ? json("UNATTENDED: the custodians' passphrases lie in files beside their shares; for tests "
+                    "and demos only (KEY-2)")
+             : json(nullptr)}};
 }
 
 json leap_of(const Leaps& leaps) {

@@ -7,6 +7,7 @@
 
 #include "base/net/server.h"
 #include "hsm/custody/activation.h"
+#include "hsm/custody/keeper.h"
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
@@ -31,7 +32,8 @@ struct StatusParts {
     const Refusals& refusals;
     /// Null: the PIN lies in a file.
     const hsm::custody::Activation* custody = nullptr;
-    bool unattended = false;  ///< its shares are opened with passphrases in files
+    bool unattended = false;                       ///< its shares are opened with passphrases in files
+    const hsm::custody::Keeper* keeper = nullptr;  ///< null: nobody holds the PIN over a crash
     const KeyLife& life;
     const Leaps& leaps;
     const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody

@@ -201,9 +201,9 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
-                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), **life, leaps,
-                        settings->follow_tac ? &correction : nullptr, reference ? &*reference : nullptr,
-                        crls.get(), settings->taa.has_value()});
+                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), keeper, **life,
+                        leaps, settings->follow_tac ? &correction : nullptr,
+                        reference ? &*reference : nullptr, crls.get(), settings->taa.has_value()});
 
     std::unique_ptr<tsa::AuditRequester> requester;
     std::unique_ptr<tsa::AuditRequester> desk_requester;
@@ -267,7 +267,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::KeyWatch key_watch(**life, journal);
     if (auto done = key_watch.restore(**archive); !done) return done;
     tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, settings->policies, refusals, refused,
-                                  leaps, crls.get(), requester.get(),
+                                  leaps, crls.get(), requester.get(), keeper,
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());

@@ -301,6 +301,11 @@ void Keeper::keep(const Secret& pin) {
     tell(message.view());
 }
 
+bool Keeper::present() const {
+    pollfd one{socket_.get(), 0, 0};
+    return ::poll(&one, 1, 0) >= 0 && (one.revents & (POLLHUP | POLLERR)) == 0;
+}
+
 void Keeper::forget() {
     const std::array<std::uint8_t, 1> message{forget_it};
     tell(message);

@@ -31,6 +31,8 @@ class Keeper {
     std::optional<Secret> handed();
     void keep(const Secret& pin);
     void forget();
+    /// False once the keeper is gone: the next crash needs custodians.
+    [[nodiscard]] bool present() const;
 
   private:
     void tell(View message);

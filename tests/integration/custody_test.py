@@ -426,6 +426,18 @@ class CustodyTest(harness.TestCase):
         self.assertEqual(demo.tsad.process.wait(30), 128 + signal.SIGKILL)
         self.start_kept()
         self.assertEqual(self.custody()['activated'], False)
+        self.assertIs(self.custody()['kept'], True)
+        # Killed, it leaves a server that goes on, and says that nobody holds its PIN any more.
+        orphan = self.child()
+        demo.tsad.kill()
+        (event,) = until(lambda: demo.events('custody.unkept'), 'that the keeper is gone is an event')
+        self.assertIn('custodians will be needed', event['text'])
+        self.assertIs(self.custody()['kept'], False)
+        os.kill(orphan, signal.SIGTERM)
+        # Whoever inherits it may not look after it.
+        ended = lambda: not pathlib.Path(f'/proc/{orphan}').exists() or ') Z ' in pathlib.Path(f'/proc/{orphan}/stat').read_text()
+        until(lambda: not demo.listens(demo.port) and ended(), 'it ended')
+        self.start_kept()
         # And its end is the end of both.
         child = self.child()
         self.assertEqual(demo.tsad.stop(), 0)
