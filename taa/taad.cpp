@@ -233,7 +233,26 @@ Result<int> archive_init(const taa::Settings& settings, bool json) {
 }
 
 hsm::custody::Site site_of(const taa::Settings& settings) {
-    return {settings.hsm, "taad", "taad", settings.control, settings.archive, hsm::keytool::Purpose::plain};
+    return {settings.hsm,
+            "taad",
+            "taad",
+            settings.control,
+            settings.archive,
+            hsm::keytool::Purpose::plain,
+            [](const hsm::Key& key, const std::string& csr, const std::string& custodians,
+               const std::string& account) {
+                std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
+                const auto add = [&](const char* kind) {
+                    records.emplace_back(
+                        hsm::custody::key_event(kind, key.label(), key.spki(), account, custodians),
+                        std::vector<store::Blob>());
+                };
+                add("key.generated");
+                add("key.requested");
+                records.back().second.emplace_back(Bytes(csr.begin(), csr.end()));
+                records.back().first.blobs.push_back(records.back().second.back().id());
+                return records;
+            }};
 }
 
 Result<int> key_list(const taa::Settings& settings, bool json) {

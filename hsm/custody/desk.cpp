@@ -10,6 +10,8 @@
 #include "hsm/commands.h"
 #include "hsm/custody/json.h"
 #include "hsm/custody/records.h"
+#include "pki/certificate.h"
+#include "pki/hash.h"
 
 namespace kokuin::hsm::custody {
 namespace {
@@ -62,12 +64,12 @@ Response deactivate(const Request& request, Activation& activation) {
 }
 
 /// A route that takes a JSON object.
-using Act = std::function<Response(Members&)>;
+using Act = std::function<Response(Members&, const std::string& account)>;
 net::Handler of_json(Act act) {
     return [act = std::move(act)](const Request& request) {
         const auto json = Json::parse(as_text(request.body), nullptr, false);
         Members members(json);
-        return act(members);
+        return act(members, account_of(request));
     };
 }
 
@@ -131,7 +133,24 @@ void add_custody_routes(net::Router& router, const std::string& program, Activat
         limits);
 }
 
-void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose) {
+namespace {
+
+/// What happened to a key, with what belongs to it.
+Done record_key(const Record& record, const char* kind, const Key& key, const std::string& account,
+                const std::string& octets) {
+    auto event = key_event(kind, key.label(), key.spki(), account);
+    std::vector<store::Blob> blobs;
+    if (!octets.empty()) {
+        blobs.emplace_back(Bytes(octets.begin(), octets.end()));
+        event.blobs.push_back(blobs.back().id());
+    }
+    return record(event, blobs);
+}
+
+}  // namespace
+
+void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose,
+                    Record record) {
     const net::RouteLimits limits{{"application/json"}, largest_body};
     const auto post = [&](const char* path, Act act) {
         router.add("POST", path, net::for_owner(program, of_json(std::move(act))), limits);
@@ -140,27 +159,41 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
                    const auto keys = keys_json(token);
                    return keys ? Response::json(200, *keys) : net::problem(keys.error());
                }));
-    post("/keys/generate", [&token](Members& members) {
+    post("/keys/generate", [&token, record](Members& members, const std::string& account) {
         const auto label = members.text("label");
         const auto bits = members.number("bits", 65536);
         if (!members.ok()) return unreadable();
         const auto key = keytool::generate(token, label, bits);
         if (!key) return net::problem(key.error());
+        if (auto done = record_key(record, "key.generated", *key, account, ""); !done) {
+            (void)token.destroy_key(label, pki::digest(pki::Hash::sha256, key->spki()));
+            return net::problem(done.error());
+        }
         return Response::json(
             200, dump({{"label", key->label()}, {"bits", key->bits()}, {"id", to_hex(key->id())}}));
     });
-    post("/keys/csr", [&token, purpose](Members& members) {
+    post("/keys/csr", [&token, purpose, record](Members& members, const std::string& account) {
         const auto label = members.text("label");
         const auto subject = members.text("subject");
         if (!members.ok()) return unreadable();
         const auto pem = keytool::csr(token, label, subject, purpose);
-        return pem ? Response::json(200, dump({{"pem", *pem}})) : net::problem(pem.error());
+        if (!pem) return net::problem(pem.error());
+        const auto key = token.find_key(label);
+        if (!key) return net::problem(key.error());
+        const auto done = record_key(record, "key.requested", *key, account, *pem);
+        return done ? Response::json(200, dump({{"pem", *pem}})) : net::problem(done.error());
     });
-    post("/keys/import", [&token](Members& members) {
+    post("/keys/import", [&token, record](Members& members, const std::string& account) {
         const auto label = members.text("label");
-        const auto pem = members.text("pem");
+        const auto certificates = pki::parse_certificates(members.text("pem"), "the certificate");
         if (!members.ok()) return unreadable();
-        const auto done = keytool::import(token, label, pem);
+        if (!certificates) return net::problem(certificates.error());
+        const auto& certificate = certificates->front();
+        if (auto done = keytool::import(token, label, certificate.pem()); !done)
+            return net::problem(done.error());
+        const auto key = token.find_key(label);
+        if (!key) return net::problem(key.error());
+        const auto done = record_key(record, "key.certified", *key, account, as_text(certificate.der()));
         return done ? Response::json(200, "{}") : net::problem(done.error());
     });
 }

@@ -1,6 +1,7 @@
 // Where operators and custodians meet the running server: its Unix socket.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,16 @@ namespace kokuin::hsm::custody {
 void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
                         Approvals& approvals);
 
-/// What `key list`, `generate`, `csr` and `import` do while only the server can open the token, without
-/// records of keys:
+/// The keys of a server that keeps no states of them (taad), while only it can open the token:
 /// - GET /keys: keys_json()
 /// - POST /keys/generate {"label", "bits"}: {"label", "bits", "id"}
 /// - POST /keys/csr {"label", "subject"}: {"pem"}
 /// - POST /keys/import {"label", "pem"}: {}
-/// `purpose`: what its CSRs ask for.
-void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose);
+/// Each but the first is recorded (key_event()), durably, before it is answered; a key that can't be is
+/// destroyed again. `purpose`: what its CSRs ask for.
+using Record = std::function<Done(const store::Event&, const std::vector<store::Blob>&)>;
+void add_key_routes(net::Router& router, const std::string& program, Token& token, keytool::Purpose purpose,
+                    Record record);
 
 /// What a server does about its token when it starts: what its keeper holds (null: it has none) opens it, if
 /// the archive's custodians agreed to the settings it runs with; then activate_unattended(). The log says how

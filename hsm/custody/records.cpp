@@ -1,5 +1,6 @@
 #include "hsm/custody/records.h"
 
+#include "pki/hash.h"
 #include "store/reader.h"
 
 namespace kokuin::hsm::custody {
@@ -20,6 +21,18 @@ SharedEvent shared_event(const Roster& roster) {
     made.event.fields["generation"] = static_cast<std::int64_t>(roster.generation);
     made.event.blobs.push_back(made.roster.id());
     return made;
+}
+
+store::Event key_event(const std::string& kind, const std::string& label, View spki,
+                       const std::string& account, const std::string& custodians) {
+    store::Event event;
+    event.kind = kind;
+    event.subject = label;
+    event.fields["key"] = label;
+    event.fields["spki_sha256"] = to_hex(pki::digest(pki::Hash::sha256, spki));
+    event.fields["account"] = account;
+    if (!custodians.empty()) event.fields["custodians"] = custodians;
+    return event;
 }
 
 Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "hsm/custody/roster.h"
 #include "store/blob.h"
@@ -17,6 +18,12 @@ struct SharedEvent {
     store::Blob roster;
 };
 SharedEvent shared_event(const Roster& roster);
+
+/// What is kept of a key that has no states of its own (a TAA's): "key.generated", "key.requested",
+/// "key.certified". The subject is its label; fields key, spki_sha256 (hex), account, and custodians where
+/// they made it together.
+store::Event key_event(const std::string& kind, const std::string& label, View spki,
+                       const std::string& account, const std::string& custodians = "");
 
 /// The roster in force for this token; nothing if nobody ever shared its PINs. Only reads; works while the
 /// archive is written.

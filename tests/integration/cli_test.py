@@ -260,6 +260,7 @@ class CliTest(harness.TestCase):
         self.assertRegex(made['id'], HEX)
         made = taad('key', 'csr', 'taa', '--subject', 'CN=TAA', '--json', '-o', place / 'taa.csr')
         self.assertEqual(made, {'made': 'request', 'key': 'taa', 'file': str(place / 'taa.csr')})
+        self.assertEqual([e['fields']['key'] for e in demo.taa_events('key.requested')], ['taa', 'taa'])  # the ceremony's, and this
         made = tsactl('key', 'csr', 'spare', '--subject', 'CN=Spare', '--json')
         self.assertIn('BEGIN CERTIFICATE REQUEST', made['pem'])
         for pin in ('user', 'officer'):
