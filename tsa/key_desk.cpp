@@ -276,6 +276,7 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
         }
         parts_.sleep(look_every);
     }
+    if (stopping_) return Error::environment("tsad stops; the key before goes on signing when it is back");
     return Error::environment("the new certificate of " + successor.name() +
                               " could not be put under proof within " + config::to_text(audit_within) + ": " +
                               obstacle + said + "; the key before goes on signing");
@@ -350,13 +351,8 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
 Result<std::string> KeyDesk::retire(const Order& order) {
     if (auto done = parts_.life.legal(order.label, KeyState::retired); !done) return std::move(done).error();
     const auto entry = parts_.life.find(order.label).value();
-    const auto tsu = parts_.tsus.find(entry.tsu);
-    // Closed first: what is signed after its record would be a lie. Not if another key has taken over
-    // already.
-    // And at once: a rotation that waits for its TAC isn't waited for.
-    const bool signs = tsu && tsu->key().label() == order.label;
-    if (signs) tsu->gate().suspend("its key '" + order.label + "' is retired: " + order.step.why);
-    if (signs) drain(tsu);
+    // Closed first: what is signed after its record would be a lie. And at once: a rotation isn't waited for.
+    const bool signs = close(order.label, "is retired: " + order.step.why);
     if (auto done = parts_.life.retired(order.label, order.step); !done)
         return signs ? std::move(done).error().in(
                            "it signs nothing now, but that isn't recorded; repeat the command")
@@ -370,11 +366,8 @@ Result<std::string> KeyDesk::retire(const Order& order) {
 
 Result<std::string> KeyDesk::compromise(const Order& order) {
     const auto entry = parts_.life.find(order.label);
-    const auto tsu = entry ? parts_.tsus.find(entry->tsu) : nullptr;
-    const bool signs = tsu && tsu->key().label() == order.label;
     // Closed whatever else can or can't be done (KEY-6).
-    if (signs) tsu->gate().suspend("its key '" + order.label + "' is compromised: " + order.step.why);
-    if (signs) drain(tsu);
+    const bool signs = close(order.label, "is compromised: " + order.step.why);
     if (auto done = parts_.life.compromised(order.label, order.step); !done)
         return signs ? std::move(done).error().in(
                            "it signs nothing now, but that isn't recorded; repeat the command")
@@ -393,11 +386,19 @@ Result<std::string> KeyDesk::compromise(const Order& order) {
     return dump(said);
 }
 
-void KeyDesk::drain(const std::shared_ptr<Tsu>& tsu) {
-    // What was signed when its gate closed is refused at its last look; its record is there before this.
-    const auto begun = parts_.clock.read().after;
-    while (tsu->signing() > 0 && !stopping_ && parts_.clock.read().after - begun < last_token_within)
-        parts_.sleep(look_every);
+bool KeyDesk::close(const std::string& label, const std::string& why) {
+    bool closed = false;
+    // Also one that is just about to take over.
+    for (const auto& tsu : *parts_.tsus.audited()) {
+        if (tsu->key().label() != label) continue;
+        closed = true;
+        tsu->gate().suspend("its key '" + label + "' " + why);
+        // What was signed when its gate closed is refused at its last look; its record is there before this.
+        const auto begun = parts_.clock.read().after;
+        while (tsu->signing() > 0 && !stopping_ && parts_.clock.read().after - begun < last_token_within)
+            parts_.sleep(look_every);
+    }
+    return closed;
 }
 
 Result<std::string> KeyDesk::destroy(const Order& order) {

@@ -65,8 +65,9 @@ class KeyDesk {
 
     [[nodiscard]] const TsuSettings* settings_of(const std::string& tsu) const;
     Done audit(Tsu& successor, const std::string& why);
-    /// Waits until what it signs at this moment has come to its end.
-    void drain(const std::shared_ptr<Tsu>& tsu);
+    /// Closes the gate of whoever signs, or waits to sign, with this key, and waits until what is being
+    /// signed has come to its end. True if there was one.
+    bool close(const std::string& label, const std::string& why);
     Result<std::string> carry_out_destruction(const std::string& label, const KeyStep& step);
 
     KeyDeskParts parts_;

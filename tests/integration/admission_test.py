@@ -81,7 +81,7 @@ class AdmissionTest(harness.TestCase):
         self.assertIn('was removed on', done.err)
         accepted = self.accepted()
         demo.start_taad()
-        self.assertIn("isn't served", demo.taad.written())
+        until(lambda: "isn't served" in demo.taad.written(), lambda: demo.taad.tail())
         self.assertEqual(self.ask()[0], 403)
         self.assertEqual(self.accepted(), accepted)
         # Its operators see why no TAC comes: once, for tsad asks when its clock's proof runs out.
