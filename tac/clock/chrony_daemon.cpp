@@ -49,7 +49,8 @@ std::string configuration(const Settings& settings) {
         if (server.nts) text += " nts";
         text += '\n';
     }
-    text += "minsources " + std::to_string(settings.min_sources) + '\n';
+    // No minsources: how many agree is judged here (Sources::reach). chrony doesn't count those that overlap an
+    // authenticated source without agreeing fully, and would choose none for as long as they are wide.
     if (!settings.nts_ca.empty()) text += "ntstrustedcerts " + settings.nts_ca + '\n';
     // It serves nobody and takes commands from this user alone.
     text += "port 0\ncmdport 0\n";

@@ -258,7 +258,6 @@ TEST_CASE("the configuration of our own daemon") {
           "server ntp.example iburst minpoll 4 maxpoll 4\n"
           "server 127.0.0.11 port 11123 iburst minpoll 4 maxpoll 4\n"
           "server nts.example ntsport 4460 iburst minpoll 4 maxpoll 4 nts\n"
-          "minsources 2\n"
           "ntstrustedcerts /etc/kokuin/nts.pem\n"
           "port 0\n"
           "cmdport 0\n"
