@@ -307,7 +307,23 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
         return Error::environment("the HSM's signature with the key '" + order.label +
                                   "' doesn't verify under its certificate");
     if (const auto why = successor->revoked()) return Error::no(order.label + " can't take over: " + *why);
+    auto predecessor = parts_.tsus.find(entry.tsu);
+    const auto standing =
+        predecessor ? predecessor->gate().status(parts_.clock.read(), demand_of(parts_.policies.front()))
+                    : tac::GateStatus{};
+    // The successor's gate knows nothing of what its predecessor's has seen: doubt about the clock is settled
+    // first, …
+    if (const auto* closed = std::get_if<tac::Closed>(&standing.decision);
+        closed && closed->cause == tac::Cause::contradiction)
+        return Error::no(entry.tsu + ": " + closed->text + "; no key takes over while the clock is in doubt");
     if (!parts_.tsus.wait(successor)) return Error::no("a key of " + entry.tsu + " takes over already");
+    // … and an order to stop holds for it too, until its own good TAC (TAC-4). After wait(): what comes now
+    // reaches both.
+    if (predecessor)
+        if (auto stop =
+                predecessor->gate().status(parts_.clock.read(), demand_of(parts_.policies.front())).stop)
+            successor->gate().stop(std::move(*stop));
+    predecessor.reset();  // or it would never count as drained below
     // 1. Under proof before it signs (TAC-1).
     if (auto done = audit(*successor, "a successor takes over: " + order.step.why); !done) {
         parts_.tsus.give_up(entry.tsu);
