@@ -3,7 +3,6 @@
 // time nor the reason of a revocation, reads BER, and asks with SHA-1 only.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "pki/certificate.h"
 #include "pki/hash.h"
 #include "pki/reason.h"
+#include "pki/sign_function.h"
 
 namespace kokuin::pki {
 
@@ -84,8 +84,6 @@ struct OcspAnswer {
     std::optional<Bytes> nonce;
 };
 
-/// Signs a message with RSA PKCS#1 v1.5 and this hash, wherever the key is.
-using SignFunction = std::function<Result<Bytes>(Hash, View message)>;
 /// A whole response, DER: `answer` with times in whole seconds, signed; `certificates`: the delegated
 /// responder's, none if the issuer itself signs. Only what `sign` says goes wrong.
 Result<Bytes> make_ocsp_response(const OcspAnswer& answer, Hash hash, const SignFunction& sign,
