@@ -11,6 +11,7 @@
 
 #include "base/der.h"
 #include "base/text.h"
+#include "pki/path.h"
 
 namespace kokuin::pki {
 namespace {
@@ -243,8 +244,7 @@ bool intact_around(View certificate) {
 /// Why this certificate may not answer for `issuer`; empty: it may.
 std::string objection(const Certificate& delegate, const Certificate& issuer, WallTime at) {
     const auto& botan = delegate.botan();
-    if (delegate.issuer_der() != issuer.subject_der() || !intact_around(delegate.der()) ||
-        !signed_by(botan, issuer))
+    if (!intact_around(delegate.der()) || !is_signed_by(delegate, issuer))
         return "wasn't issued by " + issuer.subject_text();
     if (!botan.has_ex_constraint(Botan::OID(std::string(id_kp_ocsp_signing))))
         return "isn't made for signing OCSP responses (RFC 6960 4.2.2.2)";

@@ -30,6 +30,16 @@ std::optional<std::string> ocsp_file_name(const CertId& id) {
     return std::string(name(*hash)) + "-" + to_hex(id.issuer_key_hash) + "-" + to_hex(serial) + ".der";
 }
 
+std::optional<std::string> ocsp_get_path(const CertId& id) {
+    OcspRequest request;
+    request.ids.push_back(id);
+    std::string path;
+    for (const char c : to_base64(request.encode()))
+        if (c != '/' || path.empty() || path.back() != '/') path += c;
+    if (path.back() == '/') return std::nullopt;
+    return path;
+}
+
 PublishedResponse answer_from_folder(const std::string& folder, View request, WallTime now) {
     if (request.size() > largest_ocsp_request) return only(OcspStatus::malformed_request);
     const auto asked = OcspRequest::decode(request);

@@ -17,6 +17,13 @@ namespace kokuin::pki {
 /// or longer than 20 octets (RFC 5280 4.1.2.2).
 std::optional<std::string> ocsp_file_name(const CertId& id);
 
+/// Where the response for this CertID lies, below the OCSP URL, for a web server that knows nothing of OCSP:
+/// the base64 of the request with this id alone and no nonce (RFC 6960 A.1), in which each '/' is a folder's
+/// end. Servers decode the %2F of a client to that. Nothing in a few cases: where the base64 ends in '/'
+/// there is no such file. (Where it has "//" the path has one: servers and file systems take both for the
+/// same.)
+std::optional<std::string> ocsp_get_path(const CertId& id);
+
 /// What goes back to a client. HTTP status is 200 for all of them (RFC 6960 A.2).
 struct PublishedResponse {
     Bytes der;
