@@ -58,7 +58,7 @@ Result<Settings> read(config::Document& document) {
             "--share with --passphrase-file on the command line");
     auto ca = root.table("ca");
     settings.policy = ca.oid("policy");
-    settings.cps = ca.string("cps", "");
+    settings.cps = ca.maybe_string("cps").value_or("");
     settings.signature = ca.choice<pki::Hash>(
         "signature",
         {{"sha256", pki::Hash::sha256}, {"sha384", pki::Hash::sha384}, {"sha512", pki::Hash::sha512}},

@@ -37,10 +37,11 @@ Done check_subject(const Register& what_was, const Order& order, View subject, W
                              std::string(name(before->profile)) + "; a successor has the same");
         if (!equal(before->certificate.subject_der(), subject))
             return Error::no("the certificate " + order.successor_of + " is of " +
-                             before->certificate.subject_text() + "; a successor has the same subject");
+                             before->certificate.subject_text() +
+                             "; a successor has the same subject, written in the same way");
     }
     for (const auto& one : what_was.issued) {
-        if (!equal(one.certificate.subject_der(), subject)) continue;
+        if (!pki::same_name(one.certificate.subject_der(), subject)) continue;
         if (one.is_ca())
             return Error::no("that is the subject of this CA itself (serial " + one.serial + ")");
         if (before || !one.living(now)) continue;
