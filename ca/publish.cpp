@@ -262,6 +262,7 @@ Result<Publication> publish(Books& books, hsm::Token& token, const Settings& set
         if (auto done = add_responses(one.is_ca() ? by_root : by_issuing, one, now, files, copies); !done)
             return std::move(done).error();
     }
+    files["unauthorized.der"] = pki::ocsp_refusal(pki::OcspStatus::unauthorized);
     files[mark] = in_json(made);
     std::string listed;
     for (const auto* some : {&files, &copies})

@@ -1,9 +1,6 @@
 #include "pki/ocsp.h"
 
-#include <botan/ber_dec.h>
-#include <botan/pk_keys.h>
 #include <botan/pkix_types.h>
-#include <botan/x509_obj.h>
 #include <botan/x509cert.h>
 
 #include <algorithm>
@@ -12,6 +9,7 @@
 #include "base/der.h"
 #include "base/text.h"
 #include "pki/path.h"
+#include "pki/signed_object.h"
 
 namespace kokuin::pki {
 namespace {
@@ -190,27 +188,11 @@ OcspAnswer read_answer(der::Reader& fields) {
 // ---- signatures
 // ----------------------------------------------------------------------------------------------
 
-/// What Botan checks signatures of: a signed SEQUENCE, whatever is in it.
-class Signed final : public Botan::X509_Object {
-  public:
-    explicit Signed(const Bytes& der) {
-        Botan::BER_Decoder in(der.data(), der.size());
-        decode_from(in);
-    }
-    [[nodiscard]] std::string PEM_label() const override { return "OCSP"; }
-
-  private:
-    void force_decode() override {}
-};
-
-/// True if this key signed it with SHA-256 or better.
 bool signed_by(const Botan::X509_Object& object, const Certificate& signer) {
     try {
-        const auto hash = object.hash_used_for_signature();
-        if (hash != "SHA-256" && hash != "SHA-384" && hash != "SHA-512") return false;
-        return object.check_signature(*signer.botan().load_subject_public_key());
+        return is_signed_with(object, *signer.botan().load_subject_public_key());
     } catch (const std::exception&) {
-        return false;  // a key or an algorithm of no known kind
+        return false;  // a key of no known kind
     }
 }
 
@@ -438,7 +420,7 @@ Result<OcspVerdict> OcspResponse::check(const Certificate& certificate, const Ce
 
     OcspVerdict verdict{*one, std::nullopt, false};
     try {
-        const Signed signed_data(signed_);
+        const SignedObject signed_data(signed_);
         if (!is_responder(answer_, issuer) || !signed_by(signed_data, issuer)) {
             std::string why = "isn't signed by " + issuer.subject_text() +
                               ", and brings no certificate of a responder that it has named";

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "pki/signed_object.h"
+
 namespace kokuin::pki {
 namespace {
 
@@ -84,11 +86,9 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
 bool is_signed_by(const Certificate& certificate, const Certificate& issuer) {
     if (certificate.issuer_der() != issuer.subject_der()) return false;
     try {
-        const auto hash = certificate.botan().hash_used_for_signature();
-        if (hash != "SHA-256" && hash != "SHA-384" && hash != "SHA-512") return false;
-        return certificate.botan().check_signature(*issuer.botan().load_subject_public_key());
+        return is_signed_with(certificate.botan(), *issuer.botan().load_subject_public_key());
     } catch (const std::exception&) {
-        return false;  // a key or an algorithm of no known kind
+        return false;  // a key of no known kind
     }
 }
 

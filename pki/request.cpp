@@ -1,16 +1,15 @@
 #include "pki/request.h"
 
 #include <arpa/inet.h>
-#include <botan/data_src.h>
-#include <botan/ecc_key.h>
 #include <botan/pk_keys.h>
-#include <botan/pkcs10.h>
+#include <botan/x509_key.h>
 
 #include <array>
 
 #include "base/der.h"
 #include "base/text.h"
 #include "pki/certificate.h"
+#include "pki/signed_object.h"
 
 namespace kokuin::pki {
 namespace {
@@ -120,16 +119,14 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
     }
     request.subject_text_ = name_text(request.subject_);
     try {
-        Botan::DataSource_Memory source(request.der_);
-        const Botan::PKCS10_Request botan(source);
-        const std::unique_ptr<Botan::Public_Key> key(botan.subject_public_key());
+        const std::unique_ptr<Botan::Public_Key> key(Botan::X509::load_key(request.spki_));
         request.algorithm_ = key->algo_name();
         request.bits_ = static_cast<unsigned>(key->key_length());
-        const auto hash = botan.hash_used_for_signature();
-        if (request.algorithm_ != "Ed25519" && hash != "SHA-256" && hash != "SHA-384" && hash != "SHA-512")
-            return Error::no("the request of " + request.subject_text_ + " is signed with " + hash +
-                             "; SHA-256 or better is needed");
-        if (!botan.check_signature(*key))
+        const SignedObject signed_request(request.der_);
+        if (!has_strong_hash(signed_request, *key))
+            return Error::no("the request of " + request.subject_text_ + " is signed with " +
+                             signed_request.hash_used_for_signature() + "; SHA-256 or better is needed");
+        if (!is_signed_with(signed_request, *key))
             return Error::no("the request of " + request.subject_text_ +
                              " isn't signed by its own key, so nobody has proved to possess it (CA-7); have "
                              "it made again");

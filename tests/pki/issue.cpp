@@ -199,8 +199,12 @@ TEST_CASE("a request proves that its key is possessed") {
         INFO(i);
         const auto read = CertificationRequest::read(damaged);
         // (The parameters of an algorithm may be another "nothing"; who is named and which key stays.)
-        if (read) CHECK((read->subject_der() == good->subject_der() && read->spki() == good->spki()));
-        if (i > 20 && i + 260 < der.size() && read) CHECK(read->der().size() == 0);
+        if (read)
+            CHECK((read->subject_der() == good->subject_der() && read->spki() == good->spki()));
+        else
+            CHECK((read.error().kind == Error::Kind::usage || has(read.error().text, "CA-7") ||
+                   has(read.error().text, "SHA-256 or better")));
+        if (i > 20 && i + 290 < der.size()) CHECK_FALSE(read);
     }
     CHECK_FALSE(CertificationRequest::read(as_view("")));
     CHECK_FALSE(CertificationRequest::read(as_view(town().folder.read("ca.pem"))));
