@@ -22,13 +22,14 @@ bool has(const std::string& text, const std::string& part) {
 /// A CA of openssl whose key signs what is made here.
 struct Town {
     workshop::Folder folder;
-    WallTime now = std::chrono::floor<seconds>(SystemWallClock().now());
+    WallTime now;
 
     Town() {
         folder.root("ca");
         folder.must(
             "openssl req -new -newkey rsa:2048 -nodes -keyout tsu.key -out tsu.csr -subj "
             "'/C=JP/O=Example/CN=TSU 1'");
+        now = std::chrono::floor<seconds>(SystemWallClock().now());  // not before the CA
     }
     [[nodiscard]] SignFunction sign() const {
         return [this](Hash hash, View message) -> Result<Bytes> { return folder.sign("ca", hash, message); };
