@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
+#include <iostream>
 #include <nlohmann/json.hpp>
-#include <ostream>
 
 #include "base/account.h"
 #include "base/file.h"
@@ -32,23 +32,20 @@ Result<Who> who_of(const Arguments& arguments) {
     return Who{arguments.why, arguments.by, account_text(::geteuid())};
 }
 
-/// The stream on which custodians are told what they sign: not the one that a program reads.
-class Nowhere final : public std::streambuf {
-    int overflow(int c) override { return c == traits_type::eof() ? 0 : c; }
-};
-
 /// Opens the token for `what`, does `act` with it, closes it.
 template <typename T, typename Act>
 Result<T> with_token(const Settings& settings, const Arguments& arguments, Books& books,
                      const std::string& what, bool as_json, std::ostream& out, Act act) {
-    Nowhere nowhere;
-    std::ostream silent(&nowhere);
+    // With --json stdout is a program's; custodians see what they sign all the same.
+    auto& told = as_json ? std::cerr : out;
+    // Everything that is signed carries it, and a clock that was ahead once makes all later commands refuse.
+    told << "By this machine's clock it is " << to_rfc3339(books.now(), 0) << std::endl;
     auto session =
         Session::open({settings.hsm, "tsca", settings.archive, settings.digest, one_line(what, 1000),
                        [&books](const store::Event& event, const std::vector<store::Blob>& blobs) {
                            return books.record(event, blobs);
                        }},
-                      arguments.session, as_json ? silent : out);
+                      arguments.session, told);
     if (!session) return std::move(session).error();
     Result<T> outcome = act(**session);
     if (auto done = (*session)->close(); !done && outcome) return std::move(done).error();

@@ -52,7 +52,7 @@ Result<Bytes> crl_of(const Signing& ca, const Register& what_was, std::int64_t n
 Done add_responses(const Signing& ca, const Issued& one, WallTime now, Files& files, Files& copies) {
     for (const auto hash : {pki::Hash::sha1, pki::Hash::sha256}) {
         pki::OcspAnswer answer;
-        // RFC 9919 3.2.1: by key, so that no name is repeated.
+        // By key: shorter than the name.
         answer.responder_key_hash = pki::key_hash(ca.own.certificate, pki::Hash::sha1);
         answer.produced_at = now;
         pki::SingleResponse single;

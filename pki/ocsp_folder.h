@@ -42,7 +42,7 @@ constexpr std::size_t largest_ocsp_request = 4096;
 /// - the response of the one certificate that is asked for; a nonce is passed over, because nobody is here to
 ///   sign it
 /// - malformedRequest: it is no request
-/// - unauthorized: several certificates at once, or one of which nothing lies there (RFC 9919 4.2.3)
+/// - unauthorized: several certificates at once, or one of which nothing lies there (RFC 5019 2.2.3)
 /// - tryLater, with trouble: the response that lies there ended before `now`
 /// - internalError, with trouble: it can't be read, or isn't the one that its name says
 /// Reads one small file each time, so a publication that replaces the folder needs no restart. Thread-safe.

@@ -301,7 +301,10 @@ class CaTest(harness.TestCase):
         self.issue('tls', 'tls-server', '--days', '30')
         self.issue('audit', 'channel')
         self.issue('responder', 'ocsp')
-        self.publish()
+        # stdout is one JSON object; custodians see what they sign all the same.
+        done = self.publish('--json')
+        self.assertEqual(json.loads(done.out)['certificates'], len(self.entries()) - 1)
+        self.assertIn('custodian officer-2: you agree that tsca opens the token', done.err)
         for name, purpose in (('taa', 'any'), ('tls', 'sslserver'), ('audit', 'sslclient'), ('responder', 'ocsphelper')):
             self.openssl('verify', '-x509_strict', '-purpose', purpose, '-CAfile', 'publication/root.pem', '-untrusted',
                          'publication/issuing.pem', '-crl_check_all', '-CRLfile', 'publication/crl.pem', f'{name}.pem')
@@ -347,6 +350,18 @@ class CaTest(harness.TestCase):
         self.refused(self.tsca('publish', 'mine', *WHY, *self.shares(), ok=None), 2, "isn't a publication")
         self.refused(self.tsca('publish', 'no/where', *WHY, *self.shares(), ok=None), 2, 'make it first')
         self.assertFalse((self.dir / 'long.pem').exists())
+
+    def test_f_usage(self):
+        """--help everywhere, and one line for what is wrong (design: exit 2)."""
+        for words in ([], ['issue'], ['revoke'], ['publish'], ['list'], ['show'], ['root', 'init'], ['key', 'generate'], ['ceremony', 'init']):
+            self.assertIn('--help', self.tsca(*words, '--help').out)
+        for words, part in ((['nonsense'], "there is no verb 'nonsense'"), (['root'], 'a verb is missing'), (['issue'], '--profile'),
+                            (['revoke', 'zz', '--reason', 'superseded', *WHY], 'no serial number'), (['show', 'zz'], 'no serial number'),
+                            (['publish', 'publication', '--why', ' ', '--by', 'x'], '--why'),
+                            (['--config', 'none.toml', 'list'], 'none.toml')):
+            self.refused(self.tsca(*words, ok=None), 2, part)
+        self.refused(self.tsca('show', '0815', ok=None), 1, 'nothing of the serial')
+        self.refused(self.tsca('archive', 'init', ok=None), 2, 'ca-archive')
 
     def test_g_shares(self):
         """Too few, wrong ones, a wrong passphrase, nobody at a terminal: nothing is signed, nothing recorded."""
