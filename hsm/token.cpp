@@ -239,6 +239,9 @@ Done Token::unlock(Secret pin) {
 void Token::lock() {
     impl_->recovery->lock();
 }
+Done Token::change_pins(const PinChange& change) {
+    return impl_->recovery->change_pins(change);
+}
 bool Token::locked() const {
     return impl_->recovery->locked();
 }

@@ -67,6 +67,15 @@ class Key {
     std::shared_ptr<const Content> content_;
 };
 
+/// New PINs for a token whose keys stay (docs/custody.md, re-sharing).
+struct PinChange {
+    Secret officer;  ///< the security officer's PIN until now
+    Secret new_officer;
+    Secret new_user;
+    /// A change from and to these was begun before, and nobody knows how far it came.
+    bool begun = false;
+};
+
 /// A private key of a token, as an operator wants to see it.
 struct KeyInfo {
     std::string label;
@@ -129,6 +138,13 @@ class Token {
     /// PIN stays as it is; nothing to do if it is locked.
     void lock();
     [[nodiscard]] bool locked() const;
+    /// Sets both PINs anew, as the security officer, and opens the token with the user's new one, locked()
+    /// before or not. Meanwhile (some tens of ms) nothing signs: callers get environment. Done: the PINs are
+    /// the new ones; a token that can't be reached now comes back by itself. Error (no): nothing was changed,
+    /// the token is as it was; otherwise nobody knows how far it came: the token is locked, and the change
+    /// must be made again, as `begun`. The officer's PIN is tried once (twice if begun), never if the token
+    /// says that a wrong one would be the last.
+    Done change_pins(const PinChange& change);
 
     /// True if, as far as is known, a signature would succeed now.
     [[nodiscard]] bool available() const;

@@ -427,8 +427,8 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     }
     const auto entry = parts_.life.find(order.label).value();
     const auto proposal = parts_.approvals->propose(
-        "key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
-        order.step.by, order.step.account,
+        {"key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
+         order.step.by, order.step.account},
         [this, label = order.label] {
             if (!parts_.token.available()) return Done(Error::environment("hsm: " + parts_.token.state()));
             return parts_.life.legal(label, KeyState::destroyed);
