@@ -22,6 +22,7 @@
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
 #include "tsa/comparisons.h"
+#include "tsa/compromise.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
@@ -254,6 +255,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         auto router = std::make_shared<net::Router>();
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
+        tsa::add_notice_routes(*router, **life, settings->archive);
         if (with_health) tsa::add_health_routes(*router, status);
         return router;
     };
@@ -271,8 +273,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
 
     tsa::KeyWatch key_watch(**life, journal);
     if (auto done = key_watch.restore(**archive); !done) return done;
-    tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, settings->policies, refusals, refused,
-                                  leaps, crls.get(), requester.get(), keeper,
+    tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, **life, settings->policies, refusals,
+                                  refused, leaps, crls.get(), requester.get(), keeper,
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());
