@@ -30,6 +30,8 @@ struct TokenEvent {
 struct TokenOptions {
     /// The module: a file, or a bare name in p11-kit's module folder. Read only where no Module is given.
     std::string module_path;
+    /// As Module::load()'s. Read only where no Module is given.
+    std::string module_parameters;
     /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id). It
     /// must name exactly one token.
     std::string token;

@@ -84,6 +84,7 @@ Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony
                     store::Archive& archive) {
     TokenOptions options;
     options.module_path = site.hsm.module;
+    options.module_parameters = site.hsm.module_parameters;
     options.token = site.hsm.token;
     options.pin = Secret(held.pin.view());
     options.sessions = 1;
