@@ -32,8 +32,8 @@ struct TokenOptions {
     std::string module_path;
     /// As Module::load()'s. Read only where no Module is given.
     std::string module_parameters;
-    /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id). It
-    /// must name exactly one token.
+    /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id,
+    /// slot-description, slot-manufacturer). It must name exactly one token.
     std::string token;
     /// The user's PIN. May be empty only for a token with a PIN pad of its own. Not read by open_locked().
     Secret pin;
