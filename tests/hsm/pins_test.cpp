@@ -1,13 +1,17 @@
-// New PINs for a token whose keys stay, also where the change before broke off.
+// New PINs for a token whose keys stay, also where the change before broke off. Tokens without a security
+// officer (NSS) can't have that.
 #include <atomic>
 #include <thread>
 
 #include "pki/public_key.h"
 #include "tests/hsm/opened.h"
+#include "tests/support/softokn.h"
 
 using namespace kokuin;
 using namespace kokuin::hsm;
+using testing::Hsm;
 using testing::SoftHsm;
+using testing::Softokn;
 
 namespace {
 
@@ -22,12 +26,12 @@ PinChange change(const std::string& officer = SoftHsm::so_pin, bool begun = fals
     return {secret(officer), secret(new_officer), secret(new_user), begun};
 }
 /// Whether the token takes this PIN, by pkcs11-tool's word.
-bool takes(const SoftHsm& softhsm, const std::string& type, const std::string& pin) {
+bool takes(const Hsm& hsm, const std::string& type, const std::string& pin) {
     std::vector<std::string> command{"pkcs11-tool",
                                      "--module",
-                                     SoftHsm::module(),
+                                     hsm.module_for_others(),
                                      "--token-label",
-                                     softhsm.label(),
+                                     hsm.label(),
                                      "--login",
                                      "--login-type",
                                      type,
@@ -45,7 +49,8 @@ bool takes(const SoftHsm& softhsm, const std::string& type, const std::string& p
 
 TEST_CASE(
     "PINs are changed while others sign: the key stays, each signature is right or refused, the old PINs are "
-    "dead") {
+    "dead",
+    "[softhsm]") {
     const SoftHsm softhsm;
     const auto token = opened(softhsm);
     const auto key = must(token->generate_rsa("tsu-1"));
@@ -79,7 +84,7 @@ TEST_CASE(
     CHECK_FALSE(takes(softhsm, "so", SoftHsm::so_pin));
 }
 
-TEST_CASE("A wrong officer's PIN changes nothing, and the token goes on") {
+TEST_CASE("A wrong officer's PIN changes nothing, and the token goes on", "[softhsm]") {
     const SoftHsm softhsm;
     const auto token = opened(softhsm);
     const auto key = must(token->generate_rsa("tsu-1"));
@@ -92,7 +97,7 @@ TEST_CASE("A wrong officer's PIN changes nothing, and the token goes on") {
     CHECK(takes(softhsm, "so", SoftHsm::so_pin));
 }
 
-TEST_CASE("A PIN that the token finds too long changes nothing, or can be gone on with") {
+TEST_CASE("A PIN that the token finds too long changes nothing, or can be gone on with", "[softhsm]") {
     const SoftHsm softhsm;
     const auto token = opened(softhsm);
     const auto key = must(token->generate_rsa("tsu-1"));
@@ -113,7 +118,7 @@ TEST_CASE("A PIN that the token finds too long changes nothing, or can be gone o
     CHECK(takes(softhsm, "so", new_officer));
 }
 
-TEST_CASE("A change that broke off is gone on with, however far it came") {
+TEST_CASE("A change that broke off is gone on with, however far it came", "[softhsm]") {
     const SoftHsm softhsm;
     Bytes spki;
     {
@@ -143,13 +148,39 @@ TEST_CASE("A change that broke off is gone on with, however far it came") {
     CHECK(takes(softhsm, "so", new_officer));
 }
 
+TEST_CASE("A token without a security officer keeps its PIN, and goes on", "[nss]") {
+    const Softokn softokn;
+    const auto token = opened(softokn);
+    const auto key = must(token->generate_rsa("tsu-1"));
+    for (const bool begun : {false, true}) {
+        const auto refused = token->change_pins(change(Hsm::so_pin, begun));
+        REQUIRE_FALSE(refused);
+        CHECK_THAT(refused.error().text, Catch::Matchers::Contains("no security officer"));
+        CHECK((refused.error().kind == Error::Kind::no) == !begun);
+        CHECK(token->locked() == begun);
+    }
+    must(token->unlock(secret(Hsm::pin)));
+    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(takes(softokn, "user", Hsm::pin));
+    CHECK_FALSE(takes(softokn, "user", new_user));
+}
+
 TEST_CASE("No PIN is given to a token that has refused one") {
-    const SoftHsm softhsm;
-    const auto token = must(Token::open_locked(options_for(SoftHsm::module(), softhsm.label())));
+    const auto hsm = testing::hsm_under_test();
+    const auto token = must(Token::open_locked(options_for(*hsm, hsm->label())));
     REQUIRE_FALSE(token->unlock(secret("wrong-one")));
     const auto refused = token->change_pins(change());
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Error::Kind::no);
     CHECK(refused.error().text.find("out of use") != std::string::npos);
+    CHECK(takes(*hsm, "user", Hsm::pin));
+    CHECK_FALSE(takes(*hsm, "user", new_user));
+}
+
+TEST_CASE("No PIN is given to a token that has refused one, the officer's neither", "[softhsm]") {
+    const SoftHsm softhsm;
+    const auto token = must(Token::open_locked(options_for(SoftHsm::module(), softhsm.label())));
+    REQUIRE_FALSE(token->unlock(secret("wrong-one")));
+    REQUIRE_FALSE(token->change_pins(change()));
     CHECK(takes(softhsm, "so", SoftHsm::so_pin));
 }
