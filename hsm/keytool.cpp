@@ -109,6 +109,13 @@ Done check_subject(std::string_view subject) {
     return name ? Done() : Done(name.error());
 }
 
+Result<Bytes> subject_der(std::string_view subject) {
+    const auto name = parse_subject(subject);
+    if (!name) return name.error();
+    const auto der = name->BER_encode();
+    return Bytes(der.begin(), der.end());
+}
+
 Result<std::string> csr(Token& token, std::string_view key, std::string_view subject, Purpose purpose) {
     const auto name = parse_subject(subject);
     if (!name) return name.error();

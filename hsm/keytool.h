@@ -51,6 +51,8 @@ enum class Purpose {
 
 /// Error (usage) if csr() couldn't take this subject.
 Done check_subject(std::string_view subject);
+/// Such a subject as a DER Name. Error (usage).
+Result<Bytes> subject_der(std::string_view subject);
 /// A PKCS#10 request (RFC 2986) for a key of the token, signed in the token with SHA-256: PEM.
 /// `subject`: attributes in the order in which they are encoded, "C=JP,O=Example K.K.,CN=TSU 1" (the country
 /// first, as in openssl's -subj). Known: C, ST, L, O, OU, CN, serialNumber, organizationIdentifier (or dotted

@@ -2,6 +2,7 @@
 
 #include <botan/ber_dec.h>
 #include <botan/pk_keys.h>
+#include <botan/pkix_types.h>
 #include <botan/x509cert.h>
 #include <openssl/bio.h>
 #include <openssl/x509.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <utility>
 
 #include "base/der.h"
 #include "base/file.h"
@@ -319,6 +321,19 @@ std::string name_text(View name_der) {
     char* data = nullptr;
     const long size = BIO_get_mem_data(memory.get(), &data);
     return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+}
+
+bool same_name(View a, View b) {
+    try {
+        Botan::X509_DN names[2];
+        for (auto& [octets, name] : {std::pair<View, Botan::X509_DN&>(a, names[0]), {b, names[1]}}) {
+            Botan::BER_Decoder in(octets.data(), octets.size());
+            name.decode_from(in);
+        }
+        return names[0] == names[1];
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 }  // namespace kokuin::pki

@@ -87,5 +87,8 @@ Result<std::vector<Certificate>> parse_certificates(std::string_view pem, const 
 
 /// RFC 4514 text of a DER Name; "(unreadable name)" if it is none. For people and logs, never for comparison.
 std::string name_text(View name_der);
+/// True if two DER Names mean the same one, whatever string types and case they are written in (RFC
+/// 5280 7.1); false if one can't be read.
+bool same_name(View a, View b);
 
 }  // namespace kokuin::pki

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "pki/signed_object.h"
+
 namespace kokuin::pki {
 namespace {
 
@@ -78,6 +80,15 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
         return path;
     } catch (const std::exception& e) {
         return refuse(e.what());
+    }
+}
+
+bool is_signed_by(const Certificate& certificate, const Certificate& issuer) {
+    if (certificate.issuer_der() != issuer.subject_der()) return false;
+    try {
+        return is_signed_with(certificate.botan(), *issuer.botan().load_subject_public_key());
+    } catch (const std::exception&) {
+        return false;  // a key of no known kind
     }
 }
 

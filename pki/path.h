@@ -28,4 +28,8 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
                                                const std::vector<Certificate>& anchors, WallTime at,
                                                const PathRules& rules = {});
 
+/// True if `certificate` names `issuer` as its issuer and its key has signed it, with SHA-256 or better. One
+/// step of a path and nothing else: neither dates nor whether `issuer` may.
+bool is_signed_by(const Certificate& certificate, const Certificate& issuer);
+
 }  // namespace kokuin::pki

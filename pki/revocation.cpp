@@ -118,6 +118,12 @@ std::optional<WallTime> Crl::next_update() const {
     return wall_time(botan_->next_update());
 }
 
+std::vector<Bytes> Crl::serials() const {
+    std::vector<Bytes> all;
+    for (const auto& entry : botan_->get_revoked()) all.push_back(entry.serial_number());
+    return all;
+}
+
 bool Crl::is_of(const Certificate& issuer) const {
     try {
         if (botan_->issuer_dn() != issuer.botan().subject_dn()) return false;

@@ -30,6 +30,9 @@ class Crl {
     /// Until when the next one is promised; nothing if it doesn't say.
     [[nodiscard]] std::optional<WallTime> next_update() const;
 
+    /// Serial numbers of all that it revokes, as INTEGER content octets.
+    [[nodiscard]] std::vector<Bytes> serials() const;
+
     /// Whether it is `issuer`'s: of its name, signed by it, and it may sign CRLs.
     [[nodiscard]] bool is_of(const Certificate& issuer) const;
     /// Why this certificate counts as revoked: "CN=TAA 1 is revoked since 2026-11-26T12:00:00Z (key

@@ -129,10 +129,15 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
     for (std::size_t i = 0; i < files.size(); ++i)
         out << "  " << roster.custodians[i].name << "  signs with "
             << to_hex(roster.custodians[i].keys.signing) << "  share: " << files[i] << '\n';
-    out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
-    out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n"
-        << "When " << site.program << " runs, " << roster.threshold
-        << " of them each give theirs: " << site.tool << " activate --share FILE\n";
+    if (!arguments.key.empty())
+        out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
+    out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n";
+    if (site.socket.empty())
+        out << "Whatever needs the token, " << roster.threshold << " of them open together: " << site.tool
+            << " … --share FILE --share FILE\n";
+    else
+        out << "When " << site.program << " runs, " << roster.threshold
+            << " of them each give theirs: " << site.tool << " activate --share FILE\n";
 }
 
 }  // namespace
@@ -144,11 +149,14 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
         return Error::usage("[hsm] has a pin_file: take it away, so that the custodians alone hold the PIN");
     if (auto done = check(plan); !done) return std::move(done).error();
     // All that can be wrong is found before a token is made: nobody could repeat it with the same one.
-    if (auto done = keytool::check_subject(arguments.subject); !done) return std::move(done).error();
-    if (::access(arguments.csr.c_str(), F_OK) == 0)
-        return Error::usage(arguments.csr + ": is there already; give another --csr");
-    if (auto done = write_file(arguments.csr, View()); !done) return std::move(done).error();
-    ::unlink(arguments.csr.c_str());
+    const bool with_key = !arguments.key.empty();
+    if (with_key) {
+        if (auto done = keytool::check_subject(arguments.subject); !done) return std::move(done).error();
+        if (::access(arguments.csr.c_str(), F_OK) == 0)
+            return Error::usage(arguments.csr + ": is there already; give another --csr");
+        if (auto done = write_file(arguments.csr, View()); !done) return std::move(done).error();
+        ::unlink(arguments.csr.c_str());
+    }
     const auto known = read_roster(site.archive, plan.token);
     if (!known) return known.error();
     if (*known)
@@ -186,7 +194,7 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
         return Error::environment("the token '" + plan.token +
                                   "' is made, but the archive didn't take its roster: " + kept.error().text +
                                   "; remove the token and the shares, and begin anew");
-    if (auto done = make_first_key(site, arguments, held, **archive); !done)
+    if (auto done = with_key ? make_first_key(site, arguments, held, **archive) : Done(); !done)
         return std::move(done).error().in("the token is made, but the key '" + arguments.key +
                                           "' has no request; remove the token and begin anew");
     tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);
@@ -199,7 +207,8 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
     if (!*roster)
         return Error::no("token '" + site.hsm.token +
                          "': nobody has shared its PINs; do it with: " + site.tool + " ceremony init");
-    const auto running = ask(site, "GET", "/custody");
+    const auto running =
+        site.socket.empty() ? Result<Json>(Error::no("no server")) : ask(site, "GET", "/custody");
     const auto state = running ? Members(*running).text("text") : running.error().text;
     if (as_json) {
         auto json = Json::parse((*roster)->to_json());
@@ -214,6 +223,7 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
     for (const auto& one : (*roster)->custodians)
         out << "  " << one.name << "  " << fingerprint(one.keys) << "  signs with "
             << to_hex(one.keys.signing) << '\n';
+    if (site.socket.empty()) return 0;
     out << site.program << ": " << shown(state) << '\n';
     if (const auto proposals = ask(site, "GET", "/custody/proposals"); running && proposals)
         for (const auto& one : *proposals)

@@ -214,29 +214,13 @@ Result<std::string> list_keys_here(const Site& site) {
     return (*keys)->list();
 }
 
-void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose) {
-    auto* ceremony = app.add_subcommand("ceremony", "the custodians who hold the HSM's PINs together");
-    ceremony->require_subcommand(1);
-    auto* init = ceremony->add_subcommand(
-        "init", "make the token: PINs that nobody sees, a share of them for each custodian, and a first key");
-    init->add_option("--threshold", arguments.plan.threshold, "how many custodians are enough")->required();
-    init->add_option("--custodian", arguments.plan.custodians, "role or number of a custodian; once for each")
-        ->required();
-    init->add_option("--dir", arguments.folder, "where to write the share files (NAME.share)")
-        ->capture_default_str();
-    init->add_option("--key", arguments.key, "label of the signing key to make")->required();
-    init->add_option("--subject", arguments.subject, "of its certificate, e.g. \"C=JP,O=Example,CN=TSU 1\"")
-        ->required();
-    init->add_option("--csr", arguments.csr, "where to write its certificate request")->required();
-    init->add_option("--passphrases", arguments.passphrases,
-                     "UNATTENDED, for tests and demos: folder with a NAME.passphrase for each custodian");
-    init->callback([&arguments, choose] {
-        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
-            return ceremony_init(arguments, site, as_json, out);
-        });
-    });
+namespace {
+
+/// For a server's token: its custodians approve there.
+void add_replacement_commands(CLI::App& ceremony, Arguments& arguments,
+                              const std::function<void(Action)>& choose) {
     auto* join =
-        ceremony->add_subcommand("join", "a new custodian makes keys, to be given a share of the PINs later");
+        ceremony.add_subcommand("join", "a new custodian makes keys, to be given a share of the PINs later");
     join->add_option("--custodian", arguments.joining, "role or number of the new custodian")->required();
     join->add_option("--dir", arguments.folder,
                      "where to write NAME.share, which is the custodian's own, and NAME.custodian")
@@ -249,7 +233,7 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
             return ceremony_join(arguments, site, as_json, out);
         });
     });
-    auto* reshare = ceremony->add_subcommand(
+    auto* reshare = ceremony.add_subcommand(
         "reshare", "ask the custodians for new PINs in other hands; the keys stay as they are");
     reshare
         ->add_option("--threshold", arguments.plan.threshold, "how many custodians are enough from then on")
@@ -263,9 +247,45 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
             return ceremony_reshare(arguments, site, as_json, out);
         });
     });
-    ceremony->add_subcommand("show", "who the custodians are, and how many shares the running server has")
-        ->callback([choose] { choose(ceremony_show); });
+}
 
+}  // namespace
+
+void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_key,
+                           const std::function<void(Action)>& choose) {
+    auto* ceremony = app.add_subcommand("ceremony", "the custodians who hold the HSM's PINs together");
+    ceremony->require_subcommand(1);
+    auto* init = ceremony->add_subcommand(
+        "init",
+        first_key == FirstKey::made
+            ? "make the token: PINs that nobody sees, a share of them for each custodian, and a first key"
+            : "make the token: PINs that nobody sees, and a share of them for each custodian");
+    init->add_option("--threshold", arguments.plan.threshold, "how many custodians are enough")->required();
+    init->add_option("--custodian", arguments.plan.custodians, "role or number of a custodian; once for each")
+        ->required();
+    init->add_option("--dir", arguments.folder, "where to write the share files (NAME.share)")
+        ->capture_default_str();
+    if (first_key == FirstKey::made) {
+        init->add_option("--key", arguments.key, "label of the signing key to make")->required();
+        init->add_option("--subject", arguments.subject,
+                         "of its certificate, e.g. \"C=JP,O=Example,CN=TSU 1\"")
+            ->required();
+        init->add_option("--csr", arguments.csr, "where to write its certificate request")->required();
+    }
+    init->add_option("--passphrases", arguments.passphrases,
+                     "UNATTENDED, for tests and demos: folder with a NAME.passphrase for each custodian");
+    init->callback([&arguments, choose] {
+        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
+            return ceremony_init(arguments, site, as_json, out);
+        });
+    });
+    ceremony->add_subcommand("show", "who the custodians are, and how many shares a running server has")
+        ->callback([choose] { choose(ceremony_show); });
+    if (first_key == FirstKey::made) add_replacement_commands(*ceremony, arguments, choose);
+}
+
+void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose) {
+    add_ceremony_commands(app, arguments, FirstKey::made, choose);
     auto* activation = app.add_subcommand("activate", "a custodian gives a share to the running server");
     activation->add_option("--share", arguments.share, "the custodian's share file")->required();
     activation->add_option(

@@ -27,7 +27,7 @@ struct Site {
     Settings hsm;
     std::string program;  ///< the server: "tsad"
     std::string tool;     ///< what its operators call: "tsactl", "taad"
-    std::string socket;   ///< the server's Unix socket
+    std::string socket;   ///< the server's Unix socket; empty: there is no server, `program` opens the token
     std::string archive;  ///< its folder
     keytool::Purpose purpose = keytool::Purpose::plain;
     /// What the archive keeps of the key that a ceremony has made: each event with its blobs. Empty: nothing.
@@ -71,6 +71,13 @@ using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>
 /// - deactivate --why TEXT --by WHO
 /// Whichever is given calls `choose` once. `arguments` must outlive the action.
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose);
+
+/// Whether a ceremony makes a first key and its request with the token: for the one key of a server.
+enum class FirstKey { made, later };
+/// Adds `ceremony init` (without --key, --subject and --csr where the keys come later) and `ceremony show`
+/// alone: what a program without a server needs. add_commands() adds these too.
+void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_key,
+                           const std::function<void(Action)>& choose);
 
 /// Adds to a server's command line `--keep` (run_with_keeper()) and, for nobody to type, `--kept-by
 /// DESCRIPTOR` (Keeper).
