@@ -31,7 +31,7 @@ struct Module::State {
     std::uint64_t epoch = 1;   // handles of another epoch mean nothing, or something else
     bool initialised = false;
     unsigned working = 0;                  // Tokens that work at this moment
-    std::set<std::string> refused_tokens;  // serial numbers of tokens that have called a PIN wrong
+    std::set<std::string> refused_tokens;  // identities of tokens that have called a PIN wrong
 };
 
 struct ModuleInternals {
@@ -47,8 +47,8 @@ struct ModuleInternals {
     static bool begin_work(Module& module, std::uint64_t epoch);
     static void end_work(Module& module);
 
-    static void refuse_token(Module& module, const std::string& serial);
-    static bool is_refused(Module& module, const std::string& serial);
+    static void refuse_token(Module& module, const std::string& identity);
+    static bool is_refused(Module& module, const std::string& identity);
 };
 
 /// The right to call into the module for a moment: while one exists the module isn't initialised anew.

@@ -99,6 +99,7 @@ Result<std::unique_ptr<Token>> open_token(const Settings& settings,
         options.pin = std::move(*pin);
     }
     options.module_path = settings.module;
+    options.module_parameters = settings.module_parameters;
     options.token = settings.token;
     options.sessions = settings.sessions;
     options.on_event = std::move(on_event);

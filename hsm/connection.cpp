@@ -20,7 +20,7 @@ struct LoginFailure {
 std::optional<LoginFailure> login(const ModuleCall& call, Module& module, const FoundToken& token,
                                   CK_SESSION_HANDLE session, View pin) {
     const std::string where = describe(token) + ": login";
-    if (ModuleInternals::is_refused(module, token.serial))
+    if (ModuleInternals::is_refused(module, token.identity()))
         return LoginFailure{
             Error::usage(where + ": not tried, the token has refused the PIN before in this process; "
                                  "correct the PIN and start again"),
@@ -44,7 +44,7 @@ std::optional<LoginFailure> login(const ModuleCall& call, Module& module, const 
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return std::nullopt;
     Error error = failure(rv, where);
     if (!is_pin_refusal(rv)) return LoginFailure{std::move(error), false};
-    ModuleInternals::refuse_token(module, token.serial);
+    ModuleInternals::refuse_token(module, token.identity());
     error.kind = Error::Kind::usage;
     return LoginFailure{std::move(error), true};
 }

@@ -123,7 +123,7 @@ constexpr std::array meanings{
     Meaning{KOKUIN_RV(CKR_USER_PIN_NOT_INITIALIZED), Effect::pin, "the token has no user PIN yet",
             "set one with the HSM's tools and start again"},
     Meaning{KOKUIN_RV(CKR_USER_TYPE_INVALID), Effect::request, "the token doesn't know this kind of user",
-            ""},
+            "where it has no security officer its PINs can't be set anew: make a new token"},
     Meaning{KOKUIN_RV(CKR_USER_ANOTHER_ALREADY_LOGGED_IN), Effect::lost, "another user is logged in",
             "log that user out"},
     Meaning{KOKUIN_RV(CKR_USER_TOO_MANY_TYPES), Effect::lost, "too many users are logged in",

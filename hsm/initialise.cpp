@@ -1,48 +1,14 @@
 // A new token in a free slot. Stands alone: it runs once in the life of a token, with no Token open.
-#include <p11-kit/p11-kit.h>
-#include <p11-kit/pkcs11.h>
-
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <optional>
 
 #include "base/secret.h"
+#include "hsm/call.h"
 #include "hsm/commands.h"
-#include "hsm/cryptoki.h"
 
 namespace kokuin::hsm {
 namespace {
-
-/// The module, initialised; leaves it in good order.
-class Loaded {
-  public:
-    static Result<std::unique_ptr<Loaded>> load(const std::string& path) {
-        CK_FUNCTION_LIST* functions = p11_kit_module_load(path.c_str(), P11_KIT_MODULE_UNMANAGED);
-        if (!functions)
-            return Error::usage(path + ": can't be loaded as a PKCS#11 module; check [hsm] module");
-        auto loaded = std::unique_ptr<Loaded>(new Loaded(functions));
-        CK_C_INITIALIZE_ARGS arguments{};
-        arguments.flags = CKF_OS_LOCKING_OK;
-        if (const CK_RV done = functions->C_Initialize(&arguments); done != CKR_OK)
-            return Error::environment(path + ": C_Initialize failed: " + name_of(done) +
-                                      "; is the HSM connected?");
-        loaded->initialised_ = true;
-        return loaded;
-    }
-    ~Loaded() {
-        if (initialised_) functions_->C_Finalize(nullptr);
-        p11_kit_module_release(functions_);
-    }
-    Loaded(const Loaded&) = delete;
-    Loaded& operator=(const Loaded&) = delete;
-    CK_FUNCTION_LIST* operator->() const { return functions_; }
-
-  private:
-    explicit Loaded(CK_FUNCTION_LIST* functions) : functions_(functions) {}
-    CK_FUNCTION_LIST* functions_;
-    bool initialised_ = false;
-};
 
 CK_UTF8CHAR* octets(const Secret& secret) {
     return const_cast<CK_UTF8CHAR*>(secret.view().data());
@@ -54,6 +20,65 @@ std::optional<Error> refused_pin(CK_RV value, const std::string& file) {
     return Error::usage(
         file + ": the HSM refuses this PIN (" + name_of(value) +
         "); write another one, of a length and of characters that it allows, and repeat the command");
+}
+
+Error failed(const Settings& settings, const std::string& doing, CK_RV value) {
+    return failure(value, settings.module + ": " + doing);
+}
+
+/// Where the new token goes.
+struct Place {
+    CK_SLOT_ID slot;
+    bool begun;  ///< there is a token of this label already, whose user has no PIN yet
+};
+
+Result<Place> find_place(const ModuleCall& module, const Settings& settings) {
+    CK_SLOT_ID slots[256];
+    CK_ULONG count = std::size(slots);
+    if (const CK_RV done = module->C_GetSlotList(CK_TRUE, slots, &count); done != CKR_OK)
+        return failed(settings, "listing the slots", done);
+    std::optional<CK_SLOT_ID> free_slot;
+    std::optional<CK_SLOT_ID> begun_slot;
+    bool named = false;
+    for (const CK_SLOT_ID* slot = slots; slot != slots + count; ++slot) {
+        CK_TOKEN_INFO info{};
+        if (module->C_GetTokenInfo(*slot, &info) != CKR_OK) continue;
+        const bool same_label = field_text(info.label, sizeof info.label) == settings.token;
+        if ((info.flags & CKF_TOKEN_INITIALIZED) == 0) {
+            // Where the module's own configuration names its tokens, they have their names before they are
+            // made.
+            if (!named) free_slot = *slot;
+            named |= same_label;
+        } else if (same_label) {
+            if ((info.flags & CKF_USER_PIN_INITIALIZED) != 0)
+                return Error::usage(settings.module + ": there is a token '" + settings.token +
+                                    "' already; it is left as it is");
+            begun_slot = *slot;
+        }
+    }
+    if (begun_slot) return Place{*begun_slot, true};
+    if (free_slot) return Place{*free_slot, false};
+    return Error::environment(settings.module + ": no free slot for a new token");
+}
+
+/// C_InitToken. The token has the label afterwards, or it is an error.
+Done make_token(const ModuleCall& module, CK_SLOT_ID slot, const Settings& settings, const NewPins& pins) {
+    CK_UTF8CHAR label[sizeof(CK_TOKEN_INFO::label)];
+    std::memset(label, ' ', sizeof label);
+    std::copy(settings.token.begin(), settings.token.end(), label);
+    CK_RV done = module->C_InitToken(slot, octets(pins.officer), pins.officer.view().size(), label);
+    // A free slot has no PIN that this one could differ from: SoftHSM calls a wrong length incorrect.
+    if (done == CKR_PIN_INCORRECT) done = CKR_PIN_INVALID;
+    if (const auto refused = refused_pin(done, pins.officer_from)) return *refused;
+    if (done != CKR_OK) return failed(settings, "C_InitToken", done);
+    CK_TOKEN_INFO made{};
+    done = module->C_GetTokenInfo(slot, &made);
+    if (done != CKR_OK) return failed(settings, "looking at the new token", done);
+    if (const auto name = field_text(made.label, sizeof made.label); name != settings.token)
+        return Error::usage(settings.module + ": calls its new token '" + name + "', not '" + settings.token +
+                            "' as it was asked to; give it that name in the module's own configuration, or "
+                            "write its own into [hsm] token, and repeat the command");
+    return {};
 }
 
 }  // namespace
@@ -71,53 +96,29 @@ Done initialise_token(const Settings& settings, const NewPins& pins) {
     if (label.rfind("pkcs11:", 0) == 0 || label.size() > sizeof(CK_TOKEN_INFO::label))
         return Error::usage("[hsm] token '" + label +
                             "': a new token needs a label of at most 32 octets, no URI");
-    const auto loaded = Loaded::load(settings.module);
+    const auto loaded = Module::load(settings.module, settings.module_parameters);
     if (!loaded) return loaded.error();
-    const auto& module = **loaded;
-    const auto failed = [&](const char* doing, CK_RV value) {
-        return Error::environment(settings.module + ": " + doing + " failed: " + name_of(value));
-    };
-
-    CK_UTF8CHAR padded[sizeof(CK_TOKEN_INFO::label)];
-    std::memset(padded, ' ', sizeof padded);
-    std::copy(label.begin(), label.end(), padded);
-    CK_SLOT_ID slots[256];
-    CK_ULONG count = std::size(slots);
-    CK_RV done = module->C_GetSlotList(CK_TRUE, slots, &count);
-    if (done != CKR_OK) return failed("C_GetSlotList", done);
-    const CK_SLOT_ID* free_slot = nullptr;
-    const CK_SLOT_ID* begun_slot = nullptr;  // a token of this label whose user has no PIN yet
-    for (const CK_SLOT_ID* slot = slots; slot != slots + count; ++slot) {
-        CK_TOKEN_INFO info{};
-        if (module->C_GetTokenInfo(*slot, &info) != CKR_OK) continue;
-        if ((info.flags & CKF_TOKEN_INITIALIZED) == 0)
-            free_slot = slot;
-        else if (std::memcmp(info.label, padded, sizeof padded) == 0) {
-            if ((info.flags & CKF_USER_PIN_INITIALIZED) != 0)
-                return Error::usage(settings.module + ": there is a token '" + label +
-                                    "' already; it is left as it is");
-            begun_slot = slot;
-        }
-    }
-    if (!free_slot && !begun_slot)
-        return Error::environment(settings.module + ": no free slot for a new token");
+    const auto entered = ModuleCall::enter(**loaded, (*loaded)->epoch());
+    if (!entered) return Error::environment(settings.module + ": is being initialised anew");
+    const auto& module = *entered;
+    const auto place = find_place(module, settings);
+    if (!place) return place.error();
 
     // A call that got no further than the officer's PIN left a token without a user's: it is gone on with,
     // never initialised again. What the HSM thinks of a PIN is known only when it has been tried.
-    if (!begun_slot) {
-        done = module->C_InitToken(*free_slot, octets(pins.officer), pins.officer.view().size(), padded);
-        // A free slot has no PIN that this one could differ from: SoftHSM calls a wrong length incorrect.
-        if (done == CKR_PIN_INCORRECT) done = CKR_PIN_INVALID;
-        if (const auto refused = refused_pin(done, pins.officer_from)) return *refused;
-        if (done != CKR_OK) return failed("C_InitToken", done);
-    }
+    if (!place->begun)
+        if (auto made = make_token(module, place->slot, settings, pins); !made) return made;
     CK_SESSION_HANDLE session = 0;
-    done = module->C_OpenSession(begun_slot ? *begun_slot : *free_slot, CKF_SERIAL_SESSION | CKF_RW_SESSION,
-                                 nullptr, nullptr, &session);
-    if (done != CKR_OK) return failed("C_OpenSession", done);
+    CK_RV done =
+        module->C_OpenSession(place->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session);
+    if (done != CKR_OK) return failed(settings, "opening a session", done);
     const char* doing = "the security officer's login";
     const std::string* from = &pins.officer_from;
     done = module->C_Login(session, CKU_SO, octets(pins.officer), pins.officer.view().size());
+    // A token that keeps no officer's PIN (NSS) calls the one that it was given a moment ago incorrect: there
+    // the officer is whoever comes before the user has a PIN.
+    if (done == CKR_PIN_INCORRECT && !place->begun && module->C_Login(session, CKU_SO, nullptr, 0) == CKR_OK)
+        done = CKR_OK;
     if (done == CKR_OK) {
         doing = "setting the user's PIN";
         from = &pins.user_from;
@@ -125,12 +126,12 @@ Done initialise_token(const Settings& settings, const NewPins& pins) {
         module->C_Logout(session);
     }
     module->C_CloseSession(session);
-    if (done == CKR_PIN_INCORRECT && begun_slot)
+    if (done == CKR_PIN_INCORRECT && place->begun)
         return Error::usage(
             pins.officer_from + ": not the security officer's PIN of the token '" + label +
             "', which is there already, without a PIN of its user; give the one it was made with");
     if (const auto refused = refused_pin(done, *from)) return *refused;
-    if (done != CKR_OK) return failed(doing, done);
+    if (done != CKR_OK) return failed(settings, doing, done);
     return {};
 }
 

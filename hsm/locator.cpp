@@ -21,7 +21,8 @@ Result<Locator> Locator::parse(const std::string& text) {
     }
     locator.uri_.reset(p11_kit_uri_new());
     // The text is not repeated where it may hold a PIN.
-    const int outcome = p11_kit_uri_parse(text.c_str(), P11_KIT_URI_FOR_TOKEN, locator.uri_.get());
+    const auto kinds = static_cast<P11KitUriType>(P11_KIT_URI_FOR_TOKEN | P11_KIT_URI_FOR_SLOT);
+    const int outcome = p11_kit_uri_parse(text.c_str(), kinds, locator.uri_.get());
     if (outcome != P11_KIT_URI_OK)
         return Error::usage(std::string("the token's pkcs11: URI is malformed: ") +
                             p11_kit_uri_message(outcome) + "; RFC 7512 has the syntax");
@@ -32,7 +33,7 @@ Result<Locator> Locator::parse(const std::string& text) {
         return Error::usage(
             "token '" + text +
             "': the URI has an attribute that is not known; use token, serial, manufacturer, model, "
-            "slot-id");
+            "slot-id, slot-description, slot-manufacturer");
     return locator;
 }
 
@@ -60,8 +61,11 @@ Result<FoundToken> Locator::find(const ModuleCall& call) const {
         bool fits = token.label == text_;
         if (uri_) {
             const CK_SLOT_ID wanted = p11_kit_uri_get_slot_id(uri_.get());
+            CK_SLOT_INFO place{};
             fits = (wanted == static_cast<CK_SLOT_ID>(-1) || wanted == slot) &&
-                   p11_kit_uri_match_token_info(uri_.get(), &info);
+                   p11_kit_uri_match_token_info(uri_.get(), &info) &&
+                   call->C_GetSlotInfo(slot, &place) == CKR_OK &&
+                   p11_kit_uri_match_slot_info(uri_.get(), &place);
         }
         if (fits)
             fitting.push_back(std::move(token));
@@ -75,9 +79,12 @@ Result<FoundToken> Locator::find(const ModuleCall& call) const {
             "; connect the HSM or correct the name");
     if (fitting.size() > 1) {
         std::string serials;
-        for (const FoundToken& token : fitting) serials += (serials.empty() ? "" : ", ") + token.serial;
+        for (const FoundToken& token : fitting)
+            serials +=
+                (serials.empty() ? "" : ", ") + token.serial + " in slot " + std::to_string(token.slot);
         return Error::usage("token '" + text_ + "': several fit (serial numbers " + serials +
-                            "); name one by URI: pkcs11:serial=...");
+                            "); name one by URI: pkcs11:serial=..., or pkcs11:slot-id=... where the "
+                            "numbers are the same");
     }
     return fitting.front();
 }

@@ -17,6 +17,10 @@ struct FoundToken {
     std::string label;
     std::string serial;
     CK_FLAGS flags = 0;
+
+    /// What tells it from the module's other tokens, whatever slot it is in: label and serial number, because
+    /// there are modules that give all of theirs the same number.
+    [[nodiscard]] std::string identity() const { return label + '\0' + serial; }
 };
 
 /// Names one token. Immutable.

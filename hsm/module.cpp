@@ -13,10 +13,16 @@ namespace {
 // p11-kit's loader is used without its management layer (P11_KIT_MODULE_UNMANAGED): that one counts
 // initialisations and keeps the module alive for other users, while our recovery needs C_Finalize to happen
 // when it is called.
-CK_RV initialise(CK_FUNCTION_LIST* functions) {
-    CK_C_INITIALIZE_ARGS arguments{};
-    arguments.flags = CKF_OS_LOCKING_OK;
-    return functions->C_Initialize(&arguments);
+CK_RV initialise(CK_FUNCTION_LIST* functions, const std::string& parameters) {
+    // NSS's own definition of the structure has one more pointer where there are parameters; it must be null.
+    struct {
+        CK_C_INITIALIZE_ARGS arguments;
+        void* none;
+    } given{};
+    given.arguments.flags = CKF_OS_LOCKING_OK;
+    // PKCS#11 has no const; a module reads them.
+    if (!parameters.empty()) given.arguments.pReserved = const_cast<char*>(parameters.c_str());
+    return functions->C_Initialize(&given.arguments);
 }
 
 bool is_p11_kit_client(const std::string& path) {
@@ -27,15 +33,15 @@ bool is_p11_kit_client(const std::string& path) {
 
 }  // namespace
 
-Module::Module(std::string path, std::unique_ptr<State> state)
-    : path_(std::move(path)), state_(std::move(state)) {}
+Module::Module(std::string path, std::string parameters, std::unique_ptr<State> state)
+    : path_(std::move(path)), parameters_(std::move(parameters)), state_(std::move(state)) {}
 
 Module::~Module() {
     if (state_->initialised) state_->functions->C_Finalize(nullptr);
     p11_kit_module_release(state_->functions);
 }
 
-Result<std::shared_ptr<Module>> Module::load(const std::string& path) {
+Result<std::shared_ptr<Module>> Module::load(const std::string& path, const std::string& parameters) {
     if (path.empty()) return Error::usage("no PKCS#11 module is named; give the path of the HSM's library");
     p11_kit_be_quiet();  // what it would print on stderr is in p11_kit_message()
     CK_FUNCTION_LIST* functions = p11_kit_module_load(path.c_str(), P11_KIT_MODULE_UNMANAGED);
@@ -50,11 +56,18 @@ Result<std::shared_ptr<Module>> Module::load(const std::string& path) {
     state->functions = functions;
     state->one_at_a_time = is_p11_kit_client(path);
     // From here the destructor releases the library.
-    std::shared_ptr<Module> module(new Module(path, std::move(state)));
-    const CK_RV rv = initialise(functions);
+    std::shared_ptr<Module> module(new Module(path, parameters, std::move(state)));
+    const CK_RV rv = initialise(functions, parameters);
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return Error::usage("PKCS#11 module " + path +
                             ": is in use already in this process; its users must share one Module");
+    if (rv == CKR_ARGUMENTS_BAD)
+        return Error::usage("PKCS#11 module " + path + ": C_Initialize: " + name_of(rv) +
+                            (parameters.empty()
+                                 ? "; where its documentation asks for parameters, write them into [hsm] "
+                                   "module_parameters"
+                                 : "; it doesn't take the [hsm] module_parameters: correct them, or leave "
+                                   "them out"));
     if (rv != CKR_OK) return failure(rv, "PKCS#11 module " + path + ": C_Initialize");
     module->state_->initialised = true;
     return module;
@@ -84,7 +97,7 @@ Done ModuleInternals::reinitialise(Module& module, std::uint64_t failed_epoch,
     // Whatever it answers: a module whose last C_Initialize failed halfway may need it, one that isn't
     // initialised says so.
     state.functions->C_Finalize(nullptr);
-    const CK_RV rv = initialise(state.functions);
+    const CK_RV rv = initialise(state.functions, module.parameters_);
     lock.lock();
     ++state.epoch;
     state.initialised = rv == CKR_OK || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED;
@@ -107,19 +120,19 @@ void ModuleInternals::end_work(Module& module) {
     --state.working;
 }
 
-void ModuleInternals::refuse_token(Module& module, const std::string& serial) {
+void ModuleInternals::refuse_token(Module& module, const std::string& identity) {
     Module::State& state = of(module);
     const std::lock_guard lock(state.mutex);
-    state.refused_tokens.insert(serial);
+    state.refused_tokens.insert(identity);
 }
 
-bool ModuleInternals::is_refused(Module& module, const std::string& serial) {
+bool ModuleInternals::is_refused(Module& module, const std::string& identity) {
     Module::State& state = of(module);
     const std::lock_guard lock(state.mutex);
-    return state.refused_tokens.count(serial) > 0;
+    return state.refused_tokens.count(identity) > 0;
 }
 
-Result<std::shared_ptr<Module>> Modules::get(const std::string& path) {
+Result<std::shared_ptr<Module>> Modules::get(const std::string& path, const std::string& parameters) {
     // Two names of one file are one module; a bare name is p11-kit's to resolve.
     std::error_code failed;
     std::string key = path;
@@ -129,8 +142,13 @@ Result<std::shared_ptr<Module>> Modules::get(const std::string& path) {
     }
     const std::lock_guard lock(mutex_);
     std::weak_ptr<Module>& known = by_path_[key];
-    if (auto module = known.lock()) return module;
-    auto loaded = Module::load(path);
+    if (auto module = known.lock()) {
+        if (module->parameters() == parameters) return module;
+        return Error::usage("PKCS#11 module " + path +
+                            ": is in use already in this process, with other parameters; its users must "
+                            "give the same");
+    }
+    auto loaded = Module::load(path, parameters);
     if (loaded) known = *loaded;
     return loaded;
 }

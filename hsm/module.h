@@ -21,14 +21,17 @@ namespace kokuin::hsm {
 class Module {
   public:
     /// Loads and initialises the library. `path`: a file, or a bare name in p11-kit's module folder
-    /// ("opensc-pkcs11.so"). Fails (usage) if there is no such library or it is no PKCS#11 module,
-    /// (environment) if it refuses to start.
-    static Result<std::shared_ptr<Module>> load(const std::string& path);
+    /// ("opensc-pkcs11.so"). `parameters`: what its maker wants to have said at C_Initialize, as text in
+    /// pReserved (NSS: docs/hsm.md); empty: nothing, as PKCS#11 has it (2.40, 3.1: "reserved for future
+    /// use"). Fails (usage) if there is no such library or it is no PKCS#11 module, (environment) if it
+    /// refuses to start.
+    static Result<std::shared_ptr<Module>> load(const std::string& path, const std::string& parameters = {});
     ~Module();
     Module(const Module&) = delete;
     Module& operator=(const Module&) = delete;
 
     [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] const std::string& parameters() const { return parameters_; }
     /// How often the module has been initialised: 1 after load(), one more after each recovery that needed
     /// it.
     [[nodiscard]] std::uint64_t epoch() const;
@@ -37,9 +40,10 @@ class Module {
 
   private:
     friend struct ModuleInternals;
-    Module(std::string path, std::unique_ptr<State> state);
+    Module(std::string path, std::string parameters, std::unique_ptr<State> state);
 
     std::string path_;
+    std::string parameters_;
     std::unique_ptr<State> state_;
 };
 
@@ -47,7 +51,8 @@ class Module {
 /// whoever opens tokens; it keeps no module alive by itself. Thread-safe.
 class Modules {
   public:
-    Result<std::shared_ptr<Module>> get(const std::string& path);
+    /// As Module::load(). Error (usage) if the module is in use with other parameters.
+    Result<std::shared_ptr<Module>> get(const std::string& path, const std::string& parameters = {});
 
   private:
     std::mutex mutex_;

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 Result<std::string> public_keys_json(const Settings& settings) {
     apply_environment(settings);
-    const auto module = Module::load(settings.module);
+    const auto module = Module::load(settings.module, settings.module_parameters);
     if (!module) return module.error();
     const auto locator = Locator::parse(settings.token);
     if (!locator) return locator.error();

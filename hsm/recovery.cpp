@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "hsm/pins.h"
+
 namespace kokuin::hsm {
 namespace {
 
@@ -54,12 +56,15 @@ Recovery::~Recovery() {
 
 Done Recovery::unlock(Secret pin) {
     const std::lock_guard turn(unlocking_);
-    auto mine = std::make_shared<const Secret>(std::move(pin));
     {
         const std::lock_guard lock(mutex_);
         if (phase_ == Phase::refused) return Error::usage(why_not().text);
         if (phase_ != Phase::locked) return Error::usage(name_ + ": is unlocked already");
     }
+    return open_with(std::make_shared<const Secret>(std::move(pin)));
+}
+
+Done Recovery::open_with(std::shared_ptr<const Secret> mine) {
     auto made = connect(*mine);
     const bool refused = !made && made.error().refused;
     {
@@ -107,6 +112,42 @@ void Recovery::lock() {
     old->log_out();
 }
 
+Done Recovery::change_pins(const PinChange& change) {
+    const std::lock_guard turn(unlocking_);
+    std::shared_ptr<Connection> old;
+    std::shared_ptr<const Secret> before;  // null if it was locked
+    {
+        const std::lock_guard lock(mutex_);
+        if (phase_ == Phase::refused || phase_ == Phase::lost) return Error::no(why_not().text);
+        if (phase_ == Phase::working) ModuleInternals::end_work(*module_);
+        phase_ = Phase::changing;
+        old = std::move(current_);
+        before = pin_;
+    }
+    wake_.notify_all();
+    if (old) {
+        old->abandon();
+        old->log_out();
+        // While a session is open nobody logs in as officer. Calls in progress end in milliseconds, or hang.
+        const std::weak_ptr<Connection> leaving = old;
+        old.reset();
+        for (const auto until = std::chrono::steady_clock::now() + patience;
+             !leaving.expired() && std::chrono::steady_clock::now() < until;)
+            std::this_thread::sleep_for(milliseconds(1));
+    }
+    const auto failed = set_pins(module_, locator_, change);
+    if (failed && !(failed->untouched && before)) {
+        const std::lock_guard lock(mutex_);
+        phase_ = Phase::locked;
+        pin_.reset();
+        return failed->untouched ? Error::no(failed->error.text) : failed->error;
+    }
+    auto opened = open_with(failed ? before : std::make_shared<const Secret>(change.new_user.view()));
+    if (failed) return Error::no(failed->error.text);
+    // One that can't be reached now comes back by itself with the new PIN.
+    return !opened && opened.error().kind == Error::Kind::environment ? Done() : opened;
+}
+
 bool Recovery::locked() const {
     const std::lock_guard lock(mutex_);
     return phase_ == Phase::locked;
@@ -120,6 +161,8 @@ Error Recovery::why_not() const {
             return Error::environment(name_ +
                                       ": locked: its custodians have to activate it, each with the command "
                                       "'activate'");
+        case Phase::changing:
+            return Error::environment(name_ + ": its PINs are being set anew; try again");
         case Phase::lost:
         case Phase::working:
             break;
@@ -175,7 +218,7 @@ void Recovery::run() {
     milliseconds pause{0};
     std::unique_lock lock(mutex_);
     while (!stop_) {
-        if (phase_ == Phase::refused || phase_ == Phase::locked) {
+        if (phase_ == Phase::refused || phase_ == Phase::locked || phase_ == Phase::changing) {
             wake_.wait(lock, [this] { return stop_ || phase_ == Phase::working || phase_ == Phase::lost; });
             continue;
         }
@@ -236,7 +279,7 @@ void Recovery::run() {
             }
         }
         if (stop_) break;
-        if (phase_ == Phase::locked) continue;
+        if (phase_ == Phase::locked || phase_ == Phase::changing) continue;
         const bool back = phase_ == Phase::working;
         const std::string text = back ? name_ + ": works again after " +
                                             std::to_string(std::chrono::duration_cast<milliseconds>(

@@ -34,6 +34,7 @@ class Recovery {
     /// As Token's functions of these names.
     Done unlock(Secret pin);
     void lock();
+    Done change_pins(const PinChange& change);
     [[nodiscard]] bool locked() const;
 
     [[nodiscard]] std::string state() const;
@@ -41,10 +42,12 @@ class Recovery {
     [[nodiscard]] const TokenOptions& options() const { return options_; }
 
   private:
-    enum class Phase { working, lost, refused, locked };
+    enum class Phase { working, lost, refused, locked, changing };
 
     void run();
     void probe(const std::shared_ptr<Connection>& connection);
+    // Goes to work with this PIN, or to lost or refused; `unlocking_` is held.
+    Done open_with(std::shared_ptr<const Secret> pin);
     // One attempt; both don't hold the lock.
     Result<std::shared_ptr<Connection>, ConnectFailure> attempt(const Secret& pin);
     Result<std::shared_ptr<Connection>, ConnectFailure> connect(const Secret& pin);

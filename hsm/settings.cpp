@@ -7,6 +7,7 @@ namespace kokuin::hsm {
 Settings read_settings(config::Table table) {
     Settings settings;
     settings.module = table.path("module");
+    settings.module_parameters = table.maybe_string("module_parameters").value_or("");
     settings.token = table.string("token");
     settings.pin_file = table.maybe_path("pin_file").value_or("");
     settings.unattended = table.paths("unattended", std::vector<std::string>{});

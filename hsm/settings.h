@@ -10,8 +10,9 @@
 namespace kokuin::hsm {
 
 struct Settings {
-    std::string module;  ///< path of the PKCS#11 module
-    std::string token;   ///< label of the token, or a pkcs11: URI
+    std::string module;             ///< path of the PKCS#11 module
+    std::string module_parameters;  ///< what is said to it at its start (Module::load()); empty: nothing
+    std::string token;              ///< label of the token, or a pkcs11: URI
     /// Path, read with read_secret_file(); empty: the PIN is with custodians (KEY-2).
     std::string pin_file;
     /// Only without pin_file, and never for service: the server opens the shares STEM.share with the
@@ -21,8 +22,8 @@ struct Settings {
     std::vector<std::string> environment;  ///< "NAME=value": what the module wants to find
 };
 
-/// Reads `module`, `token`, `pin_file`, `unattended`, `sessions`, `environment`. Problems are collected by
-/// the table's document.
+/// Reads `module`, `module_parameters`, `token`, `pin_file`, `unattended`, `sessions`, `environment`.
+/// Problems are collected by the table's document.
 Settings read_settings(config::Table table);
 
 /// Puts `environment` into this process's environment. Call before the module is loaded and before any thread

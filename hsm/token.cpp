@@ -174,7 +174,7 @@ Token::Token(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Token::~Token() = default;
 
 Result<std::unique_ptr<Token>> Token::open(TokenOptions options) {
-    auto module = Module::load(options.module_path);
+    auto module = Module::load(options.module_path, options.module_parameters);
     if (!module) return std::move(module).error();
     return open(std::move(options), std::move(*module));
 }
@@ -208,7 +208,7 @@ Result<std::unique_ptr<Token>> Token::open(TokenOptions options, std::shared_ptr
 }
 
 Result<std::unique_ptr<Token>> Token::open_locked(TokenOptions options) {
-    auto module = Module::load(options.module_path);
+    auto module = Module::load(options.module_path, options.module_parameters);
     if (!module) return std::move(module).error();
     return open_locked(std::move(options), std::move(*module));
 }
@@ -238,6 +238,9 @@ Done Token::unlock(Secret pin) {
 }
 void Token::lock() {
     impl_->recovery->lock();
+}
+Done Token::change_pins(const PinChange& change) {
+    return impl_->recovery->change_pins(change);
 }
 bool Token::locked() const {
     return impl_->recovery->locked();

@@ -30,8 +30,10 @@ struct TokenEvent {
 struct TokenOptions {
     /// The module: a file, or a bare name in p11-kit's module folder. Read only where no Module is given.
     std::string module_path;
-    /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id). It
-    /// must name exactly one token.
+    /// As Module::load()'s. Read only where no Module is given.
+    std::string module_parameters;
+    /// Label of the token, or a "pkcs11:" URI (RFC 7512: token, serial, manufacturer, model, slot-id,
+    /// slot-description, slot-manufacturer). It must name exactly one token.
     std::string token;
     /// The user's PIN. May be empty only for a token with a PIN pad of its own. Not read by open_locked().
     Secret pin;
@@ -65,6 +67,15 @@ class Key {
     struct Content;
     explicit Key(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
     std::shared_ptr<const Content> content_;
+};
+
+/// New PINs for a token whose keys stay (docs/custody.md, re-sharing).
+struct PinChange {
+    Secret officer;  ///< the security officer's PIN until now
+    Secret new_officer;
+    Secret new_user;
+    /// A change from and to these was begun before, and nobody knows how far it came.
+    bool begun = false;
 };
 
 /// A private key of a token, as an operator wants to see it.
@@ -129,6 +140,13 @@ class Token {
     /// PIN stays as it is; nothing to do if it is locked.
     void lock();
     [[nodiscard]] bool locked() const;
+    /// Sets both PINs anew, as the security officer, and opens the token with the user's new one, locked()
+    /// before or not. Meanwhile (some tens of ms) nothing signs: callers get environment. Done: the PINs are
+    /// the new ones; a token that can't be reached now comes back by itself. Error (no): nothing was changed,
+    /// the token is as it was; otherwise nobody knows how far it came: the token is locked, and the change
+    /// must be made again, as `begun`. The officer's PIN is tried once (twice if begun), never if the token
+    /// says that a wrong one would be the last.
+    Done change_pins(const PinChange& change);
 
     /// True if, as far as is known, a signature would succeed now.
     [[nodiscard]] bool available() const;

@@ -10,7 +10,8 @@
 namespace kokuin::store {
 namespace {
 
-bool matches(const Query& query, const Issuance& issuance) {
+bool matches(const Query& query, const Record& record, const Issuance& issuance) {
+    if (record.number < query.first) return false;
     if (query.serial && without_zeros(issuance.serial) != without_zeros(*query.serial)) return false;
     if (query.imprint && issuance.imprint != *query.imprint) return false;
     if (query.from && issuance.gen_time_us < to_unix_us(*query.from)) return false;
@@ -30,7 +31,7 @@ Result<bool> search(SegmentReader& segment, const Query& query, const SegmentRea
     if (query.serial) return segment.by_serial(*query.serial, visit);
     if (query.imprint) return segment.by_imprint(*query.imprint, visit);
     if (!query.from && !query.to)
-        return segment.by_number(0, std::numeric_limits<RecordNumber>::max(), visit);
+        return segment.by_number(query.first, std::numeric_limits<RecordNumber>::max(), visit);
     // Numbers follow time but for the odd neighbour, so the range holds little else; each record is judged
     // anyway.
     const auto range =
@@ -38,7 +39,7 @@ Result<bool> search(SegmentReader& segment, const Query& query, const SegmentRea
                       query.to ? to_unix_us(*query.to) : std::numeric_limits<std::int64_t>::max());
     if (!range) return range.error();
     if (!*range) return true;
-    return segment.by_number((*range)->first, (*range)->last, visit);
+    return segment.by_number(std::max(query.first, (*range)->first), (*range)->last, visit);
 }
 
 }  // namespace
@@ -93,7 +94,7 @@ Done ArchiveReader::find(const Query& query, const Visitor& visit) {
     return impl_->each(false, [&](SegmentReader& segment, const std::string& name) {
         return search(segment, query, [&](const Record& record) {
             const auto* issuance = std::get_if<Issuance>(&record.body);
-            return !issuance || !matches(query, *issuance) || visit({record, name});
+            return !issuance || !matches(query, record, *issuance) || visit({record, name});
         });
     });
 }

@@ -20,6 +20,7 @@ struct Query {
     std::optional<WallTime> from;  ///< genTime ≥ from
     std::optional<WallTime> to;    ///< genTime < to
     std::optional<std::string> policy;
+    RecordNumber first = 0;  ///< number ≥ first: to go on with a search that ended
 };
 /// Which events; all that is set must hold.
 struct EventQuery {

@@ -15,6 +15,7 @@ using State = Admission::State;
 
 constexpr std::string_view successor_kind = "tsu.successor";
 constexpr std::string_view succeeded_kind = "tsu.succeeded";
+constexpr std::string_view compromised_kind = "tsu.compromised";
 
 struct StepFacts {
     Step step;
@@ -71,9 +72,13 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     admission.account = text_field(event, "account");
 }
 
-/// What came of a successor.
-void apply_succession(Admission& admission, const store::Event& event) {
+/// What came of a successor, or of a key.
+void apply_notice(Admission& admission, const store::Event& event, WallTime at) {
     const auto certificate = text_field(event, "certificate");
+    if (event.kind == compromised_kind) {
+        admission.compromised.emplace(certificate, at);
+        return;
+    }
     if (event.blobs.empty() || certificate.empty()) return;
     if (event.kind == successor_kind) {
         admission.candidates.insert_or_assign(certificate, event.blobs.front());
@@ -188,7 +193,7 @@ Identity identity_of(const TsuSettings& settings, const pki::Certificate& certif
 }
 
 std::optional<std::string> refusal(const std::string& tsu, const Admission& admission,
-                                   const std::optional<Identity>& now) {
+                                   const std::optional<Identity>& now, const std::string& audited) {
     const auto command = [&tsu](Step step) {
         return "taad tsu " + std::string(name(step)) + " " + tsu + " --why TEXT --by WHO";
     };
@@ -205,6 +210,9 @@ std::optional<std::string> refusal(const std::string& tsu, const Admission& admi
         case State::admitted:
             break;
     }
+    if (const auto known = admission.compromised.find(audited); known != admission.compromised.end())
+        return tsu + " has told on " + date(known->second) + " that the key of its certificate " +
+               known->first.substr(0, 16) + "… is compromised; it is served again with another one";
     if (admission.identity == *now) return std::nullopt;
     std::string differs;
     const auto add = [&differs](bool is, const char* what) {
@@ -230,7 +238,7 @@ Identity effective(const Admission& admission, Identity configured) {
 
 Result<std::map<std::string, Admission>> read_admissions(const EventSearch& search) {
     struct Taken {
-        std::optional<Step> step;  // nothing: a succession
+        std::optional<Step> step;  // nothing: a TSU's notice
         store::Found found;
     };
     std::map<store::RecordNumber, Taken> all;
@@ -243,10 +251,10 @@ Result<std::map<std::string, Admission>> read_admissions(const EventSearch& sear
         });
         if (!done) return std::move(done).error();
     }
-    for (const auto kind : {successor_kind, succeeded_kind}) {
-        store::EventQuery successions;
-        successions.kind = std::string(kind);
-        auto read = search(successions, [&](const store::Found& found) {
+    for (const auto kind : {successor_kind, succeeded_kind, compromised_kind}) {
+        store::EventQuery notices;
+        notices.kind = std::string(kind);
+        auto read = search(notices, [&](const store::Found& found) {
             all.emplace(found.record.number, Taken{std::nullopt, found});
             return true;
         });
@@ -255,12 +263,11 @@ Result<std::map<std::string, Admission>> read_admissions(const EventSearch& sear
     std::map<std::string, Admission> out;
     for (const auto& [number, taken] : all) {
         const auto& event = taken.found.event();
-        if (!taken.step) {
-            apply_succession(out[event.subject], event);
-            continue;
-        }
-        apply(out[event.subject], *taken.step, event, WallTime(microseconds(taken.found.record.at_us)),
-              number);
+        const WallTime at(microseconds(taken.found.record.at_us));
+        if (taken.step)
+            apply(out[event.subject], *taken.step, event, at, number);
+        else
+            apply_notice(out[event.subject], event, at);
     }
     return out;
 }
@@ -382,7 +389,7 @@ Result<bool> Admissions::audited_successor(const std::string& tsu, const pki::Ce
     const auto number = archive_.append(wall_.now(), event, {blob}, store::Archive::Month::stays);
     if (!number) return number.error();
     const std::lock_guard lock(mutex_);
-    apply_succession(row.admission, event);
+    apply_notice(row.admission, event, wall_.now());
     return true;
 }
 
@@ -410,8 +417,37 @@ Result<bool> Admissions::succeed(const std::string& tsu, View certificate_sha256
         archive_.append(wall_.now(), event, {store::Blob(*der)}, store::Archive::Month::stays);
     if (!number) return number.error();
     const std::lock_guard lock(mutex_);
-    apply_succession(row.admission, event);
+    apply_notice(row.admission, event, wall_.now());
     row.successor = std::move(*next);
+    return true;
+}
+
+Result<bool> Admissions::compromised(const std::string& tsu, View certificate_sha256,
+                                     const std::string& text) {
+    const auto at = rows_.find(tsu);
+    if (at == rows_.end() || !at->second.configured)
+        return Error::usage("there is no [tsu." + one_line(tsu, 64) + "]");
+    auto& row = at->second;
+    const auto which = to_hex(certificate_sha256);
+    const std::lock_guard leaving(row.leaving);
+    {
+        const std::lock_guard lock(mutex_);
+        const auto& known = row.admission;
+        if (known.compromised.count(which) > 0) return false;
+        if (known.identity.certificate != which && known.predecessors.count(which) == 0 &&
+            known.candidates.count(which) == 0 && to_hex(row.configured->certificate.sha256()) != which)
+            return Error::no("no certificate of " + tsu + " is known here by that SHA-256");
+    }
+    store::Event event;
+    event.kind = std::string(compromised_kind);
+    event.subject = tsu;
+    event.text = one_line(text, longest_why);
+    event.fields["certificate"] = which;
+    const auto now = wall_.now();
+    const auto number = archive_.append(now, event, {}, store::Archive::Month::stays);
+    if (!number) return number.error();
+    const std::lock_guard lock(mutex_);
+    apply_notice(row.admission, event, now);
     return true;
 }
 
@@ -439,14 +475,14 @@ std::vector<Admissions::Overdue> Admissions::overdue(nanoseconds within) const {
     return out;
 }
 
-std::optional<std::string> Admissions::refusal(const std::string& tsu) const {
+std::optional<std::string> Admissions::refusal(const std::string& tsu, View audited) const {
     const auto* row = find(tsu);
     if (!row) return tsu + " isn't configured";
     const std::lock_guard lock(mutex_);
     std::optional<Identity> now;
     if (row->configured)
         now = effective(row->admission, identity_of(row->configured->settings, row->configured->certificate));
-    return taa::refusal(tsu, row->admission, now);
+    return taa::refusal(tsu, row->admission, now, to_hex(audited));
 }
 
 std::unique_lock<std::mutex> Admissions::hold(const std::string& tsu) const {

@@ -66,6 +66,9 @@ struct Admission {
     /// soon as the TSU says that it signs with it.
     std::map<std::string, store::BlobId> candidates{};
     std::optional<store::BlobId> certificate{};  ///< that of `identity`
+    /// Certificates (hex SHA-256) whose key is compromised, by the TSU's own word (KEY-6), and since when it
+    /// is known.
+    std::map<std::string, WallTime> compromised{};
 };
 /// What the configuration's identity stands for now. Pure.
 Identity effective(const Admission& admission, Identity configured);
@@ -73,9 +76,10 @@ Identity effective(const Admission& admission, Identity configured);
 std::string_view name(Admission::State state);
 
 /// Why a TSU isn't served, one line that says what to do; nothing: it is. `now`: the identity that the
-/// configuration has for it; none if it isn't configured. Pure.
+/// configuration has for it; none if it isn't configured. `audited`: hex SHA-256 of the certificate that a
+/// TAC is asked for; empty: it isn't about one. Pure.
 std::optional<std::string> refusal(const std::string& tsu, const Admission& admission,
-                                   const std::optional<Identity>& now);
+                                   const std::optional<Identity>& now, const std::string& audited = "");
 
 /// When a TSU that is admitted or suspended is to be reviewed: nothing if it is neither. Pure.
 std::optional<WallTime> review_due(const Admission& admission, nanoseconds within);
@@ -137,8 +141,15 @@ class Admissions {
     };
     [[nodiscard]] std::vector<Overdue> overdue(nanoseconds within) const;
 
-    /// Why nothing leaves for this TSU; nothing: it is served.
-    [[nodiscard]] std::optional<std::string> refusal(const std::string& tsu) const;
+    /// The TSU says that the key of this certificate (SHA-256) is compromised: nothing is issued for it any
+    /// more, and what was about to leave has left. Durable on return. Event "tsu.compromised" about the TSU;
+    /// text: the TSU's; fields certificate (hex SHA-256). False: that was known. Error (no): it isn't one of
+    /// this TSU's that is known here.
+    Result<bool> compromised(const std::string& tsu, View certificate_sha256, const std::string& text);
+
+    /// Why nothing leaves for this TSU; nothing: it is served. `audited`: SHA-256 of the certificate that a
+    /// TAC is asked for; empty: it isn't about one.
+    [[nodiscard]] std::optional<std::string> refusal(const std::string& tsu, View audited = {}) const;
     /// While it is held no step about this TSU is taken: from the last look at refusal() until what is sent
     /// has been answered.
     [[nodiscard]] std::unique_lock<std::mutex> hold(const std::string& tsu) const;

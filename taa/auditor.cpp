@@ -60,9 +60,10 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
         !own_clock_is_right(*channel, tsu, report))
         return record_failure(tsu, report);
 
-    // From here until its verdict no operator's step about this TSU comes between.
+    // From here until its verdict no operator's step about this TSU comes between. One whose key is
+    // compromised is measured, so that it can say that it signs with another, but gets no TAC for that one.
     const auto held = admissions_.hold(tsu.settings.name);
-    if (const auto refusal = admissions_.refusal(tsu.settings.name)) {
+    if (const auto refusal = admissions_.refusal(tsu.settings.name, tsu.certificate.sha256())) {
         end(report, Outcome::not_admitted, *refusal);
         return record_failure(tsu, report);
     }
@@ -120,7 +121,8 @@ bool Auditor::own_clock_is_right(Channel& channel, const AuditedTsu& tsu, Report
     }
     report.own_bound_us.reset();
     end(report, Outcome::own_clock, standing.text);
-    const auto told = channel.notify({tsu.settings.called, tac::Notice::Kind::clock_unproved, standing.text});
+    const auto told =
+        channel.notify({tsu.settings.called, tac::Notice::Kind::clock_unproved, standing.text, {}});
     if (!told) report.undelivered = one_line(told.error().text);
     return false;
 }

@@ -16,6 +16,10 @@ Done Diary::announce(const store::Event& event, const std::vector<store::Blob>& 
     return append(at, event, blobs);
 }
 
+void Diary::tell(const store::Event& event) {
+    if (hook_) hook_->tell(store::event_line(wall_.now(), event));
+}
+
 Done Diary::append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs) {
     const auto number = archive_.append(at, event, blobs, store::Archive::Month::stays);
     if (number) return {};

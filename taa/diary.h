@@ -21,6 +21,8 @@ class Diary {
     Done record(const store::Event& event, const std::vector<store::Blob>& blobs = {});
     /// The same, and told to the hook even if it can't be recorded.
     Done announce(const store::Event& event, const std::vector<store::Blob>& blobs = {});
+    /// Told to the hook alone: it is recorded elsewhere.
+    void tell(const store::Event& event);
 
   private:
     Done append(WallTime at, const store::Event& event, const std::vector<store::Blob>& blobs);

@@ -25,21 +25,44 @@ bool shows(const net::Peer& peer, const std::string& name) {
     return std::any_of(names.begin(), names.end(), [&](const auto& shown) { return same_name(shown, name); });
 }
 
+/// The TSU of this name, if it is this peer's; null otherwise, which the log says.
+const TsuSettings* find(const std::vector<TsuSettings>& tsus, const std::string& called,
+                        const net::Peer& peer) {
+    const auto tsu = std::find_if(tsus.begin(), tsus.end(), [&](const TsuSettings& settings) {
+        return settings.called == called && shows(peer, settings.peer);
+    });
+    if (tsu != tsus.end()) return &*tsu;
+    spdlog::warn(
+        "audit-request refused peer={} tsu=\"{}\" text=\"no [tsu] has this name and a peer name of its "
+        "channel "
+        "certificate\"",
+        peer.text(), one_line(called, 64));
+    return nullptr;
+}
+
+net::Response take_notice(const net::Request& request, const std::vector<TsuSettings>& tsus,
+                          const Compromised& compromised) {
+    const auto notice = tac::Notice::from_json(as_text(request.body));
+    if (!notice || notice->kind != tac::Notice::Kind::key_compromised)
+        return net::Response::text(400, "not a notice of a TSU");
+    const auto* tsu = find(tsus, notice->tsu, request.peer);
+    if (!tsu) return net::Response::text(403, "not your TSU");
+    if (auto done = compromised(*tsu, notice->certificate_sha256, notice->text); !done) {
+        spdlog::error("tsu={} peer={} text=\"it says that a key is compromised, but {}\"", tsu->name,
+                      request.peer.text(), done.error().text);
+        return done.error().kind == Error::Kind::no ? net::Response::text(403, done.error().text)
+                                                    : net::Response::text(503, "not possible at the moment");
+    }
+    return net::Response::json(200, tac::NoticeAnswer{}.to_json());
+}
+
 net::Response answer_to(const net::Request& request, const std::vector<TsuSettings>& tsus, const Pace& pace,
                         const Refusal& refusal, const Show& show, const Ask& ask) {
     const auto wanted = tac::AuditRequest::from_json(as_text(request.body));
     if (!wanted) return net::Response::text(400, "not an audit request");
-    const auto tsu = std::find_if(tsus.begin(), tsus.end(), [&](const TsuSettings& settings) {
-        return settings.called == wanted->tsu && shows(request.peer, settings.peer);
-    });
-    if (tsu == tsus.end()) {
-        spdlog::warn(
-            "audit-request refused peer={} tsu=\"{}\" text=\"no [tsu] has this name and a peer name of its "
-            "channel certificate\"",
-            request.peer.text(), one_line(wanted->tsu, 64));
-        return net::Response::text(403, "not your TSU");
-    }
-    if (const auto why = refusal(tsu->name)) {
+    const auto* tsu = find(tsus, wanted->tsu, request.peer);
+    if (!tsu) return net::Response::text(403, "not your TSU");
+    if (const auto why = refusal(tsu->name, wanted->certificate)) {
         spdlog::warn("audit-request refused peer={} tsu={} text=\"{}\"", request.peer.text(), tsu->name,
                      *why);
         return net::Response::text(403, "this TSU isn't served at present; its TAA knows why");
@@ -73,6 +96,14 @@ void add_request_route(net::Router& router, const std::vector<TsuSettings>& tsus
         [tsus, pace, refusal = std::move(refusal), show = std::move(show), ask = std::move(ask)](
             const net::Request& request) { return answer_to(request, tsus, pace, refusal, show, ask); },
         {{"application/json"}, tac::max_body});
+}
+
+void add_notice_route(net::Router& router, const std::vector<TsuSettings>& tsus, Compromised compromised) {
+    router.add("POST", "/audit/notice",
+               [tsus, compromised = std::move(compromised)](const net::Request& request) {
+                   return take_notice(request, tsus, compromised);
+               },
+               {{"application/json"}, tac::max_body});
 }
 
 }  // namespace kokuin::taa

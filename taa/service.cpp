@@ -112,9 +112,17 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
       server_(server_options(settings), router([this](net::Router& router) {
                   add_request_route(
                       router, settings_.tsus, settings_.pace,
-                      [this](const std::string& tsu) { return parts_.admissions.refusal(tsu); },
+                      [this](const std::string& tsu, View certificate) {
+                          return parts_.admissions.refusal(
+                              tsu,
+                              certificate.empty() ? Bytes() : pki::digest(pki::Hash::sha256, certificate));
+                      },
                       [this](const TsuSettings& tsu, View certificate) { return show(tsu, certificate); },
                       [this](const std::string& tsu) { return scheduler_.request(tsu); });
+                  add_notice_route(router, settings_.tsus,
+                                   [this](const TsuSettings& tsu, View certificate, const std::string& text) {
+                                       return compromised(tsu, certificate, text);
+                                   });
               })),
       control_(control_options(settings), router([this](net::Router& router) {
                    add_control_routes(router, parts_.admissions,
@@ -221,6 +229,21 @@ Done Service::show(const TsuSettings& tsu, View certificate) {
             return Error::no("that certificate is another TSU's");
     return successors_.show(tsu, parts_.admissions.certificate(tsu.name), certificate,
                             parts_.clocks.wall.now());
+}
+
+Done Service::compromised(const TsuSettings& tsu, View certificate_sha256, const std::string& text) {
+    const auto is_new = parts_.admissions.compromised(tsu.name, certificate_sha256, text);
+    if (!is_new) return is_new.error();
+    if (!*is_new) return {};
+    store::Event event;  // recorded already; for those who must act
+    event.kind = "tsu.compromised";
+    event.subject = tsu.name;
+    event.text = one_line(text, 1000);
+    event.fields["certificate"] = to_hex(certificate_sha256);
+    spdlog::critical("tsu={} event=compromised certificate={} text=\"{}\"", tsu.name,
+                     to_hex(certificate_sha256), event.text);
+    parts_.diary.tell(event);
+    return {};
 }
 
 void Service::remember(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report) {

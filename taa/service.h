@@ -68,6 +68,7 @@ class Service {
     Ending audit(const std::string& name, bool requested);
     void note(const Report& report);
     Done show(const TsuSettings& tsu, View certificate);
+    Done compromised(const TsuSettings& tsu, View certificate_sha256, const std::string& text);
     void remember(const AuditedTsu& tsu, const pki::Certificate& next, const Report& report);
     void follow(const std::string& name, const Sample& sample);
     void audit_all();

@@ -59,31 +59,38 @@ struct House {
 /// The custodians' side, if they hold the PIN; the token is locked until they come.
 Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     if (!settings.hsm.pin_file.empty()) return {};
-    auto roster = hsm::custody::read_roster(settings.archive, settings.hsm.token);
-    if (!roster) return std::move(roster).error();
-    if (!*roster)
+    auto rosters = hsm::custody::read_rosters(settings.archive, settings.hsm.token);
+    if (!rosters) return std::move(rosters).error();
+    if (!rosters->in_force)
         return Error::usage(
             "[hsm] token '" + settings.hsm.token +
             "': nobody holds its PIN; hold a ceremony (taad ceremony init), or give a pin_file");
     const auto record = [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
         return house.diary->announce(event, blobs);
     };
-    house.approvals.emplace(**roster,
+    house.custody.emplace(
+        std::move(*rosters->in_force),
+        hsm::custody::Activation::Parts{"taad", settings.digest,
+                                        [&house, keeper](const Secret& pin) {
+                                            auto done = house.signer->unlock(pin);
+                                            hsm::custody::tell_keeper(keeper, done, pin);
+                                            return done;
+                                        },
+                                        [&house, keeper] {
+                                            house.signer->token()->lock();
+                                            if (keeper) keeper->forget();
+                                        },
+                                        record,
+                                        [&house, keeper](const hsm::PinChange& change) {
+                                            auto* const token = house.signer->token();
+                                            auto done = token ? token->change_pins(change)
+                                                              : Error::no("the HSM can't be reached");
+                                            hsm::custody::tell_keeper(keeper, done, change);
+                                            return done;
+                                        }},
+        std::move(rosters->next));
+    house.approvals.emplace([&house] { return house.custody->roster(); },
                             hsm::custody::Approvals::Parts{"taad", settings.digest, house.mono, record});
-    house.custody.emplace(std::move(**roster), hsm::custody::Activation::Parts{
-                                                   "taad", settings.digest,
-                                                   [&house, keeper](const Secret& pin) {
-                                                       auto done = house.signer->unlock(pin);
-                                                       const bool refused =
-                                                           !done && done.error().kind == Error::Kind::usage;
-                                                       if (keeper && !refused) keeper->keep(pin);
-                                                       return done;
-                                                   },
-                                                   [&house, keeper] {
-                                                       house.signer->token()->lock();
-                                                       if (keeper) keeper->forget();
-                                                   },
-                                                   record});
     return hsm::custody::open_at_start(*house.custody, keeper, settings.archive, settings.hsm.unattended);
 }
 

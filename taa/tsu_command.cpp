@@ -25,7 +25,7 @@ Json or_null(const std::string& text) {
 Json in_json(const std::string& tsu, const Row& row, nanoseconds within, WallTime now) {
     const auto& admission = row.admission;
     const bool known = admission.state != Admission::State::unknown;
-    const auto why_not = refusal(tsu, admission, row.now);
+    const auto why_not = refusal(tsu, admission, row.now, row.now ? row.now->certificate : "");
     const auto due = review_due(admission, within);
     Json out;
     out["tsu"] = tsu;
@@ -43,6 +43,9 @@ Json in_json(const std::string& tsu, const Row& row, nanoseconds within, WallTim
     out["peer"] = or_null(admission.identity.peer);
     out["called"] = or_null(admission.identity.called);
     out["tsa"] = row.configured ? Json(row.configured->tsa) : Json();
+    out["compromised"] = Json::object();
+    for (const auto& [certificate, told] : admission.compromised)
+        out["compromised"][certificate] = to_rfc3339(told, 0);
     return out;
 }
 
@@ -55,7 +58,11 @@ std::string in_words(const std::string& tsu, const Row& row, nanoseconds within,
         line += ": " + one_line(admission.why, any_length);
     }
     line += '\n';
-    if (const auto why_not = refusal(tsu, admission, row.now)) line += "  NOT SERVED: " + *why_not + '\n';
+    if (const auto why_not = refusal(tsu, admission, row.now, row.now ? row.now->certificate : ""))
+        line += "  NOT SERVED: " + *why_not + '\n';
+    for (const auto& [certificate, told] : admission.compromised)
+        line +=
+            "  COMPROMISED, told " + to_rfc3339(told, 0) + ": the key of certificate " + certificate + '\n';
     if (const auto due = review_due(admission, within))
         line += "  reviewed " + to_rfc3339(admission.reviewed, 0) + ", " +
                 (*due < now ? "REVIEW OVERDUE since " : "next review by ") + to_rfc3339(*due, 0) + '\n';

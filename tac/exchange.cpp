@@ -246,6 +246,8 @@ std::string_view name(Notice::Kind kind) {
     switch (kind) {
         case Notice::Kind::clock_unproved:
             return "clock-unproved";
+        case Notice::Kind::key_compromised:
+            return "key-compromised";
     }
     return "unknown";
 }
@@ -254,13 +256,20 @@ Result<Notice> Notice::from_json(std::string_view body) {
     Object object("notice", body);
     Notice value;
     value.tsu = object.text("tsu", 1, max_name);
-    if (object.text("notice", 1, 64) != name(Kind::clock_unproved))
-        object.fail("notice is none that is known: clock-unproved");
+    const auto kind = object.text("notice", 1, 64);
+    if (kind == name(Kind::key_compromised))
+        value.kind = Kind::key_compromised;
+    else if (kind != name(Kind::clock_unproved))
+        object.fail("notice is none that is known: clock-unproved, key-compromised");
+    if (value.kind == Kind::key_compromised)
+        value.certificate_sha256 = object.hex("certificate_sha256", 32, 32);
     value.text = object.text("text", 0, max_text);
     return end(object, std::move(value));
 }
 std::string Notice::to_json() const {
-    return dump({{"tsu", tsu}, {"notice", std::string(name(kind))}, {"text", one_line(text, max_text)}});
+    json out{{"tsu", tsu}, {"notice", std::string(name(kind))}, {"text", one_line(text, max_text)}};
+    if (!certificate_sha256.empty()) out["certificate_sha256"] = to_hex(certificate_sha256);
+    return dump(out);
 }
 
 Result<NoticeAnswer> NoticeAnswer::from_json(std::string_view body) {

@@ -75,15 +75,17 @@ struct DeliveryVerdict {
 /// was signed.
 struct Notice {
     enum class Kind {
-        clock_unproved,  ///< the TAA doesn't know its own clock to be within ±30 ms (TAA-4)
+        clock_unproved,   ///< the TAA doesn't know its own clock to be within ±30 ms (TAA-4)
+        key_compromised,  ///< a TSU tells its TAA: the key is, or may be, in other hands (KEY-6)
     };
     std::string tsu;
     Kind kind = Kind::clock_unproved;
-    std::string text;  ///< for people
+    std::string text;            ///< for people
+    Bytes certificate_sha256{};  ///< key_compromised: of which certificate (32 octets); otherwise empty
     static Result<Notice> from_json(std::string_view body);
     [[nodiscard]] std::string to_json() const;
 };
-/// "clock-unproved".
+/// "clock-unproved", "key-compromised".
 std::string_view name(Notice::Kind kind);
 struct NoticeAnswer {
     static Result<NoticeAnswer> from_json(std::string_view body);

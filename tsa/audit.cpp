@@ -66,6 +66,7 @@ Result<tac::ClockAnswer> Audited::read_clock(const tac::ClockRequest& request) {
 }
 
 Result<tac::NoticeAnswer> Audited::take_notice(const tac::Notice& notice) {
+    if (notice.kind != tac::Notice::Kind::clock_unproved) return Error::usage("no notice of a TAA");
     const auto tsu = parts_.tsus.find(notice.tsu);
     if (!tsu) return Error::usage("there is no TSU '" + notice.tsu + "' here; see [tsu.NAME] in tsad.toml");
     const auto kind = std::string(name(notice.kind));

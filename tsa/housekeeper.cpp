@@ -16,6 +16,7 @@ namespace {
 constexpr nanoseconds ask_deadline = seconds(5);
 constexpr nanoseconds ask_again_after_failure = seconds(10);
 constexpr nanoseconds ask_again_after_refusal = std::chrono::minutes(1);
+constexpr nanoseconds tell_again_after_refusal = std::chrono::hours(1);
 constexpr nanoseconds ask_again_at_most_every = seconds(5);
 constexpr nanoseconds refusals_every = std::chrono::minutes(1);
 
@@ -33,21 +34,37 @@ Result<std::unique_ptr<AuditRequester>> AuditRequester::make(const AuditSettings
 }
 
 Result<tac::AuditAnswer> AuditRequester::ask(const std::string& tsu, const std::string& why, View successor) {
+    const auto answer = post(
+        "/audit/request", tac::AuditRequest{tsu, why, Bytes(successor.begin(), successor.end())}.to_json());
+    if (!answer) return answer.error();
+    return tac::AuditAnswer::from_json(as_text(answer->body));
+}
+
+Done AuditRequester::tell_compromised(const std::string& tsu, View certificate_sha256,
+                                      const std::string& text) {
+    const tac::Notice notice{tsu, tac::Notice::Kind::key_compromised, text,
+                             Bytes(certificate_sha256.begin(), certificate_sha256.end())};
+    const auto answer = post("/audit/notice", notice.to_json());
+    if (!answer) return answer.error();
+    const auto noted = tac::NoticeAnswer::from_json(as_text(answer->body));
+    return noted ? Done() : noted.error();
+}
+
+Result<net::Response> AuditRequester::post(const std::string& path, const std::string& json) {
     net::Call call;
     call.method = "POST";
-    call.path = "/audit/request";
+    call.path = path;
     call.content_type = "application/json";
-    const auto body = tac::AuditRequest{tsu, why, Bytes(successor.begin(), successor.end())}.to_json();
-    call.body.assign(body.begin(), body.end());
+    call.body.assign(json.begin(), json.end());
     auto answer = client_.request(call, ask_deadline);
-    if (!answer) return std::move(answer).error();
+    if (!answer) return answer;
     // 403: the TAA doesn't serve this TSU; all else may mend itself.
     if (answer->status == 403)
         return Error::no(client_.where() + ": the TAA refuses: " + one_line(as_text(answer->body), 200));
     if (answer->status != 200)
         return Error::environment(client_.where() + ": the TAA answers " + std::to_string(answer->status) +
                                   ": " + one_line(as_text(answer->body), 200));
-    return tac::AuditAnswer::from_json(as_text(answer->body));
+    return answer;
 }
 
 void Housekeeper::start() {
@@ -71,6 +88,7 @@ void Housekeeper::tick() {
     watch_keeper();
     watch_troubles(now);
     watch_revocation();
+    tell_of_compromises(now);
     for (const auto& tsu : *parts_.tsus.signing()) {
         for (const auto& wanted : wanted_) watch_gate(*tsu, wanted, now);
         watch_rates(*tsu, now);
@@ -100,6 +118,31 @@ void Housekeeper::watch_revocation() {
     for (const auto& tsu : *parts_.tsus.audited()) {
         watch_key(*tsu);
         watch_taa(*tsu);
+    }
+}
+
+void Housekeeper::tell_of_compromises(const tac::clock::Reading& now) {
+    if (!parts_.requester) return;
+    for (const auto& one : parts_.life.compromises()) {
+        const auto& certificate = one.key.certificate_sha256;
+        const auto not_before = tell_not_before_.find(certificate);
+        if (one.told || (not_before != tell_not_before_.end() && now.after < not_before->second)) continue;
+        // Not the operators' words: those are for the TSA's own records.
+        auto done =
+            parts_.requester->tell_compromised(one.key.tsu, from_hex(certificate).value_or(Bytes()),
+                                               "the key of this certificate is, or may be, in other hands");
+        if (done) done = parts_.life.told(certificate);
+        if (done) {
+            spdlog::warn(
+                "tsu={} key={} event=compromise-told text=\"the TAA knows that the key is compromised\"",
+                one.key.tsu, one.key.label);
+            continue;
+        }
+        spdlog::error("tsu={} key={} text=\"the TAA doesn't know yet that the key is compromised: {}\"",
+                      one.key.tsu, one.key.label, done.error().text);
+        tell_not_before_[certificate] =
+            now.after +
+            (done.error().kind == Error::Kind::no ? tell_again_after_refusal : ask_again_after_failure);
     }
 }
 

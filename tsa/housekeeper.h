@@ -37,9 +37,13 @@ class AuditRequester {
     /// isn't the one that signs. Error (no): the TAA doesn't serve this TSU; (environment): no answer, or
     /// none that can be read.
     Result<tac::AuditAnswer> ask(const std::string& tsu, const std::string& why, View successor = {});
+    /// POST /audit/notice: the key of this certificate (SHA-256) is compromised (KEY-6). Done: the TAA has
+    /// recorded it. Error (no): it doesn't take it; (environment): no answer.
+    Done tell_compromised(const std::string& tsu, View certificate_sha256, const std::string& text);
 
   private:
     explicit AuditRequester(net::Client client) : client_(std::move(client)) {}
+    Result<net::Response> post(const std::string& path, const std::string& json);
     net::Client client_;
 };
 
@@ -49,6 +53,7 @@ struct HousekeeperParts {
     Journal& journal;
     Tsus& tsus;
     KeyWatch& keys;
+    KeyLife& life;
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     Refusals& refusals;
     RefusedTacs& refused;
@@ -94,12 +99,15 @@ class Housekeeper {
     [[nodiscard]] std::optional<std::string> why_audit(const Tsu& tsu, const tac::clock::Reading& now) const;
     void note_refusal(Tsu& tsu, const std::string& text);
     void ask_for_audit(Tsu& tsu, const tac::clock::Reading& now);
+    void tell_of_compromises(const tac::clock::Reading& now);
     void flush_refusals();
 
     HousekeeperParts parts_;
     const std::vector<Wanted> wanted_;
     std::map<std::string, std::string> gates_;  // TSU and policies → cause if closed, empty while open
     std::map<std::string, bool> calibrated_;    // TSU and source → whether the rate of M is learnt
+    std::map<std::string, MonoTime>
+        tell_not_before_;  // certificate → when the TAA is told again of its compromise
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::set<std::string> troubles_;                  // with CRLs, as they are now
     std::optional<MonoTime> flushed_;

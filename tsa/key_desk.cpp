@@ -14,6 +14,7 @@
 #include "hsm/keytool.h"
 #include "pki/revocation.h"
 #include "pki/tsu_certificate.h"
+#include "tsa/compromise.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -394,11 +395,25 @@ Result<std::string> KeyDesk::compromise(const Order& order) {
               {"key", order.label},
               {"certificate_serial", nullptr},
               {"certificate_issuer", nullptr},
+              {"revocation_request", nullptr},
+              {"certificates", json::array()},
+              {"activated_us", nullptr},
               {"activated", entry->activated ? json(to_rfc3339(*entry->activated, 0)) : json(nullptr)}};
-    if (const auto certificates = parts_.life.certificates(*entry)) {
-        said["certificate_serial"] = to_hex(certificates->first.serial());
-        said["certificate_issuer"] = certificates->first.issuer_text();
-    }
+    const auto all = parts_.life.compromises();
+    const auto known = std::find_if(all.rbegin(), all.rend(), [&entry](const Compromise& one) {
+        return one.key.spki_sha256 == entry->spki_sha256;
+    });
+    if (known == all.rend()) return dump(said);  // it never had a certificate: nothing depends on it
+    const auto certificates = parts_.life.certificates(known->key);
+    if (!certificates)
+        return Error{certificates.error()}.in(
+            "it signs nothing now, and that is recorded, but its certificate can't be read");
+    const auto& certificate = certificates->first;
+    said["certificate_serial"] = to_hex(certificate.serial());
+    said["certificate_issuer"] = certificate.issuer_text();
+    said["revocation_request"] = revocation_request_json(*known, certificate, order.step.why, order.step.by);
+    for (const auto& id : known->key.certificates) said["certificates"].push_back(to_hex(id));
+    if (known->key.activated) said["activated_us"] = to_unix_us(*known->key.activated);
     return dump(said);
 }
 
@@ -427,8 +442,8 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     }
     const auto entry = parts_.life.find(order.label).value();
     const auto proposal = parts_.approvals->propose(
-        "key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
-        order.step.by, order.step.account,
+        {"key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
+         order.step.by, order.step.account},
         [this, label = order.label] {
             if (!parts_.token.available()) return Done(Error::environment("hsm: " + parts_.token.state()));
             return parts_.life.legal(label, KeyState::destroyed);

@@ -11,6 +11,7 @@ namespace kokuin::tsa {
 namespace {
 
 constexpr std::string_view compromised_kind = "key.compromised";
+constexpr std::string_view told_kind = "key.compromise-told";
 
 struct StateFacts {
     KeyState state;
@@ -162,13 +163,20 @@ Result<std::unique_ptr<KeyLife>> KeyLife::open(store::Archive& archive, Journal&
     };
     for (const auto& state : states)
         if (auto done = read(state.event); !done) return std::move(done).error();
-    if (auto done = read(compromised_kind); !done) return std::move(done).error();
+    for (const auto kind : {compromised_kind, told_kind})
+        if (auto done = read(kind); !done) return std::move(done).error();
     for (const auto& [number, record] : steps)
         life->apply(std::get<store::Event>(record.body), from_unix_us(record.at_us));
     return life;
 }
 
 void KeyLife::apply(const store::Event& event, WallTime at) {
+    if (event.kind == told_kind) {
+        const auto which = text_of(event, "certificate");
+        for (auto& one : compromises_)
+            if (one.key.certificate_sha256 == which) one.told = true;
+        return;
+    }
     const auto label = text_of(event, "key");
     if (label.empty()) return;  // of those that aren't steps
     const auto state = std::find_if(states.begin(), states.end(),
@@ -184,6 +192,7 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     entry.why = event.text;
     if (const auto spki = text_of(event, "spki_sha256"); !spki.empty()) entry.spki_sha256 = spki;
     if (compromised) {
+        if (!entry.compromised && !entry.certificates.empty()) compromises_.push_back({entry, at, false});
         entry.compromised = true;
         return;
     }
@@ -206,6 +215,7 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
                     entry.not_after = from_unix_us(*us);
             if (!event.blobs.empty()) {
                 entry.certificate = event.blobs.front();
+                entry.certificates.push_back(event.blobs.front());
                 entry.chain.assign(event.blobs.begin() + 1, event.blobs.end());
             }
             break;
@@ -230,6 +240,26 @@ std::vector<KeyEntry> KeyLife::all() const {
     std::vector<KeyEntry> out;
     for (const auto& [label, entry] : entries_) out.push_back(entry);
     return out;
+}
+
+std::vector<Compromise> KeyLife::compromises() const {
+    const std::lock_guard lock(mutex_);
+    return compromises_;
+}
+
+Done KeyLife::told(const std::string& certificate_sha256) {
+    const std::lock_guard lock(mutex_);
+    const auto at = std::find_if(compromises_.begin(), compromises_.end(), [&](const Compromise& one) {
+        return one.key.certificate_sha256 == certificate_sha256;
+    });
+    if (at == compromises_.end()) return Error::no("no compromised key has that certificate");
+    store::Event event;
+    event.kind = std::string(told_kind);
+    event.subject = at->key.tsu;
+    event.text = "the TAA knows that the key is compromised";
+    event.fields["key"] = at->key.label;
+    event.fields["certificate"] = certificate_sha256;
+    return record(std::move(event));
 }
 
 std::optional<KeyEntry> KeyLife::find(const std::string& label) const {

@@ -42,11 +42,19 @@ struct KeyEntry {
     std::optional<WallTime> retired;
     std::string certificate_sha256;  ///< hex; empty until certified
     std::optional<store::BlobId> certificate;
-    std::vector<store::BlobId> chain;  ///< what was imported with it
-    WallTime not_after{};              ///< of the certificate
-    std::uint64_t order = 0;           ///< of the step that led to this state: the clock proves none
-    bool compromised = false;          ///< KEY-6
-    std::string why;                   ///< of the last step
+    std::vector<store::BlobId> chain;           ///< what was imported with it
+    std::vector<store::BlobId> certificates{};  ///< all that it ever had
+    WallTime not_after{};                       ///< of the certificate
+    std::uint64_t order = 0;                    ///< of the step that led to this state: the clock proves none
+    bool compromised = false;                   ///< KEY-6
+    std::string why;                            ///< of the last step
+};
+
+/// A key that was compromised: known for ever, also when its label is another key's (KEY-6, TSA-17).
+struct Compromise {
+    KeyEntry key;       ///< as it was then
+    WallTime at{};      ///< when that was recorded
+    bool told = false;  ///< the TAA knows
 };
 
 /// The last moment at which a key may sign: one year and one month after its first activation (KEY-4), to the
@@ -90,6 +98,12 @@ class KeyLife {
     [[nodiscard]] std::optional<KeyEntry> find(const std::string& label) const;
     /// The key with which this TSU signs.
     [[nodiscard]] std::optional<KeyEntry> active(const std::string& tsu) const;
+    /// In the order in which they became known; only keys that had a certificate: no other has signed
+    /// anything.
+    [[nodiscard]] std::vector<Compromise> compromises() const;
+    /// The TAA has taken the notice that the key of this certificate (SHA-256, hex) is compromised. Event
+    /// "key.compromise-told".
+    Done told(const std::string& certificate_sha256);
     /// Its certificate, and what was imported with it.
     Result<std::pair<pki::Certificate, std::vector<pki::Certificate>>> certificates(
         const KeyEntry& entry) const;
@@ -134,6 +148,7 @@ class KeyLife {
     Journal& journal_;
     mutable std::mutex mutex_;  // held over the writing of a step: one after the other
     std::map<std::string, KeyEntry> entries_;
+    std::vector<Compromise> compromises_;
     std::uint64_t steps_ = 0;
 };
 

@@ -22,6 +22,7 @@
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
 #include "tsa/comparisons.h"
+#include "tsa/compromise.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/journal.h"
@@ -81,16 +82,15 @@ void look_after_keys(hsm::Token& token, const tsa::Tsus& tsus, tsa::Journal& jou
     }
 }
 
-/// Who holds the token's PIN; nothing where a pin_file does.
-Result<std::optional<hsm::custody::Roster>> custodians(const tsa::Settings& settings) {
-    using Answer = std::optional<hsm::custody::Roster>;
-    if (!settings.hsm.pin_file.empty()) return Answer();
-    auto roster = hsm::custody::read_roster(settings.archive, settings.hsm.token);
-    if (roster && !*roster)
+/// Who holds the token's PINs; nobody where a pin_file does.
+Result<hsm::custody::Rosters> custodians(const tsa::Settings& settings) {
+    if (!settings.hsm.pin_file.empty()) return hsm::custody::Rosters();
+    auto rosters = hsm::custody::read_rosters(settings.archive, settings.hsm.token);
+    if (rosters && !rosters->in_force)
         return Error::usage(
             "[hsm] token '" + settings.hsm.token +
             "': nobody holds its PIN; hold a ceremony (tsactl ceremony init), or give a pin_file");
-    return roster;
+    return rosters;
 }
 
 /// `keeper`: null, nobody holds the PIN while this process is away.
@@ -132,8 +132,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Journal journal(**archive, clock, [&hook](WallTime at, const store::Event& event) {
         if (hook && tsa::is_change(event)) hook->tell(store::event_line(at, event));
     });
-    auto roster = custodians(*settings);
-    if (!roster) return std::move(roster).error();
+    auto rosters = custodians(*settings);
+    if (!rosters) return std::move(rosters).error();
     auto token = hsm::open_token(settings->hsm, [&journal, keeper](const hsm::TokenEvent& event) {
         store::Event record;
         record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
@@ -164,24 +164,30 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     const auto record = [&journal](const store::Event& event, const std::vector<store::Blob>& blobs) {
         return journal.write(event, blobs);
     };
-    if (*roster)
-        approvals.emplace(**roster, hsm::custody::Approvals::Parts{"tsad", settings->digest, mono, record});
-    if (*roster)
-        custody.emplace(std::move(**roster), hsm::custody::Activation::Parts{
-                                                 "tsad", settings->digest,
-                                                 [&](const Secret& pin) {
-                                                     auto done = (*token)->unlock(Secret(pin.view()));
-                                                     if (done) look_after_keys(**token, tsus, journal);
-                                                     const bool refused =
-                                                         !done && done.error().kind == Error::Kind::usage;
-                                                     if (keeper && !refused) keeper->keep(pin);
-                                                     return done;
-                                                 },
-                                                 [&] {
-                                                     (*token)->lock();
-                                                     if (keeper) keeper->forget();
-                                                 },
-                                                 record});
+    if (rosters->in_force) {
+        custody.emplace(std::move(*rosters->in_force),
+                        hsm::custody::Activation::Parts{"tsad", settings->digest,
+                                                        [&](const Secret& pin) {
+                                                            auto done = (*token)->unlock(Secret(pin.view()));
+                                                            if (done) look_after_keys(**token, tsus, journal);
+                                                            hsm::custody::tell_keeper(keeper, done, pin);
+                                                            return done;
+                                                        },
+                                                        [&] {
+                                                            (*token)->lock();
+                                                            if (keeper) keeper->forget();
+                                                        },
+                                                        record,
+                                                        [&](const hsm::PinChange& change) {
+                                                            auto done = (*token)->change_pins(change);
+                                                            if (done) look_after_keys(**token, tsus, journal);
+                                                            hsm::custody::tell_keeper(keeper, done, change);
+                                                            return done;
+                                                        }},
+                        std::move(rosters->next));
+        approvals.emplace([&custody] { return custody->roster(); },
+                          hsm::custody::Approvals::Parts{"tsad", settings->digest, mono, record});
+    }
 
     tsa::Refusals refusals;
     tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
@@ -249,6 +255,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         auto router = std::make_shared<net::Router>();
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
+        tsa::add_notice_routes(*router, **life, settings->archive);
         if (with_health) tsa::add_health_routes(*router, status);
         return router;
     };
@@ -266,8 +273,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
 
     tsa::KeyWatch key_watch(**life, journal);
     if (auto done = key_watch.restore(**archive); !done) return done;
-    tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, settings->policies, refusals, refused,
-                                  leaps, crls.get(), requester.get(), keeper,
+    tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, **life, settings->policies, refusals,
+                                  refused, leaps, crls.get(), requester.get(), keeper,
                                   settings->taa ? settings->taa->request_before : nanoseconds{}});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());

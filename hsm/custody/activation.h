@@ -14,6 +14,7 @@
 #include "hsm/custody/roster.h"
 #include "hsm/custody/share.h"
 #include "hsm/custody/statement.h"
+#include "hsm/token.h"
 #include "store/blob.h"
 #include "store/record.h"
 
@@ -24,11 +25,17 @@ struct Challenge {
     Statement statement;  ///< act "activate": giving a share is agreeing to it
     Bytes letterbox;      ///< X25519: whom to seal the share for
     Roster roster;
+    /// A re-sharing was begun and broke off: custodians of `roster` and of this one must both come, and give
+    /// both PINs' shares.
+    std::optional<Roster> next{};
+    bool officers_too = false;  ///< the officer's PIN's share is wanted too
 
     [[nodiscard]] std::string to_json() const;
     static Result<Challenge> from_json(std::string_view text);
     /// What a share on its way is bound to.
     [[nodiscard]] Bytes context(const std::string& custodian) const;
+    /// The challenge to a custodian of `next`.
+    [[nodiscard]] Challenge to_next() const;
 };
 
 /// A share on its way to the server; only that server's process can read it.
@@ -36,7 +43,8 @@ struct Given {
     std::string ceremony;
     unsigned generation = 0;
     Approval approval;
-    Box share;  ///< the share of the user's PIN
+    Box share;                     ///< the share of the user's PIN
+    std::optional<Box> officer{};  ///< of the officer's, where it is wanted
 
     [[nodiscard]] std::string to_json() const;
     static Result<Given> from_json(std::string_view text);
@@ -44,6 +52,8 @@ struct Given {
 /// Answers a challenge. Error (no): the share file is of another ceremony, token or generation; the text says
 /// which.
 Result<Given> answer(const Challenge& challenge, const OpenShare& share);
+/// To every roster of the challenge that this custodian has a share in; one or two.
+Result<std::vector<Given>> answers(const Challenge& challenge, const OpenShare& share);
 /// The same look alone, before anybody has typed a passphrase.
 Done fits(const Challenge& challenge, const ShareFile& file);
 
@@ -62,8 +72,12 @@ class Activation {
         /// "custody.deactivated", "custody.kept", "custody.changed" (settings), "custody.refused"; the
         /// subject is the token's label.
         std::function<Done(const store::Event&, const std::vector<store::Blob>&)> record;
+        /// Sets both PINs anew and opens the token with the user's (Token::change_pins(), whose errors are
+        /// meant).
+        std::function<Done(const PinChange&)> change{};
     };
-    Activation(Roster roster, Parts parts);
+    /// `next`: of a re-sharing that broke off (read_resharing()).
+    Activation(Roster roster, Parts parts, std::optional<Roster> next = std::nullopt);
 
     [[nodiscard]] Challenge challenge() const;
 
@@ -75,7 +89,8 @@ class Activation {
         std::string text;  ///< one line
     };
     [[nodiscard]] State state() const;
-    [[nodiscard]] const Roster& roster() const { return roster_; }
+    /// The custodians in force.
+    [[nodiscard]] Roster roster() const;
 
     /// Takes a share. With the last one that is needed the token is opened and everything recorded.
     /// `account`: who asked, by the kernel's word. Error (no): not of this ceremony, nobody's share, changed,
@@ -90,25 +105,43 @@ class Activation {
     /// Closes the token and forgets the PIN and what was given. `why`, `by`: for the record. Error (no):
     /// nothing is active; (environment): closed, but not recorded.
     Done deactivate(const std::string& why, const std::string& by, const std::string& account);
+    /// From now on `next` holds the PINs, which are set anew. Records "custody.resharing" (its blob is
+    /// `next`) before and "custody.shared" after: what happens between is gone on with after a crash (State,
+    /// Challenge::next). Error (no): not activated, or nothing was changed; (environment): it broke off, and
+    /// custodians of both rosters must come.
+    Done reshare(const Roster& next, const PinChange& change, const std::string& custodians,
+                 const std::string& why);
 
   private:
     [[nodiscard]] State state_locked() const;
     [[nodiscard]] Challenge challenge_locked() const;
     Done activate_locked();
+    Done go_on_resharing();
+    [[nodiscard]] Error unfit(const Error& error) const;
+    Done take_over(const std::string& custodians);
+    Done broken_off(const Error& error);
+    Done record_shared(const std::string& custodians, const std::string& text);
+    [[nodiscard]] Statement statement_of(const Roster& roster) const;
+    [[nodiscard]] Done record_agreed(const Roster& roster);
     Done record(store::Event event, const std::vector<store::Blob>& blobs = {});
     Done open_locked(const Secret& pin);
     void begin_anew();
 
     struct Held {
         Secret share;
+        Secret officer;
         Approval approval;
     };
-    const Roster roster_;
+    using Bench = std::map<std::string, Held>;  // by custodian
+    static Result<Secret> combine_all(const Bench& bench, Secret Held::*which);
+    Roster roster_;
+    std::optional<Roster> next_;
     const Parts parts_;
     const Letterbox letterbox_;
     mutable std::mutex mutex_;
     std::string nonce_;
-    std::map<std::string, Held> held_;  // by custodian
+    Bench held_;
+    Bench held_of_next_;
     bool activated_ = false;
     bool refused_ = false;
     std::string trouble_;

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "hsm/custody/json.h"
+#include "pki/hash.h"
 
 namespace kokuin::hsm::custody {
 namespace {
@@ -14,13 +15,17 @@ constexpr std::size_t id_digits = 8;
 
 }  // namespace
 
+Bytes Proposal::context(const std::string& custodian) const {
+    const auto text = "kokuin officer's share on its way 1\n" + statement.text(custodian);
+    return Bytes(text.begin(), text.end());
+}
+
 std::string Proposal::to_json() const {
-    return dump({{"id", id},
-                 {"statement", statement_json(statement)},
-                 {"why", why},
-                 {"by", by},
-                 {"given", given},
-                 {"threshold", threshold}});
+    Json json{{"id", id},       {"statement", statement_json(statement)},
+              {"why", why},     {"by", by},
+              {"given", given}, {"threshold", threshold}};
+    if (!letterbox.empty()) json["letterbox"] = to_hex(letterbox);
+    return dump(json);
 }
 
 Result<Proposal> Proposal::from_json(std::string_view text) {
@@ -32,6 +37,7 @@ Result<Proposal> Proposal::from_json(std::string_view text) {
     proposal.why = members.text("why");
     proposal.by = members.text("by");
     proposal.threshold = members.number("threshold", most_custodians);
+    if (json.is_object() && json.contains("letterbox")) proposal.letterbox = members.octets("letterbox", 32);
     for (const auto& one : members.object("given"))
         if (one.is_string())
             proposal.given.push_back(one.get<std::string>());
@@ -49,35 +55,38 @@ void Approvals::forget_old() {
     std::erase_if(waiting_, [now](const auto& one) { return one.second.until < now; });
 }
 
-Result<Proposal> Approvals::propose(const std::string& act, const std::string& content,
-                                    const std::string& why, const std::string& by, const std::string& account,
-                                    Possible possible, CarryOut carry_out) {
+Result<Proposal> Approvals::propose(const Wanted& wanted, Possible possible, CarryOut carry_out) {
     const std::lock_guard lock(mutex_);
     forget_old();
+    const auto roster = roster_();
     for (const auto& [id, one] : waiting_)
-        if (one.proposal.statement.act == act && one.proposal.statement.content == content)
+        if (one.proposal.statement.act == wanted.act && one.proposal.statement.content == wanted.content)
             return Error::no("proposal " + id + " asks for that already; it waits for " +
-                             std::to_string(roster_.threshold) + " custodians");
+                             std::to_string(roster.threshold) + " custodians");
     if (waiting_.size() >= most_waiting)
         return Error::no("too many proposals wait; have them approved first, or restart " + parts_.program);
     Proposal proposal;
     const auto nonce = to_hex(random_octets(16));
     proposal.id = nonce.substr(0, id_digits);
-    proposal.statement = {act,           parts_.program,  roster_.ceremony, roster_.generation,
-                          roster_.token, parts_.settings, content,          nonce};
-    proposal.why = why;
-    proposal.by = by;
-    proposal.threshold = roster_.threshold;
+    proposal.statement = {wanted.act,   parts_.program,  roster.ceremony, roster.generation,
+                          roster.token, parts_.settings, wanted.content,  nonce};
+    proposal.why = wanted.why;
+    proposal.by = wanted.by;
+    proposal.threshold = roster.threshold;
+    if (wanted.officers_pin) proposal.letterbox = letterbox_.sealing_key();
     store::Event event;
     event.kind = "custody.proposed";
-    event.subject = roster_.token;
-    event.text = why;
-    event.fields = {
-        {"act", act}, {"content", content}, {"by", by}, {"account", account}, {"proposal", nonce}};
+    event.subject = roster.token;
+    event.text = wanted.why;
+    event.fields = {{"act", wanted.act},
+                    {"content", wanted.content},
+                    {"by", wanted.by},
+                    {"account", wanted.account},
+                    {"proposal", nonce}};
     if (auto done = parts_.record(event, {}); !done) return std::move(done).error();
     waiting_.emplace(
         proposal.id,
-        Waiting{proposal, {}, std::move(possible), std::move(carry_out), parts_.mono.now() + waits});
+        Waiting{proposal, {}, {}, std::move(possible), std::move(carry_out), parts_.mono.now() + waits});
     return proposal;
 }
 
@@ -89,18 +98,42 @@ std::vector<Proposal> Approvals::waiting() {
     return all;
 }
 
-Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Approval& approval) {
+Result<Secret> Approvals::officers_share(const Proposal& proposal, const Roster& roster,
+                                         const std::string& custodian, const std::optional<Box>& box) const {
+    if (!box)
+        return Error::no("the share of the officer's PIN is missing; is this tool of the same version?");
+    auto share = letterbox_.open(*box, proposal.context(custodian));
+    if (!share) return Error::no("the officer's share of " + custodian + " " + share.error().text);
+    if (!equal_constant_time(pki::digest(pki::Hash::sha256, share->view()),
+                             roster.find(custodian)->officer_share))
+        return Error::no("that isn't the officer's share that was made for " + custodian +
+                         "; the token was not asked");
+    return share;
+}
+
+Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Approval& approval,
+                                              const std::optional<Box>& officer) {
     std::unique_lock lock(mutex_);
     forget_old();
+    const auto roster = roster_();
     const auto at = waiting_.find(id);
     if (at == waiting_.end())
         return Error::no("there is no proposal '" + one_line(id, 64) + "'; it may be done, or too old");
     auto& one = at->second;
     auto& proposal = one.proposal;
-    if (auto done = check(proposal.statement, approval, roster_); !done) return std::move(done).error();
+    if (proposal.statement.generation != roster.generation) {
+        waiting_.erase(at);
+        return Error::no("the custodians were replaced since that was asked for; ask for it again");
+    }
+    if (auto done = check(proposal.statement, approval, roster); !done) return std::move(done).error();
+    if (!proposal.letterbox.empty()) {
+        auto share = officers_share(proposal, roster, approval.custodian, officer);
+        if (!share) return std::move(share).error();
+        one.officers.insert_or_assign(approval.custodian, std::move(*share));
+    }
     const bool is_new =
         std::find(proposal.given.begin(), proposal.given.end(), approval.custodian) == proposal.given.end();
-    if (is_new && proposal.given.size() + 1 >= roster_.threshold)
+    if (is_new && proposal.given.size() + 1 >= roster.threshold)
         if (auto done = one.possible(); !done)
             return Error{done.error()}.in(
                 "approved, but it can't be done now; give this signature again when it can");
@@ -108,16 +141,24 @@ Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Appro
         proposal.given.push_back(approval.custodian);
         one.approvals.push_back(approval);
     }
-    if (proposal.given.size() < roster_.threshold) return Outcome{proposal, false, ""};
+    if (proposal.given.size() < roster.threshold) return Outcome{proposal, false, ""};
 
-    Agreement agreement{proposal.statement.nonce, "", proposal.why, proposal.by};
+    Agreement agreement{proposal.statement.nonce, "", proposal.why, proposal.by, nullptr};
+    if (!proposal.letterbox.empty()) {
+        std::vector<View> shares;
+        for (const auto& [name, share] : one.officers) shares.push_back(share.view());
+        auto pin = combine(shares);
+        if (!pin)
+            return Error::environment(pin.error().text + "; the archive's roster doesn't fit these shares");
+        agreement.officers_pin = std::make_shared<const Secret>(std::move(*pin));
+    }
     for (const auto& name : proposal.given)
         agreement.custodians += (agreement.custodians.empty() ? "" : ", ") + name;
     const auto approvals = approvals_json(proposal.statement, one.approvals);
     const store::Blob blob(Bytes(approvals.begin(), approvals.end()));
     store::Event event;
     event.kind = "custody.agreed";
-    event.subject = roster_.token;
+    event.subject = roster.token;
     event.text = proposal.why;
     event.fields = {{"act", proposal.statement.act},
                     {"content", proposal.statement.content},

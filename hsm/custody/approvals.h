@@ -4,11 +4,14 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "hsm/custody/roster.h"
 #include "hsm/custody/statement.h"
@@ -25,7 +28,12 @@ struct Proposal {
     std::string by;  ///< who asked for it
     std::vector<std::string> given;
     unsigned threshold = 0;
+    /// X25519: each custodian gives the share of the officer's PIN with the signature, sealed for it. Empty:
+    /// none is asked for.
+    Bytes letterbox{};
 
+    /// What an officer's share on its way is bound to.
+    [[nodiscard]] Bytes context(const std::string& custodian) const;
     [[nodiscard]] std::string to_json() const;
     static Result<Proposal> from_json(std::string_view text);
 };
@@ -36,6 +44,7 @@ struct Agreement {
     std::string custodians;  ///< "officer-1, officer-3"
     std::string why;
     std::string by;
+    std::shared_ptr<const Secret> officers_pin{};  ///< null where the act doesn't ask for it
 };
 
 /// Thread-safe. An act is carried out on the thread of its last signature, with no lock held.
@@ -49,17 +58,26 @@ class Approvals {
         /// subject is the token's label.
         std::function<Done(const store::Event&, const std::vector<store::Blob>&)> record;
     };
-    Approvals(const Roster& roster, Parts parts) : roster_(roster), parts_(std::move(parts)) {}
+    /// `roster`: the custodians in force; asked with a lock held.
+    Approvals(std::function<Roster()> roster, Parts parts)
+        : roster_(std::move(roster)), parts_(std::move(parts)) {}
 
     /// Does the act; the text says what was done.
     using CarryOut = std::function<Result<std::string>(const Agreement&)>;
     /// Whether it could be done now: asked before the last signature counts, so that none is lost.
     using Possible = std::function<Done()>;
-    /// Asks for an act. It waits for a day, and not over a restart. `act` and `content` are what is signed.
+    /// What is asked for, and by whom. `act` and `content` are what is signed.
+    struct Wanted {
+        std::string act;
+        std::string content;
+        std::string why;
+        std::string by;
+        std::string account;
+        bool officers_pin = false;  ///< it takes the security officer's PIN
+    };
+    /// Asks for an act. It waits for a day, not over a restart, and not after custodians were replaced.
     /// Error (no): the same act waits already, or 16 others do; (environment): the archive.
-    Result<Proposal> propose(const std::string& act, const std::string& content, const std::string& why,
-                             const std::string& by, const std::string& account, Possible possible,
-                             CarryOut carry_out);
+    Result<Proposal> propose(const Wanted& wanted, Possible possible, CarryOut carry_out);
     [[nodiscard]] std::vector<Proposal> waiting();
 
     struct Outcome {
@@ -69,21 +87,26 @@ class Approvals {
     };
     /// A custodian's signature under a proposal. With the last one the act is carried out; an Error is then
     /// what went wrong with it, and the proposal is gone. Error (no): no such proposal, or not the
-    /// custodian's signature.
-    Result<Outcome> approve(const std::string& id, const Approval& approval);
+    /// custodian's signature, or not the officer's share that goes with it.
+    Result<Outcome> approve(const std::string& id, const Approval& approval,
+                            const std::optional<Box>& officer = std::nullopt);
 
   private:
     struct Waiting {
         Proposal proposal;
         std::vector<Approval> approvals;
+        std::map<std::string, Secret> officers;  // by custodian
         Possible possible;
         CarryOut carry_out;
         MonoTime until;
     };
     void forget_old();
+    Result<Secret> officers_share(const Proposal& proposal, const Roster& roster,
+                                  const std::string& custodian, const std::optional<Box>& box) const;
 
-    const Roster roster_;
+    const std::function<Roster()> roster_;
     const Parts parts_;
+    const Letterbox letterbox_;
     std::mutex mutex_;
     std::map<std::string, Waiting> waiting_;  // by id
 };

@@ -1,65 +1,18 @@
 #include "hsm/custody/commands.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstring>
-#include <future>
 #include <iostream>
 
 #include "base/account.h"
-#include "base/file.h"
 #include "base/net/client.h"
-#include "base/net/outcome.h"
-#include "base/terminal.h"
 #include "base/text.h"
-#include "base/time.h"
 #include "hsm/custody/activation.h"
 #include "hsm/custody/approvals.h"
-#include "hsm/custody/json.h"
-#include "hsm/custody/records.h"
-#include "store/archive.h"
+#include "hsm/custody/ceremony_commands.h"
+#include "hsm/custody/dialogue.h"
 
 namespace kokuin::hsm::custody {
 namespace {
-
-constexpr nanoseconds patience = seconds(30);
-constexpr std::size_t largest_share_file = 64U << 10U;
-constexpr std::size_t shortest_passphrase = 12;
-constexpr int tries = 3;
-
-std::string shown(std::string_view text) {
-    return one_line(text, any_length);
-}
-
-/// Asks the running server; its JSON answer.
-Result<Json> ask(const Site& site, const std::string& method, const std::string& path,
-                 const Json& body = nullptr, nanoseconds within = patience) {
-    net::ClientOptions options;
-    options.unix_path = site.socket;
-    auto client = net::Client::make(std::move(options));
-    if (!client) return std::move(client).error();
-    net::Call call;
-    call.method = method;
-    call.path = path;
-    if (!body.is_null()) {
-        const auto text = dump(body);
-        call.content_type = "application/json";
-        call.body = Bytes(text.begin(), text.end());
-    }
-    const auto answer = client->request(call, within);
-    if (!answer) return Error{answer.error()}.in(site.program + " doesn't answer; start it first");
-    if (answer->status == 404)
-        return Error::usage(site.program + " on " + site.socket +
-                            " was started with a pin_file: no custodians hold its PIN ([hsm])");
-    if (answer->status != 200) return net::error_of(*answer, site.program + " on " + site.socket);
-    auto json = Json::parse(as_text(answer->body), nullptr, false);
-    if (!json.is_object() && !json.is_array())
-        return Error::environment(site.program + "'s answer on " + site.socket + " is no JSON");
-    return json;
-}
 
 /// The keys of a token that the server has open.
 class KeysThere final : public Keys {
@@ -100,243 +53,6 @@ class KeysThere final : public Keys {
     Site site_;
 };
 
-// ---- ceremony
-// ------------------------------------------------------------------------------------------------
-
-void warn_unattended(const std::string& what) {
-    std::cerr << "WARNING: UNATTENDED: " << what
-              << "; whoever reads it can do what this custodian can. For tests and demos only, never for "
-                 "service.\n";
-}
-
-/// A new passphrase, typed twice.
-Result<Secret> choose_passphrase(const std::string& custodian) {
-    for (int i = 0; i < tries; ++i) {
-        auto first = ask_secret("Custodian " + custodian + ", choose a passphrase (" +
-                                std::to_string(shortest_passphrase) + " characters or more):");
-        if (!first) return std::move(first).error();
-        if (first->view().size() < shortest_passphrase) {
-            std::cerr << "too short: " << shortest_passphrase << " characters or more\n";
-            continue;
-        }
-        const auto again = ask_secret("Custodian " + custodian + ", the same again:");
-        if (!again) return again.error();
-        if (equal_constant_time(first->view(), again->view())) return first;
-        std::cerr << "that was something else; try again\n";
-    }
-    return Error::usage("no passphrase for the custodian " + custodian + " after " + std::to_string(tries) +
-                        " tries; nothing was made");
-}
-
-Result<std::vector<Secret>> passphrases(const Arguments& arguments) {
-    std::vector<Secret> all;
-    if (!arguments.passphrases.empty())
-        warn_unattended("the passphrases of all custodians lie in " + arguments.passphrases);
-    for (const auto& name : arguments.plan.custodians) {
-        auto one = arguments.passphrases.empty()
-                       ? choose_passphrase(name)
-                       : read_secret_file(arguments.passphrases + "/" + name + ".passphrase");
-        if (!one) return std::move(one).error();
-        if (one->view().size() < shortest_passphrase)
-            return Error::usage("the passphrase of the custodian " + name + " is too short: " +
-                                std::to_string(shortest_passphrase) + " characters or more");
-        all.push_back(std::move(*one));
-    }
-    return all;
-}
-
-/// The share files of a ceremony; removed again unless it comes to its end.
-class ShareFiles {
-  public:
-    explicit ShareFiles(std::string folder) : folder_(std::move(folder)) {}
-    ~ShareFiles() {
-        for (const auto& path : kept_ ? std::vector<std::string>() : paths_) ::unlink(path.c_str());
-    }
-    ShareFiles(const ShareFiles&) = delete;
-    ShareFiles& operator=(const ShareFiles&) = delete;
-
-    Done prepare(const std::vector<std::string>& custodians) const {
-        if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST)
-            return Error::environment(folder_ + ": can't be made: " + std::strerror(errno));
-        for (const auto& name : custodians)
-            if (::access(path_of(name).c_str(), F_OK) == 0)
-                return Error::usage(path_of(name) +
-                                    ": is there already; a share is never overwritten, give another --dir");
-        return {};
-    }
-    Done write(const ShareFile& file) {
-        const auto path = path_of(file.custodian);
-        const auto text = file.to_json();
-        if (auto done = write_file(path, as_view(text), 0600); !done) return done;
-        paths_.push_back(path);
-        return {};
-    }
-    void keep() { kept_ = true; }
-    [[nodiscard]] const std::vector<std::string>& paths() const { return paths_; }
-
-  private:
-    [[nodiscard]] std::string path_of(const std::string& name) const {
-        return folder_ + "/" + name + ".share";
-    }
-    std::string folder_;
-    std::vector<std::string> paths_;
-    bool kept_ = false;
-};
-
-/// The first key and its request, while the PIN is at hand.
-Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held,
-                    store::Archive& archive) {
-    TokenOptions options;
-    options.module_path = site.hsm.module;
-    options.token = site.hsm.token;
-    options.pin = Secret(held.pin.view());
-    options.sessions = 1;
-    auto token = Token::open(std::move(options));
-    if (!token) return std::move(token).error();
-    const auto key = keytool::generate(**token, arguments.key);
-    if (!key) return key.error();
-    const auto csr = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
-    if (!csr) return csr.error();
-    if (auto done = write_file(arguments.csr, as_view(*csr)); !done) return done;
-    if (!site.records_of_key) return {};
-    std::string names;
-    for (const auto& one : held.roster.custodians) names += (names.empty() ? "" : ", ") + one.name;
-    for (const auto& [event, blobs] : site.records_of_key(*key, *csr, names, account_text(::geteuid())))
-        if (const auto kept =
-                archive.append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
-            !kept)
-            return kept.error();
-    return {};
-}
-
-void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& roster,
-                   const std::vector<std::string>& files, bool as_json, std::ostream& out) {
-    if (as_json) {
-        Json custodians = Json::array();
-        for (std::size_t i = 0; i < files.size(); ++i)
-            custodians.push_back({{"name", roster.custodians[i].name},
-                                  {"file", files[i]},
-                                  {"signing_key", to_hex(roster.custodians[i].keys.signing)}});
-        out << dump({{"made", "ceremony"},
-                     {"ceremony", roster.ceremony},
-                     {"token", roster.token},
-                     {"threshold", roster.threshold},
-                     {"custodians", custodians},
-                     {"key", arguments.key},
-                     {"csr", arguments.csr}})
-            << '\n';
-        return;
-    }
-    out << "ceremony " << roster.ceremony << ": made the token '" << roster.token << "'; its PINs are with "
-        << roster.text() << '\n';
-    for (std::size_t i = 0; i < files.size(); ++i)
-        out << "  " << roster.custodians[i].name << "  signs with "
-            << to_hex(roster.custodians[i].keys.signing) << "  share: " << files[i] << '\n';
-    if (!arguments.key.empty())
-        out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
-    out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n";
-    if (site.socket.empty())
-        out << "Whatever needs the token, " << roster.threshold << " of them open together: " << site.tool
-            << " … --share FILE --share FILE\n";
-    else
-        out << "When " << site.program << " runs, " << roster.threshold
-            << " of them each give theirs: " << site.tool << " activate --share FILE\n";
-}
-
-Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
-    auto plan = arguments.plan;
-    plan.token = site.hsm.token;
-    if (!site.hsm.pin_file.empty())
-        return Error::usage("[hsm] has a pin_file: take it away, so that the custodians alone hold the PIN");
-    if (auto done = check(plan); !done) return std::move(done).error();
-    // All that can be wrong is found before a token is made: nobody could repeat it with the same one.
-    const bool with_key = !arguments.key.empty();
-    if (with_key) {
-        if (auto done = keytool::check_subject(arguments.subject); !done) return std::move(done).error();
-        if (::access(arguments.csr.c_str(), F_OK) == 0)
-            return Error::usage(arguments.csr + ": is there already; give another --csr");
-        if (auto done = write_file(arguments.csr, View()); !done) return std::move(done).error();
-        ::unlink(arguments.csr.c_str());
-    }
-    const auto known = read_roster(site.archive, plan.token);
-    if (!known) return known.error();
-    if (*known)
-        return Error::usage("token '" + plan.token + "': its PINs are already with " + (*known)->text() +
-                            "; name another [hsm] token for a new one");
-    // The one writer: the server is down, and no other ceremony goes on.
-    auto archive = store::Archive::open(site.archive);
-    if (!archive) return std::move(archive).error();
-    ShareFiles files(arguments.folder);
-    if (auto done = files.prepare(plan.custodians); !done) return std::move(done).error();
-    const auto typed = passphrases(arguments);
-    if (!typed) return typed.error();
-
-    const auto held = hold(plan);
-    std::vector<std::future<ShareFile>> sealing;  // each costs a fifth of a second of one core
-    for (std::size_t i = 0; i < plan.custodians.size(); ++i)
-        sealing.push_back(std::async(std::launch::async, [&, i] {
-            return make_share_file(held.roster, plan.custodians[i], held.seeds[i].view(), (*typed)[i].view(),
-                                   held.shares[i]);
-        }));
-    for (auto& one : sealing)
-        if (auto done = files.write(one.get()); !done) return std::move(done).error();
-    apply_environment(site.hsm);
-    if (auto done = initialise_token(
-            site.hsm, {held.pin, "the drawn PIN", held.officer_pin, "the drawn officer's PIN"});
-        !done)
-        return std::move(done).error();
-    // From here on the token is there, and its PINs are in these files alone.
-    files.keep();
-    auto record = shared_event(held.roster);
-    record.event.fields["account"] = account_text(::geteuid());
-    if (const auto kept = (*archive)->append(SystemWallClock().now(), record.event, {record.roster},
-                                             store::Archive::Month::stays);
-        !kept)
-        return Error::environment("the token '" + plan.token +
-                                  "' is made, but the archive didn't take its roster: " + kept.error().text +
-                                  "; remove the token and the shares, and begin anew");
-    if (auto done = with_key ? make_first_key(site, arguments, held, **archive) : Done(); !done)
-        return std::move(done).error().in("the token is made, but the key '" + arguments.key +
-                                          "' has no request; remove the token and begin anew");
-    tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);
-    return 0;
-}
-
-Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
-    const auto roster = read_roster(site.archive, site.hsm.token);
-    if (!roster) return roster.error();
-    if (!*roster)
-        return Error::no("token '" + site.hsm.token +
-                         "': nobody has shared its PINs; do it with: " + site.tool + " ceremony init");
-    const auto running =
-        site.socket.empty() ? Result<Json>(Error::no("no server")) : ask(site, "GET", "/custody");
-    const auto state = running ? Members(*running).text("text") : running.error().text;
-    if (as_json) {
-        auto json = Json::parse((*roster)->to_json());
-        json["state"] = running ? Json(state) : Json();
-        json["activated"] = running ? running->value("activated", false) : false;
-        json["given"] = running ? running->value("given", Json::array()) : Json::array();
-        out << dump(json) << '\n';
-        return 0;
-    }
-    out << "token '" << (*roster)->token << "', ceremony " << (*roster)->ceremony << ", generation "
-        << (*roster)->generation << ": " << (*roster)->text() << '\n';
-    for (const auto& one : (*roster)->custodians)
-        out << "  " << one.name << "  signs with " << to_hex(one.keys.signing) << '\n';
-    if (site.socket.empty()) return 0;
-    out << site.program << ": " << shown(state) << '\n';
-    if (const auto proposals = ask(site, "GET", "/custody/proposals"); running && proposals)
-        for (const auto& one : *proposals)
-            if (const auto proposal = Proposal::from_json(dump(one)))
-                out << "proposal " << shown(proposal->id) << ": " << shown(proposal->statement.act) << " of "
-                    << shown(proposal->statement.content) << ", " << proposal->given.size() << " of "
-                    << proposal->threshold << " have approved\n";
-    return 0;
-}
-
-// ---- activation
-// ----------------------------------------------------------------------------------------------
-
 int tell_state(const Json& state, bool as_json, std::ostream& out) {
     if (as_json)
         out << dump(state) << '\n';
@@ -345,24 +61,9 @@ int tell_state(const Json& state, bool as_json, std::ostream& out) {
     return 0;
 }
 
-/// Reads the passphrase of this share's custodian, and opens it.
-Result<OpenShare> open_share(const Arguments& arguments, ShareFile file) {
-    if (!arguments.passphrase_file.empty())
-        warn_unattended("a custodian's passphrase lies in " + arguments.passphrase_file);
-    const auto passphrase = arguments.passphrase_file.empty()
-                                ? ask_secret("Passphrase of the custodian " + file.custodian + ":")
-                                : read_secret_file(arguments.passphrase_file);
-    if (!passphrase) return passphrase.error();
-    auto share = open_share_file(std::move(file), passphrase->view());
-    if (!share) return std::move(share).error().in(arguments.share);
-    return share;
-}
-
 Result<int> activate(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
-    const auto text = read_file(arguments.share, largest_share_file);
-    if (!text) return text.error();
-    auto file = ShareFile::from_json(as_text(*text));
-    if (!file) return std::move(file).error().in(arguments.share);
+    auto file = read_share_file(arguments.share);
+    if (!file) return std::move(file).error();
     const auto now = ask(site, "GET", "/custody");
     if (!now) return now.error();
     if (!now->is_object())
@@ -374,7 +75,8 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
     if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
     // Before anybody types: is it the right file at all?
-    if (auto done = fits(*challenge, *file); !done) return std::move(done).error().in(arguments.share);
+    if (auto done = fits(*challenge, *file); !done && !(challenge->next && fits(challenge->to_next(), *file)))
+        return std::move(done).error().in(arguments.share);
     const auto& custodian = file->custodian;
     if (!as_json)
         out << "custodian " << custodian << ": you agree that " << site.program << " opens the token '"
@@ -382,10 +84,13 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
             << shown(challenge->statement.settings) << '\n';
     const auto share = open_share(arguments, std::move(*file));
     if (!share) return share.error();
-    const auto given = answer(*challenge, *share);
-    if (!given) return given.error();
-    const auto state = ask(site, "POST", "/custody/share", Json::parse(given->to_json()));
-    if (!state) return state.error();
+    const auto given = answers(*challenge, *share);
+    if (!given) return Error{given.error()}.in(arguments.share);
+    auto state = Result<Json>(Json());
+    for (const auto& one : *given) {
+        state = ask(site, "POST", "/custody/share", Json::parse(one.to_json()));
+        if (!state) return state.error();
+    }
     return tell_state(*state, as_json, out);
 }
 
@@ -406,10 +111,8 @@ Result<Proposal> find_proposal(const Site& site, const std::string& id) {
 }
 
 Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
-    const auto text = read_file(arguments.share, largest_share_file);
-    if (!text) return text.error();
-    auto file = ShareFile::from_json(as_text(*text));
-    if (!file) return std::move(file).error().in(arguments.share);
+    auto file = read_share_file(arguments.share);
+    if (!file) return std::move(file).error();
     const auto proposal = find_proposal(site, arguments.proposal);
     if (!proposal) return proposal.error();
     const auto& statement = proposal->statement;
@@ -417,11 +120,22 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
         return Error::no(
             "the proposal isn't one that can be approved here; nothing was signed, look at who listens "
             "there");
-    if (file->ceremony != statement.ceremony || file->generation != statement.generation ||
-        file->token != statement.token)
+    const auto now = ask(site, "GET", "/custody");
+    if (!now) return now.error();
+    const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
+    if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
+    const auto& roster = challenge->roster;
+    const auto custodian = file->custodian;
+    const auto* me = roster.find(custodian);
+    if (file->ceremony != statement.ceremony || file->token != statement.token ||
+        statement.ceremony != roster.ceremony || statement.generation != roster.generation || !me ||
+        me->keys != file->keys)
         return Error::no(arguments.share +
                          ": is of another ceremony or generation than the one that must approve");
-    const auto custodian = file->custodian;
+    if (!proposal->letterbox.empty() && statement.act != "reshare")
+        return Error::no(
+            "the proposal asks for the officer's share without need; nothing was signed, look at who listens "
+            "there");
     if (!as_json)
         out << "custodian " << custodian << ": you approve " << shown(statement.act) << " of "
             << shown(statement.content) << "; asked for by " << shown(proposal->by) << ": "
@@ -429,17 +143,23 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
     const auto share = open_share(arguments, std::move(*file));
     if (!share) return share.error();
     const auto approval = custody::approve(statement, custodian, share->seed.view());
-    const auto outcome = ask(
-        site, "POST", "/custody/approve",
-        {{"id", proposal->id}, {"custodian", approval.custodian}, {"signature", to_hex(approval.signature)}});
+    Json body{
+        {"id", proposal->id}, {"custodian", approval.custodian}, {"signature", to_hex(approval.signature)}};
+    if (!proposal->letterbox.empty()) {
+        const auto mine = share_in(roster, *share);
+        if (!mine) return Error{mine.error()}.in(arguments.share);
+        body["officer"] =
+            box_json(seal_for(proposal->letterbox, mine->officer.view(), proposal->context(custodian)));
+    }
+    const auto outcome = ask(site, "POST", "/custody/approve", body);
     if (!outcome) return outcome.error();
     if (as_json) {
         out << dump(*outcome) << '\n';
     } else if (outcome->value("done", false)) {
         out << shown(Members(*outcome).text("text")) << '\n';
     } else {
-        const auto now = Proposal::from_json(dump(outcome->value("proposal", Json::object())));
-        out << "approved by " << (now ? now->given.size() : 0) << " of " << proposal->threshold << '\n';
+        const auto after = Proposal::from_json(dump(outcome->value("proposal", Json::object())));
+        out << "approved by " << (after ? after->given.size() : 0) << " of " << proposal->threshold << '\n';
     }
     return 0;
 }
@@ -494,6 +214,43 @@ Result<std::string> list_keys_here(const Site& site) {
     return (*keys)->list();
 }
 
+namespace {
+
+/// For a server's token: its custodians approve there.
+void add_replacement_commands(CLI::App& ceremony, Arguments& arguments,
+                              const std::function<void(Action)>& choose) {
+    auto* join =
+        ceremony.add_subcommand("join", "a new custodian makes keys, to be given a share of the PINs later");
+    join->add_option("--custodian", arguments.joining, "role or number of the new custodian")->required();
+    join->add_option("--dir", arguments.folder,
+                     "where to write NAME.share, which is the custodian's own, and NAME.custodian")
+        ->capture_default_str();
+    join->add_option(
+        "--passphrase-file", arguments.passphrase_file,
+        "UNATTENDED, for tests and demos: read the passphrase from a file instead of the terminal");
+    join->callback([&arguments, choose] {
+        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
+            return ceremony_join(arguments, site, as_json, out);
+        });
+    });
+    auto* reshare = ceremony.add_subcommand(
+        "reshare", "ask the custodians for new PINs in other hands; the keys stay as they are");
+    reshare
+        ->add_option("--threshold", arguments.plan.threshold, "how many custodians are enough from then on")
+        ->required();
+    reshare->add_option("--keep", arguments.keep, "a custodian who stays; once for each");
+    reshare->add_option("--join", arguments.cards, "the NAME.custodian file of one who joins; once for each");
+    reshare->add_option("--why", arguments.why, "the reason, one line, for the record")->required();
+    reshare->add_option("--by", arguments.by, "who, as a role or number (no name of a person)")->required();
+    reshare->callback([&arguments, choose] {
+        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
+            return ceremony_reshare(arguments, site, as_json, out);
+        });
+    });
+}
+
+}  // namespace
+
 void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_key,
                            const std::function<void(Action)>& choose) {
     auto* ceremony = app.add_subcommand("ceremony", "the custodians who hold the HSM's PINs together");
@@ -524,6 +281,7 @@ void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_k
     });
     ceremony->add_subcommand("show", "who the custodians are, and how many shares a running server has")
         ->callback([choose] { choose(ceremony_show); });
+    if (first_key == FirstKey::made) add_replacement_commands(*ceremony, arguments, choose);
 }
 
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose) {

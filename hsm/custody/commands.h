@@ -48,6 +48,9 @@ struct Arguments {
     std::string share;
     std::string passphrase_file;
     std::string proposal;
+    std::string joining;             ///< name of a new custodian
+    std::vector<std::string> keep;   ///< names of custodians who stay
+    std::vector<std::string> cards;  ///< files of those who join
     std::string why;
     std::string by;
 };
@@ -59,6 +62,9 @@ using Action = std::function<Result<int>(const Site&, bool json, std::ostream&)>
 /// token with
 ///   PINs that nobody sees, the custodians' share files, a first key and its request. The server is down; its
 ///   archive gets the roster.
+/// - ceremony join --custodian NAME [--dir DIR]: a new custodian makes keys
+/// - ceremony reshare --threshold M --keep NAME… --join FILE… --why TEXT --by WHO: asks for other custodians
+/// (reshare.h)
 /// - ceremony show: who holds the PINs, how many shares the running server has, what waits for approvals
 /// - activate --share FILE: a custodian gives a share to the running server
 /// - approve [ID] --share FILE: a custodian signs a proposal (approvals.h)

@@ -12,6 +12,7 @@
 #include "hsm/commands.h"
 #include "hsm/custody/json.h"
 #include "hsm/custody/records.h"
+#include "hsm/custody/reshare.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
 
@@ -88,9 +89,14 @@ Response approve(const Request& request, Approvals& approvals) {
     Members members(json);
     const auto id = members.text("id");
     const Approval approval{members.text("custodian"), members.octets("signature", 64)};
+    std::optional<Box> officer;
+    if (json.is_object() && json.contains("officer")) {
+        officer = box_from(json["officer"]);
+        if (!officer) members.fail();
+    }
     if (!members.ok())
         return net::problem(Error::usage("that is no approval; is this tool of the same version?"));
-    const auto outcome = approvals.approve(id, approval);
+    const auto outcome = approvals.approve(id, approval, officer);
     if (!outcome) {
         spdlog::warn(
             "custody event=approval-failed proposal=\"{}\" custodian=\"{}\" account={} reason=\"{}\"", id,
@@ -102,6 +108,29 @@ Response approve(const Request& request, Approvals& approvals) {
     return Response::json(200, dump({{"proposal", Json::parse(outcome->proposal.to_json())},
                                      {"done", outcome->done},
                                      {"text", outcome->text}}));
+}
+
+Response reshare(const Request& request, Activation& activation, Approvals& approvals) {
+    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    Members members(json);
+    Successors successors;
+    successors.threshold = members.number("threshold", most_custodians);
+    for (const auto& one : members.object("custodians")) {
+        Members custodian(one);
+        successors.custodians.emplace_back(
+            custodian.text("name"),
+            PublicKeys{custodian.octets("signing_key", 32), custodian.octets("sealing_key", 32)});
+        if (!custodian.ok()) members.fail();
+    }
+    const auto why = members.text("why");
+    const auto by = members.text("by");
+    if (!members.ok())
+        return net::problem(
+            Error::usage("no order to replace custodians; is this tool of the same version?"));
+    if (auto done = check_why_and_by(why, by); !done) return net::problem(done.error());
+    const auto proposal = propose_resharing(activation, approvals, successors, why, by, account_of(request));
+    if (!proposal) return net::problem(proposal.error());
+    return Response::json(200, dump({{"proposal", Json::parse(proposal->to_json())}}));
 }
 
 }  // namespace
@@ -118,6 +147,12 @@ void add_custody_routes(net::Router& router, const std::string& program, Activat
         net::for_owner(program, [&approvals](const Request& request) { return approve(request, approvals); }),
         {{"application/json"}, largest_body});
     const net::RouteLimits limits{{"application/json"}, largest_body};
+    router.add("POST", "/custody/reshare",
+               net::for_owner(program,
+                              [&activation, &approvals](const Request& request) {
+                                  return reshare(request, activation, approvals);
+                              }),
+               limits);
     router.add("GET", "/custody", net::for_owner(program, [&activation](const Request&) {
                    auto json = state_json(activation.state());
                    json["challenge"] = Json::parse(activation.challenge().to_json());
@@ -200,6 +235,19 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
     });
 }
 
+void tell_keeper(Keeper* keeper, const Done& opened, const Secret& pin) {
+    const bool refused = !opened && opened.error().kind == Error::Kind::usage;
+    if (keeper && !refused) keeper->keep(pin);
+}
+
+void tell_keeper(Keeper* keeper, const Done& changed, const PinChange& change) {
+    if (!keeper) return;
+    if (changed)
+        keeper->keep(change.new_user);
+    else if (changed.error().kind != Error::Kind::no)
+        keeper->forget();
+}
+
 Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
                    const std::vector<std::string>& unattended) {
     if (keeper) {
@@ -234,7 +282,8 @@ Result<OpenShare> open_beside(const std::string& stem, const Challenge& challeng
     if (!text) return text.error();
     auto file = ShareFile::from_json(as_text(*text));
     if (!file) return std::move(file).error().in(path);
-    if (auto done = fits(challenge, *file); !done) return Error::usage(path + ": " + done.error().text);
+    if (auto done = fits(challenge, *file); !done && !(challenge.next && fits(challenge.to_next(), *file)))
+        return Error::usage(path + ": " + done.error().text);
     const auto passphrase = read_secret_file(stem + ".passphrase");
     if (!passphrase) return passphrase.error();
     auto share = open_share_file(std::move(*file), passphrase->view());
@@ -261,9 +310,11 @@ Done activate_unattended(Activation& activation, const std::vector<std::string>&
     for (auto& one : opening) {
         const auto share = one.get();
         if (!outcome || activation.state().activated) continue;
-        const auto given = share ? answer(challenge, *share) : share.error();
-        const auto state = given ? activation.give(*given, account_text(::geteuid())) : given.error();
-        if (!state) outcome = state.error();
+        const auto given = share ? answers(challenge, *share) : share.error();
+        if (!given) outcome = given.error();
+        for (const auto& each : given ? *given : std::vector<Given>())
+            if (const auto state = activation.give(each, account_text(::geteuid())); !state)
+                outcome = state.error();
     }
     return outcome;
 }

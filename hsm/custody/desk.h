@@ -20,7 +20,9 @@ namespace kokuin::hsm::custody {
 /// - POST /custody/share, a Given: the state after it, as above without the challenge
 /// - POST /custody/deactivate {"why", "by"}: the state
 /// - GET /custody/proposals: [Proposal, …]
-/// - POST /custody/approve {"id", "custodian", "signature"}: {"proposal", "done", "text"}
+/// - POST /custody/approve {"id", "custodian", "signature"[, "officer"]}: {"proposal", "done", "text"}
+/// - POST /custody/reshare {"threshold", "custodians": [{"name", "signing_key", "sealing_key"}], "why",
+/// "by"}: {"proposal"}
 void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
                         Approvals& approvals);
 
@@ -40,6 +42,11 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
 /// it ended. Error: an unattended share that couldn't be given, or the archive.
 Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
                    const std::vector<std::string>& unattended);
+
+/// What a server's keeper (null: none) is told after its token was, or wasn't, opened with a PIN or given new
+/// ones: it holds the PIN that opens the token, and none where nobody knows which does.
+void tell_keeper(Keeper* keeper, const Done& opened, const Secret& pin);
+void tell_keeper(Keeper* keeper, const Done& changed, const PinChange& change);
 
 /// A line in the log if custodians still have to come; for a server that listens now.
 void say_if_locked(const Activation& activation);

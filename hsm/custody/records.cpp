@@ -8,6 +8,7 @@ namespace {
 
 constexpr const char* shared = "custody.shared";
 constexpr const char* activated = "custody.activated";
+constexpr const char* resharing = "custody.resharing";
 
 }  // namespace
 
@@ -35,20 +36,48 @@ store::Event key_event(const std::string& kind, const std::string& label, View s
     return event;
 }
 
-Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token) {
-    auto reader = store::ArchiveReader::open(archive);
-    if (!reader) return std::move(reader).error();
-    const auto found = (*reader)->latest_event(shared, token);
-    if (!found) return found.error();
-    if (!*found) return std::optional<Roster>();
-    const auto& blobs = (*found)->event().blobs;
+namespace {
+
+/// The roster that this record carries.
+Result<Roster> roster_of(store::ArchiveReader& reader, const store::Found& found,
+                         const std::string& archive) {
+    const auto& blobs = found.event().blobs;
     if (blobs.empty())
-        return Error::environment(archive + ": the roster of the token '" + token + "' is missing");
-    const auto json = (*reader)->blob(blobs.front(), (*found)->segment);
+        return Error::environment(archive + ": the roster of the token '" + found.event().subject +
+                                  "' is missing");
+    const auto json = reader.blob(blobs.front(), found.segment);
     if (!json) return json.error();
     auto roster = Roster::from_json(as_text(*json));
     if (!roster) return std::move(roster).error().in(archive);
-    return std::optional(std::move(*roster));
+    return roster;
+}
+
+}  // namespace
+
+Result<Rosters> read_rosters(const std::string& archive, const std::string& token) {
+    auto reader = store::ArchiveReader::open(archive);
+    if (!reader) return std::move(reader).error();
+    Rosters rosters;
+    const auto in_force = (*reader)->latest_event(shared, token);
+    if (!in_force) return in_force.error();
+    if (!*in_force) return rosters;
+    auto roster = roster_of(**reader, **in_force, archive);
+    if (!roster) return std::move(roster).error();
+    rosters.in_force = std::move(*roster);
+    const auto begun = (*reader)->latest_event(resharing, token);
+    if (!begun) return begun.error();
+    if (*begun && (*begun)->record.number > (*in_force)->record.number) {
+        auto next = roster_of(**reader, **begun, archive);
+        if (!next) return std::move(next).error();
+        rosters.next = std::move(*next);
+    }
+    return rosters;
+}
+
+Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token) {
+    auto rosters = read_rosters(archive, token);
+    if (!rosters) return std::move(rosters).error();
+    return std::move(rosters->in_force);
 }
 
 Result<std::optional<std::string>> read_agreed_settings(const std::string& archive,

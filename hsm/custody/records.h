@@ -25,6 +25,13 @@ SharedEvent shared_event(const Roster& roster);
 store::Event key_event(const std::string& kind, const std::string& label, View spki,
                        const std::string& account, const std::string& custodians = "");
 
+/// Who holds a token's PINs.
+struct Rosters {
+    std::optional<Roster> in_force;  ///< nothing if nobody ever shared its PINs
+    std::optional<Roster> next;  ///< a re-sharing was begun ("custody.resharing") and neither done nor undone
+};
+/// Only reads; works while the archive is written.
+Result<Rosters> read_rosters(const std::string& archive, const std::string& token);
 /// The roster in force for this token; nothing if nobody ever shared its PINs. Only reads; works while the
 /// archive is written.
 Result<std::optional<Roster>> read_roster(const std::string& archive, const std::string& token);

@@ -23,6 +23,20 @@ const Custodian* Roster::find(std::string_view name) const {
     return at == custodians.end() ? nullptr : &*at;
 }
 
+Bytes Roster::share_context(const std::string& custodian) const {
+    const auto text = "kokuin share 1 " + ceremony + " " + std::to_string(generation) + " " +
+                      std::to_string(threshold) + " " + std::to_string(custodians.size()) + " " + custodian +
+                      " " + token;
+    return Bytes(text.begin(), text.end());
+}
+
+std::string Roster::keys_text() const {
+    std::string text;
+    for (const auto& one : custodians)
+        text += (text.empty() ? "" : ", ") + one.name + " " + fingerprint(one.keys);
+    return text;
+}
+
 std::string Roster::text() const {
     std::string names;
     for (const auto& one : custodians) names += (names.empty() ? "" : ", ") + one.name;
@@ -32,12 +46,14 @@ std::string Roster::text() const {
 
 std::string Roster::to_json() const {
     Json all = Json::array();
-    for (const auto& one : custodians)
+    for (const auto& one : custodians) {
         all.push_back({{"name", one.name},
                        {"signing_key", to_hex(one.keys.signing)},
                        {"sealing_key", to_hex(one.keys.sealing)},
                        {"pin_share_sha256", to_hex(one.pin_share)},
                        {"officer_share_sha256", to_hex(one.officer_share)}});
+        if (one.share) all.back()["share"] = box_json(*one.share);
+    }
     return dump({{"kokuin", "roster"},
                  {"version", 1},
                  {"ceremony", ceremony},
@@ -67,6 +83,10 @@ Result<Roster> Roster::from_json(std::string_view text) {
              {custodian.octets("signing_key", 32), custodian.octets("sealing_key", 32)},
              custodian.octets("pin_share_sha256", digest_octets),
              custodian.octets("officer_share_sha256", digest_octets)});
+        if (one.contains("share")) {
+            roster.custodians.back().share = box_from(one["share"]);
+            if (!roster.custodians.back().share) return wrong();
+        }
         if (!custodian.ok() || !is_custodian_name(roster.custodians.back().name)) return wrong();
     }
     const auto count = roster.custodians.size();

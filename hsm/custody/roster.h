@@ -22,6 +22,9 @@ struct Custodian {
     /// The shares are random, so this tells nothing of them.
     Bytes pin_share;
     Bytes officer_share;
+    /// join(Share::pin, Share::officer) for the custodian's sealing key, bound to share_context(). Absent in
+    /// a ceremony's first generation, where it is in the custodian's file.
+    std::optional<Box> share{};
     bool operator==(const Custodian&) const = default;
 };
 
@@ -34,8 +37,14 @@ struct Roster {
     bool operator==(const Roster&) const = default;
 
     [[nodiscard]] const Custodian* find(std::string_view name) const;
+    /// What a custodian's box is bound to: a share can't be passed off as one of another ceremony or
+    /// custodian.
+    [[nodiscard]] Bytes share_context(const std::string& custodian) const;
     /// "2 of 3 custodians (officer-1, officer-2, officer-3)".
     [[nodiscard]] std::string text() const;
+    /// "officer-1 0123…, officer-2 4567…": each name with the first 16 octets (hex) of the SHA-256 of signing
+    /// and sealing key.
+    [[nodiscard]] std::string keys_text() const;
     /// The one JSON text of it, for the archive; docs/custody.md has its members.
     [[nodiscard]] std::string to_json() const;
     /// Strict. Error (environment): it isn't one, or newer than this program.

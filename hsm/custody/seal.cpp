@@ -12,6 +12,8 @@
 #include <cstring>
 #include <memory>
 
+#include "pki/hash.h"
+
 namespace kokuin::hsm::custody {
 namespace {
 
@@ -90,6 +92,14 @@ const Bytes no_nonce(nonce_octets);
 
 PublicKeys public_keys(View seed) {
     return {signing_key(seed).get_public_key(), sealing_key(seed).public_value()};
+}
+
+std::string fingerprint(const PublicKeys& keys) {
+    auto both = keys.signing;
+    both.insert(both.end(), keys.sealing.begin(), keys.sealing.end());
+    auto digest = pki::digest(pki::Hash::sha256, both);
+    digest.resize(16);
+    return to_hex(digest);
 }
 
 Bytes sign(View seed, View message) {

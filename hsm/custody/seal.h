@@ -23,6 +23,8 @@ struct PublicKeys {
 };
 /// `seed`: 32 octets.
 PublicKeys public_keys(View seed);
+/// What people compare: the first 16 octets of the SHA-256 of signing and sealing key, hex.
+std::string fingerprint(const PublicKeys& keys);
 /// Ed25519 over the message; 64 octets.
 Bytes sign(View seed, View message);
 /// True if `signature` is that of `message` by this Ed25519 key.

@@ -90,13 +90,12 @@ Result<Opened> ask_custodian(const Roster& roster, const Statement& statement, S
     return Opened{std::move(share->share.pin), std::move(approval)};
 }
 
+/// The token of these settings, opened with this PIN.
 Result<std::unique_ptr<Token>> open_with(const Settings& hsm, const Secret& pin) {
-    TokenOptions options;
-    options.module_path = hsm.module;
-    options.token = hsm.token;
-    options.pin = Secret(pin.view());
-    options.sessions = 1;
-    return Token::open(std::move(options));
+    auto token = open_token(hsm);  // locked: there is no pin_file
+    if (!token) return token;
+    if (auto done = (*token)->unlock(Secret(pin.view())); !done) return std::move(done).error();
+    return token;
 }
 
 }  // namespace

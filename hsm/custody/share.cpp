@@ -17,14 +17,31 @@ Bytes seed_context(const ShareFile& file) {
     return Bytes(text.begin(), text.end());
 }
 
-}  // namespace
-
-Bytes ShareFile::context() const {
-    const auto text = "kokuin share 1 " + ceremony + " " + std::to_string(generation) + " " +
-                      std::to_string(threshold) + " " + std::to_string(custodians) + " " + custodian + " " +
-                      token;
-    return Bytes(text.begin(), text.end());
+/// As Roster::share_context(), of the file's own generation.
+Bytes own_context(const ShareFile& file) {
+    Roster roster;
+    roster.ceremony = file.ceremony;
+    roster.generation = file.generation;
+    roster.token = file.token;
+    roster.threshold = file.threshold;
+    roster.custodians.resize(file.custodians);
+    return roster.share_context(file.custodian);
 }
+
+/// Both shares of a box; nothing if it isn't this custodian's, or was changed.
+std::optional<Share> open_shares(View seed, const Box& box, const Bytes& context) {
+    const auto joined = open_box(seed, box, context);
+    if (!joined) return std::nullopt;
+    auto both = part(joined->view());
+    if (!both) return std::nullopt;
+    return Share{std::move(both->first), std::move(both->second)};
+}
+
+Error changed() {
+    return Error::usage("was changed: take the custodian's other copy");
+}
+
+}  // namespace
 
 std::string ShareFile::to_json() const {
     Json json{{"kokuin", "custodian share"},
@@ -45,8 +62,8 @@ std::string ShareFile::to_json() const {
                 {"salt", to_hex(seed.salt)},
                 {"cipher", "AES-256-GCM"},
                 {"nonce", to_hex(seed.nonce)},
-                {"sealed", to_hex(seed.sealed)}}},
-              {"share", box_json(share)}};
+                {"sealed", to_hex(seed.sealed)}}}};
+    if (share) json["share"] = box_json(*share);
     json["sha256"] = digest_of(json);
     return dump(json, 2) + '\n';
 }
@@ -75,12 +92,14 @@ Result<ShareFile> ShareFile::from_json(std::string_view text) {
                  seed.octets("nonce"),
                  seed.octets("sealed")};
     const bool known = seed.text("kdf") == "Argon2id" && seed.text("cipher") == "AES-256-GCM";
-    auto share = box_from(members.object("share"));
+    const bool joined_later = file.generation == 0;
+    auto share = joined_later ? std::nullopt : box_from(members.object("share"));
     json.erase("sha256");
-    if (!members.ok() || !seed.ok() || !known || !share || !is_custodian_name(file.custodian) ||
-        file.ceremony.size() != 32 || !from_hex(file.ceremony) || digest != digest_of(json))
+    if (!members.ok() || !seed.ok() || !known || (!share && !joined_later) ||
+        !is_custodian_name(file.custodian) || file.ceremony.size() != 32 || !from_hex(file.ceremony) ||
+        digest != digest_of(json))
         return Error::usage("is damaged: take the custodian's other copy");
-    file.share = std::move(*share);
+    file.share = std::move(share);
     return file;
 }
 
@@ -95,21 +114,67 @@ ShareFile make_share_file(const Roster& roster, const std::string& custodian, Vi
     file.custodian = custodian;
     file.keys = public_keys(seed);
     file.seed = lock(seed, passphrase, seed_context(file));
-    file.share =
-        seal_for(file.keys.sealing, join(share.pin.view(), share.officer.view()).view(), file.context());
+    file.share = seal_for(file.keys.sealing, join(share.pin.view(), share.officer.view()).view(),
+                          roster.share_context(custodian));
     return file;
+}
+
+ShareFile make_joining_file(const Roster& roster, const std::string& custodian, View seed, View passphrase) {
+    ShareFile file;
+    file.ceremony = roster.ceremony;
+    file.token = roster.token;
+    file.custodian = custodian;
+    file.keys = public_keys(seed);
+    file.seed = lock(seed, passphrase, seed_context(file));
+    return file;
+}
+
+Result<Share> share_in(const Roster& roster, const OpenShare& open) {
+    const auto& file = open.file;
+    const auto* me = roster.find(file.custodian);
+    if (me && me->share && me->keys == file.keys) {
+        auto share = open_shares(open.seed.view(), *me->share, roster.share_context(file.custodian));
+        if (!share) return changed();
+        return std::move(*share);
+    }
+    if (me && !me->share && file.share && file.generation == roster.generation &&
+        file.ceremony == roster.ceremony)
+        return Share{Secret(open.share.pin.view()), Secret(open.share.officer.view())};
+    return Error::no("has no share of generation " + std::to_string(roster.generation) + " of its ceremony");
+}
+
+std::string Card::to_json() const {
+    return dump({{"kokuin", "custodian"},
+                 {"version", 1},
+                 {"ceremony", ceremony},
+                 {"custodian", custodian},
+                 {"signing_key", to_hex(keys.signing)},
+                 {"sealing_key", to_hex(keys.sealing)}},
+                2) +
+           '\n';
+}
+
+Result<Card> Card::from_json(std::string_view text) {
+    const auto json = Json::parse(text, nullptr, false);
+    Members members(json);
+    const bool known = members.text("kokuin") == "custodian" && members.number("version", 1) == 1;
+    Card card{members.text("ceremony"),
+              members.text("custodian"),
+              {members.octets("signing_key", 32), members.octets("sealing_key", 32)}};
+    if (!known || !members.ok() || !is_custodian_name(card.custodian))
+        return Error::usage("is no custodian's card; it is made with: ceremony join");
+    return card;
 }
 
 Result<OpenShare> open_share_file(ShareFile file, View passphrase) {
     auto seed = unlock(file.seed, passphrase, seed_context(file));
     if (!seed) return std::move(seed).error();
-    const auto changed = [] { return Error::usage("was changed: take the custodian's other copy"); };
+
     if (seed->view().size() != seed_octets || public_keys(seed->view()) != file.keys) return changed();
-    const auto joined = open_box(seed->view(), file.share, file.context());
-    if (!joined) return changed();
-    auto both = part(joined->view());
-    if (!both) return changed();
-    return OpenShare{std::move(file), std::move(*seed), {std::move(both->first), std::move(both->second)}};
+    if (!file.share) return OpenShare{std::move(file), std::move(*seed), {}};
+    auto share = open_shares(seed->view(), *file.share, own_context(file));
+    if (!share) return changed();
+    return OpenShare{std::move(file), std::move(*seed), std::move(*share)};
 }
 
 }  // namespace kokuin::hsm::custody

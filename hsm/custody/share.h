@@ -2,6 +2,7 @@
 // passphrase.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,7 +29,10 @@ struct ShareFile {
     std::string custodian;
     PublicKeys keys;
     Locked seed;  ///< the custodian's keys (see PublicKeys), under the passphrase
-    Box share;    ///< join(Share::pin, Share::officer), for the custodian's sealing key
+    /// join(Share::pin, Share::officer), for the custodian's sealing key. Absent for one who joined later
+    /// (generation 0, no threshold): whose shares are in the rosters, as everybody's from the second
+    /// generation on.
+    std::optional<Box> share;
     bool operator==(const ShareFile&) const = default;
 
     /// JSON of several lines for `roster`, made for a custodian of it.
@@ -36,21 +40,33 @@ struct ShareFile {
     /// Error (usage): it isn't a share file, is damaged (it carries a digest of itself), or newer than this
     /// program.
     static Result<ShareFile> from_json(std::string_view text);
-
-    /// What the boxes are bound to: a share can't be passed off as one of another ceremony or custodian.
-    [[nodiscard]] Bytes context() const;
 };
 
 /// A share file with its custodian's keys at hand; for a moment, in the process of one custodian.
 struct OpenShare {
     ShareFile file;
     Secret seed;
-    Share share;
+    Share share;  ///< of the file's own generation; both empty if it has none
 };
 
 /// A custodian's new share file: `seed` (32 octets) under the passphrase, the share under the seed's key.
 ShareFile make_share_file(const Roster& roster, const std::string& custodian, View seed, View passphrase,
                           const Share& share);
+/// The file of a custodian who joins a ceremony that was held: keys, and no share yet.
+ShareFile make_joining_file(const Roster& roster, const std::string& custodian, View seed, View passphrase);
+/// The custodian's share in this roster. Error (no): the roster has none for these keys; (usage): it was
+/// changed.
+Result<Share> share_in(const Roster& roster, const OpenShare& open);
+/// The public half of a custodian's file, which the custodian hands out: a card. JSON: "kokuin": "custodian",
+/// "version", "ceremony", "custodian", "signing_key", "sealing_key".
+struct Card {
+    std::string ceremony;
+    std::string custodian;
+    PublicKeys keys;
+    [[nodiscard]] std::string to_json() const;
+    /// Error (usage): it isn't one.
+    static Result<Card> from_json(std::string_view text);
+};
 /// Opens one. Error (no): wrong passphrase; (usage): it was changed.
 Result<OpenShare> open_share_file(ShareFile file, View passphrase);
 

@@ -20,7 +20,7 @@ struct Board {
     Done possible;
     std::vector<std::pair<store::Event, std::vector<store::Blob>>> events;
     std::vector<Agreement> done;
-    Approvals approvals{usual().ceremony.roster,
+    Approvals approvals{[] { return usual().ceremony.roster; },
                         {"tsad", std::string(64, 'a'), mono,
                          [this](const store::Event& event, const std::vector<store::Blob>& blobs) {
                              if (records) events.emplace_back(event, blobs);
@@ -33,7 +33,7 @@ struct Board {
 
     Result<Proposal> propose(const std::string& content = "key k") {
         return approvals.propose(
-            "key-destroy", content, "why", "by", "root", [this] { return possible; },
+            {"key-destroy", content, "why", "by", "root"}, [this] { return possible; },
             [this](const Agreement& agreement) {
                 done.push_back(agreement);
                 return Result<std::string>(std::string("done"));

@@ -19,6 +19,11 @@ T must(Result<T> result) {
     return std::move(result).value();
 }
 
+inline void must(Done done) {
+    INFO((done.ok() ? std::string() : done.error().text));
+    REQUIRE(done.ok());
+}
+
 inline Secret secret(std::string_view text) {
     return Secret(as_view(text));
 }

@@ -13,13 +13,14 @@
 using namespace kokuin;
 using namespace kokuin::hsm;
 using Catch::Matchers::Contains;
+using kokuin::testing::Hsm;
+using kokuin::testing::hsm_under_test;
 using kokuin::testing::run;
-using kokuin::testing::SoftHsm;
 
 namespace {
 
-std::string write(const SoftHsm& softhsm, const std::string& name, const std::string& text) {
-    const std::string path = softhsm.folder() + "/" + name;
+std::string write(const Hsm& hsm, const std::string& name, const std::string& text) {
+    const std::string path = hsm.folder() + "/" + name;
     std::ofstream(path) << text;
     return path;
 }
@@ -39,13 +40,13 @@ std::string openssl(std::vector<std::string> words) {
 }
 
 /// A certificate for the key of a request, by a throw-away CA.
-std::string certify(const SoftHsm& softhsm, const std::string& csr, const std::string& days) {
-    const std::string ca_key = softhsm.folder() + "/ca.key";
-    const std::string ca = softhsm.folder() + "/ca.pem";
+std::string certify(const Hsm& hsm, const std::string& csr, const std::string& days) {
+    const std::string ca_key = hsm.folder() + "/ca.key";
+    const std::string ca = hsm.folder() + "/ca.pem";
     if (!std::filesystem::exists(ca))
         openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", ca_key, "-out", ca, "-subj",
                  "/CN=CA"});
-    const std::string out = softhsm.folder() + "/leaf.pem";
+    const std::string out = hsm.folder() + "/leaf.pem";
     openssl({"x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", days,
              "-copy_extensions", "copyall", "-out", out});
     return read(out);
@@ -54,12 +55,12 @@ std::string certify(const SoftHsm& softhsm, const std::string& csr, const std::s
 }  // namespace
 
 TEST_CASE("a certificate request for a TSU is what openssl and RFC 3161 want") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     must(keytool::generate(*token, "tsu-1"));
     const auto pem = must(keytool::csr(*token, "tsu-1", "C=JP,O=Example\\, K.K.,OU=刻印,CN=TSU 1",
                                        keytool::Purpose::timestamping));
-    const auto path = write(softhsm, "tsu.csr", pem);
+    const auto path = write(*hsm, "tsu.csr", pem);
     CHECK_THAT(openssl({"req", "-in", path, "-noout", "-verify"}), Contains("verify OK"));
     const auto text = openssl({"req", "-in", path, "-noout", "-text", "-nameopt", "utf8,sep_comma_plus"});
     CHECK_THAT(text, Contains("sha256WithRSAEncryption"));
@@ -73,17 +74,17 @@ TEST_CASE("a certificate request for a TSU is what openssl and RFC 3161 want") {
     const auto subject = openssl({"req", "-in", path, "-noout", "-subject", "-nameopt", "RFC2253,-esc_msb"});
     CHECK_THAT(subject, Contains("CN=TSU 1,OU=刻印,O=Example\\, K.K.,C=JP"));
     // What the CA makes of it is a TSU certificate.
-    const auto certificate = must(pki::Certificate::from_pem(certify(softhsm, path, "30")));
+    const auto certificate = must(pki::Certificate::from_pem(certify(*hsm, path, "30")));
     CHECK(certificate.is_time_stamping_only());
     CHECK(certificate.spki() == must(token->find_key("tsu-1")).spki());
 }
 
 TEST_CASE("a plain request asks for nothing") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     must(keytool::generate(*token, "taa"));
     const auto pem = must(keytool::csr(*token, "taa", "CN=TAA", keytool::Purpose::plain));
-    const auto path = write(softhsm, "taa.csr", pem);
+    const auto path = write(*hsm, "taa.csr", pem);
     CHECK_THAT(openssl({"req", "-in", path, "-noout", "-verify"}), Contains("verify OK"));
     CHECK_THAT(openssl({"req", "-in", path, "-noout", "-text"}), !Contains("Extended Key Usage"));
     for (const char* bad : {"", "CN", "CN=", "X=1", "C=JPN", "CN=a,,O=b", "CN=a\\"}) {
@@ -98,13 +99,13 @@ TEST_CASE("a plain request asks for nothing") {
 }
 
 TEST_CASE("a certificate goes beside its own key and no other") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     must(keytool::generate(*token, "one"));
     must(keytool::generate(*token, "two"));
-    const auto csr = write(softhsm, "one.csr",
-                           must(keytool::csr(*token, "one", "CN=one", keytool::Purpose::timestamping)));
-    const auto pem = certify(softhsm, csr, "30");
+    const auto csr =
+        write(*hsm, "one.csr", must(keytool::csr(*token, "one", "CN=one", keytool::Purpose::timestamping)));
+    const auto pem = certify(*hsm, csr, "30");
     const auto refused = keytool::import(*token, "two", pem);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Error::Kind::no);
@@ -121,7 +122,7 @@ TEST_CASE("a certificate goes beside its own key and no other") {
     const auto certificate = must(pki::Certificate::from_pem(pem));
     CHECK(equal(stored[0].der, certificate.der()));
     // A renewed one stands beside the old one, the longest first.
-    must(keytool::import(*token, "one", certify(softhsm, csr, "90")));
+    must(keytool::import(*token, "one", certify(*hsm, csr, "90")));
     const auto keys = must(keytool::list(*token));
     REQUIRE(keys.size() == 2);
     CHECK(keys[0].label == "one");
@@ -129,22 +130,24 @@ TEST_CASE("a certificate goes beside its own key and no other") {
     CHECK(keys[0].bits == 2048);
     CHECK(keys[0].sensitive);
     CHECK_FALSE(keys[0].extractable);
-    CHECK(keys[0].local);
+    CHECK(keys[0].local == hsm->attributes_complete());
     REQUIRE(keys[0].certificates.size() == 2);
     CHECK(keys[0].certificates[0].subject == "CN=one");
     CHECK(keys[0].certificates[0].issuer == "CN=CA");
     CHECK(keys[0].certificates[0].not_after > keys[0].certificates[1].not_after);
     CHECK(keys[1].certificates.empty());
     // Another program sees it the same way.
-    const auto seen = run({"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", softhsm.label(),
-                           "--login", "--pin", SoftHsm::pin, "--list-objects"});
+    const auto seen = run({"pkcs11-tool", "--module", hsm->module_for_others(), "--token-label", hsm->label(),
+                           "--login", "--pin", Hsm::pin, "--list-objects"});
     CHECK_THAT(seen.output, Contains("Certificate Object") && Contains("subject:    DN: CN=one"));
-    CHECK_THAT(seen.output, Contains("sensitive, always sensitive, never extractable, local"));
+    CHECK_THAT(seen.output,
+               Contains(hsm->attributes_complete() ? "sensitive, always sensitive, never extractable, local"
+                                                   : "sensitive, always sensitive, never extractable"));
 }
 
 TEST_CASE("the key as Botan's gives its private half to nobody") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     const auto key = must(token->generate_rsa("tsu-1"));
     const auto botan = botan_key(*token, key);
     CHECK(botan->algo_name() == "RSA");

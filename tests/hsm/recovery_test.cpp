@@ -1,6 +1,4 @@
-// A token that dies for real: SoftHSM behind p11-kit's remoting, killed under load (design section 8).
-#include <p11-kit/p11-kit.h>
-#include <p11-kit/pkcs11.h>
+// A token that dies for real: one behind p11-kit's remoting, killed under load (design section 8).
 #include <signal.h>
 
 #include <array>
@@ -10,13 +8,15 @@
 #include <thread>
 
 #include "pki/public_key.h"
+#include "tests/hsm/bare.h"
 #include "tests/hsm/opened.h"
 
 using namespace kokuin;
 using namespace kokuin::hsm;
 using Catch::Matchers::Contains;
-using kokuin::testing::RemoteSoftHsm;
-using kokuin::testing::SoftHsm;
+using kokuin::testing::Hsm;
+using kokuin::testing::hsm_under_test;
+using kokuin::testing::RemoteHsm;
 using Clock = std::chrono::steady_clock;
 
 namespace {
@@ -102,10 +102,10 @@ class Load {
 
 TEST_CASE("the remote is killed under load and comes back: so does signing") {
     signal(SIGPIPE, SIG_IGN);
-    const SoftHsm softhsm;
-    RemoteSoftHsm remote(softhsm);
+    const auto hsm = hsm_under_test();
+    RemoteHsm remote(*hsm);
     Events events;
-    auto options = options_for(RemoteSoftHsm::module(), softhsm.label());
+    auto options = options_for(RemoteHsm::module(), hsm->label());
     options.on_event = events.listener();
     const auto token = must(Token::open(std::move(options)));
     const auto key = must(token->generate_rsa("tsu-1"));
@@ -139,10 +139,10 @@ TEST_CASE("the remote is killed under load and comes back: so does signing") {
 
 TEST_CASE("an idle token's loss is seen without a request") {
     signal(SIGPIPE, SIG_IGN);
-    const SoftHsm softhsm;
-    RemoteSoftHsm remote(softhsm);
+    const auto hsm = hsm_under_test();
+    RemoteHsm remote(*hsm);
     Events events;
-    auto options = options_for(RemoteSoftHsm::module(), softhsm.label());
+    auto options = options_for(RemoteHsm::module(), hsm->label());
     options.on_event = events.listener();
     const auto token = must(Token::open(std::move(options)));
     remote.kill();
@@ -155,10 +155,10 @@ TEST_CASE("an idle token's loss is seen without a request") {
 
 TEST_CASE("a Token goes at once while its token is away") {
     signal(SIGPIPE, SIG_IGN);
-    const SoftHsm softhsm;
-    RemoteSoftHsm remote(softhsm);
+    const auto hsm = hsm_under_test();
+    RemoteHsm remote(*hsm);
     Events events;
-    auto options = options_for(RemoteSoftHsm::module(), softhsm.label());
+    auto options = options_for(RemoteHsm::module(), hsm->label());
     options.retry_first = options.retry_most = milliseconds(60'000);
     options.on_event = events.listener();
     auto token = must(Token::open(std::move(options)));
@@ -171,15 +171,15 @@ TEST_CASE("a Token goes at once while its token is away") {
 
 TEST_CASE("two Tokens of one module come back together, without pulling it from under each other") {
     signal(SIGPIPE, SIG_IGN);
-    SoftHsm softhsm;
-    softhsm.add_token("second");
-    RemoteSoftHsm remote(softhsm);
+    const auto hsm = hsm_under_test();
+    hsm->add_token("second");
+    RemoteHsm remote(*hsm);
     Modules modules;
-    const auto module = must(modules.get(RemoteSoftHsm::module()));
+    const auto module = must(modules.get(RemoteHsm::module()));
     std::array<Events, 2> events;
     std::vector<std::unique_ptr<Token>> tokens;
     for (std::size_t i = 0; i < 2; ++i) {
-        auto options = options_for("", i == 0 ? softhsm.label() : "second");
+        auto options = options_for("", i == 0 ? hsm->label() : "second");
         options.on_event = events[i].listener();
         tokens.push_back(must(Token::open(std::move(options), module)));
     }
@@ -204,16 +204,15 @@ TEST_CASE("two Tokens of one module come back together, without pulling it from 
 }
 
 TEST_CASE("sessions closed and the module finalised behind our back: signing comes back") {
-    const SoftHsm softhsm;
+    const auto hsm = hsm_under_test();
     Events events;
-    auto options = options_for(SoftHsm::module(), softhsm.label());
+    auto options = options_for(*hsm, hsm->label());
     options.on_event = events.listener();
     const auto token = must(Token::open(std::move(options)));
     const auto key = must(token->generate_rsa("tsu-1"));
     const auto half = must(pki::PublicKey::from_spki(key.spki()));
     // The same library: its state is the process's.
-    CK_FUNCTION_LIST* p11 = p11_kit_module_load(SoftHsm::module().c_str(), P11_KIT_MODULE_UNMANAGED);
-    REQUIRE(p11);
+    const Bare p11(*hsm);
     const auto signs = [&] {
         const auto signature = token->sign(key, pki::Hash::sha384, as_view("x"));
         return signature && half.verify(pki::Hash::sha384, as_view("x"), *signature);
@@ -229,22 +228,21 @@ TEST_CASE("sessions closed and the module finalised behind our back: signing com
     REQUIRE(p11->C_Finalize(nullptr) == CKR_OK);
     REQUIRE(events.wait(TokenEvent::Kind::back, 2));
     CHECK(signs());
-    p11_kit_module_release(p11);
 }
 
 TEST_CASE("the PIN was changed while the token was away: one login, then none") {
     signal(SIGPIPE, SIG_IGN);
-    const SoftHsm softhsm;
-    RemoteSoftHsm remote(softhsm);
+    const auto hsm = hsm_under_test();
+    RemoteHsm remote(*hsm);
     Events events;
-    auto options = options_for(RemoteSoftHsm::module(), softhsm.label());
+    auto options = options_for(RemoteHsm::module(), hsm->label());
     options.on_event = events.listener();
     const auto token = must(Token::open(std::move(options)));
     remote.kill();
     REQUIRE(events.wait(TokenEvent::Kind::lost));
-    const auto changed = testing::run({"pkcs11-tool", "--module", SoftHsm::module(), "--token-label",
-                                       softhsm.label(), "--login", "--login-type", "user", "--pin",
-                                       SoftHsm::pin, "--change-pin", "--new-pin", "new-pin-999"});
+    const auto changed = testing::run({"pkcs11-tool", "--module", hsm->module_for_others(), "--token-label",
+                                       hsm->label(), "--login", "--login-type", "user", "--pin", Hsm::pin,
+                                       "--change-pin", "--new-pin", "new-pin-999"});
     INFO(changed.output);
     REQUIRE(changed.status == 0);
     remote.start();

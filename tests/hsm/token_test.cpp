@@ -1,7 +1,4 @@
-// Keys, signatures, certificates and refusals on a real SoftHSM token.
-#include <p11-kit/p11-kit.h>
-#include <p11-kit/pkcs11.h>
-
+// Keys, signatures, certificates and refusals on a real token.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -9,16 +6,18 @@
 #include <thread>
 
 #include "pki/public_key.h"
+#include "tests/hsm/bare.h"
 #include "tests/hsm/opened.h"
 
 using namespace kokuin;
 using namespace kokuin::hsm;
 using Catch::Matchers::Contains;
-using kokuin::testing::SoftHsm;
+using kokuin::testing::Hsm;
+using kokuin::testing::hsm_under_test;
 
 TEST_CASE("a key made in the token signs, and its public half verifies") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     CHECK(token->available());
     CHECK(token->state() == "ready");
     CHECK_THAT(token->description(), Contains("kokuin-test"));
@@ -44,17 +43,17 @@ TEST_CASE("a key made in the token signs, and its public half verifies") {
 }
 
 TEST_CASE("keys are found by label and by id, also by another process's eyes") {
-    const SoftHsm softhsm;
+    const auto hsm = hsm_under_test();
     Bytes id;
     Bytes spki;
     {
-        const auto token = opened(softhsm);
+        const auto token = opened(*hsm);
         const auto key = must(token->generate_rsa("刻印 1", 3072));
         id = key.id();
         spki = key.spki();
         must(token->generate_rsa("other"));
     }
-    const auto token = opened(softhsm);  // loaded and initialised anew
+    const auto token = opened(*hsm);  // loaded and initialised anew
     const auto by_label = must(token->find_key("刻印 1"));
     CHECK(by_label.id() == id);
     CHECK(by_label.spki() == spki);
@@ -76,9 +75,9 @@ TEST_CASE("keys are found by label and by id, also by another process's eyes") {
 }
 
 TEST_CASE("a private key can't be read nor wrapped out of the token") {
-    const SoftHsm softhsm;
+    const auto hsm = hsm_under_test();
     {
-        const auto token = opened(softhsm);
+        const auto token = opened(*hsm);
         must(token->generate_rsa("tsu-1"));
         const auto keys = must(token->keys());
         REQUIRE(keys.size() == 1);
@@ -86,22 +85,17 @@ TEST_CASE("a private key can't be read nor wrapped out of the token") {
         CHECK(keys[0].bits == 2048);
         CHECK(keys[0].sensitive);
         CHECK_FALSE(keys[0].extractable);
-        CHECK(keys[0].local);
+        CHECK(keys[0].local == hsm->attributes_complete());
         CHECK(keys[0].signs);
     }
     // Not by our own code: straight against the module.
-    CK_FUNCTION_LIST* p11 = p11_kit_module_load(SoftHsm::module().c_str(), P11_KIT_MODULE_UNMANAGED);
-    REQUIRE(p11);
-    CK_C_INITIALIZE_ARGS arguments{};
-    arguments.flags = CKF_OS_LOCKING_OK;
-    REQUIRE(p11->C_Initialize(&arguments) == CKR_OK);
-    std::array<CK_SLOT_ID, 16> slots{};
-    CK_ULONG count = slots.size();
-    REQUIRE(p11->C_GetSlotList(CK_TRUE, slots.data(), &count) == CKR_OK);
+    Bare p11(*hsm);
+    REQUIRE(p11.initialise() == CKR_OK);
     CK_SESSION_HANDLE session = 0;
-    REQUIRE(p11->C_OpenSession(slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session) ==
+    CK_ULONG count = 0;
+    REQUIRE(p11->C_OpenSession(p11.slot(), CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session) ==
             CKR_OK);
-    std::string pin = SoftHsm::pin;
+    std::string pin = Hsm::pin;
     REQUIRE(p11->C_Login(session, CKU_USER, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size()) ==
             CKR_OK);
     CK_OBJECT_CLASS wanted = CKO_PRIVATE_KEY;
@@ -123,12 +117,15 @@ TEST_CASE("a private key can't be read nor wrapped out of the token") {
         REQUIRE(p11->C_GetAttributeValue(session, key, &attribute, 1) == CKR_OK);
         return value;
     };
-    for (const CK_ATTRIBUTE_TYPE yes : {CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_ALWAYS_SENSITIVE,
-                                        CKA_NEVER_EXTRACTABLE, CKA_LOCAL, CKA_SIGN})
+    for (const CK_ATTRIBUTE_TYPE yes :
+         {CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_SIGN})
         CHECK(flag(yes) == CK_TRUE);
-    for (const CK_ATTRIBUTE_TYPE no :
-         {CKA_EXTRACTABLE, CKA_DECRYPT, CKA_UNWRAP, CKA_SIGN_RECOVER, CKA_ALWAYS_AUTHENTICATE})
+    for (const CK_ATTRIBUTE_TYPE no : {CKA_EXTRACTABLE, CKA_DECRYPT, CKA_UNWRAP, CKA_SIGN_RECOVER})
         CHECK(flag(no) == CK_FALSE);
+    if (hsm->attributes_complete()) {
+        CHECK(flag(CKA_LOCAL) == CK_TRUE);
+        CHECK(flag(CKA_ALWAYS_AUTHENTICATE) == CK_FALSE);
+    }
     CK_BBOOL yes = CK_TRUE;
     CK_ATTRIBUTE loosen{CKA_EXTRACTABLE, &yes, sizeof yes};
     CHECK(p11->C_SetAttributeValue(session, key, &loosen, 1) != CKR_OK);
@@ -145,14 +142,13 @@ TEST_CASE("a private key can't be read nor wrapped out of the token") {
     CK_MECHANISM wrap{CKM_AES_KEY_WRAP_PAD, nullptr, 0};
     Bytes out(8192);
     CK_ULONG size = out.size();
-    CHECK(p11->C_WrapKey(session, &wrap, wrapper, key, out.data(), &size) == CKR_KEY_UNEXTRACTABLE);
-    p11->C_Finalize(nullptr);
-    p11_kit_module_release(p11);
+    const CK_RV wrapped = p11->C_WrapKey(session, &wrap, wrapper, key, out.data(), &size);
+    if (hsm->keeps_keys()) CHECK(wrapped == CKR_KEY_UNEXTRACTABLE);
 }
 
 TEST_CASE("eight threads sign at once through four sessions") {
-    const SoftHsm softhsm;
-    const auto token = opened(softhsm);
+    const auto hsm = hsm_under_test();
+    const auto token = opened(*hsm);
     const std::array keys{must(token->generate_rsa("one")), must(token->generate_rsa("two"))};
     const std::array halves{must(pki::PublicKey::from_spki(keys[0].spki())),
                             must(pki::PublicKey::from_spki(keys[1].spki()))};
@@ -175,8 +171,8 @@ TEST_CASE("eight threads sign at once through four sessions") {
 }
 
 TEST_CASE("all sessions busy: the caller is told after its time, not kept") {
-    const SoftHsm softhsm;
-    auto options = options_for(SoftHsm::module(), softhsm.label());
+    const auto hsm = hsm_under_test();
+    auto options = options_for(*hsm, hsm->label());
     options.sessions = 1;
     options.wait_for_session = milliseconds(1);
     const auto token = must(Token::open(std::move(options)));
@@ -205,34 +201,34 @@ TEST_CASE("all sessions busy: the caller is told after its time, not kept") {
 }
 
 TEST_CASE("a wrong PIN is given to the token once") {
-    const SoftHsm softhsm;
+    const auto hsm = hsm_under_test();
     Modules modules;
-    const auto module = must(modules.get(SoftHsm::module()));
-    const auto refused = Token::open(options_for("", softhsm.label(), "wrong"), module);
+    const auto module = loaded(modules, *hsm);
+    const auto refused = Token::open(options_for("", hsm->label(), "wrong"), module);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Error::Kind::usage);
     CHECK_THAT(refused.error().text, Contains("CKR_PIN_INCORRECT") && Contains("not tried a second time"));
     CHECK_THAT(refused.error().text, !Contains("wrong\"") && !Contains("'wrong'"));
     // Not even the right one: whether a PIN is right is for a person to find out now.
-    const auto again = Token::open(options_for("", softhsm.label()), module);
+    const auto again = Token::open(options_for("", hsm->label()), module);
     REQUIRE_FALSE(again);
     CHECK_THAT(again.error().text, Contains("not tried") && Contains("has refused the PIN before"));
-    const auto none = Token::open(options_for("", softhsm.label(), ""), module);
+    const auto none = Token::open(options_for("", hsm->label(), ""), module);
     CHECK_FALSE(none);
 }
 
 TEST_CASE("a right PIN after a wrong one, in a new module, works") {
-    const SoftHsm softhsm;
-    REQUIRE_FALSE(Token::open(options_for(SoftHsm::module(), softhsm.label(), "wrong")));
-    CHECK(opened(softhsm)->available());
-    auto none = options_for(SoftHsm::module(), softhsm.label(), "");
+    const auto hsm = hsm_under_test();
+    REQUIRE_FALSE(Token::open(options_for(*hsm, hsm->label(), "wrong")));
+    CHECK(opened(*hsm)->available());
+    auto none = options_for(*hsm, hsm->label(), "");
     const auto without = Token::open(std::move(none));
     REQUIRE_FALSE(without);
     CHECK_THAT(without.error().text, Contains("no PIN is given"));
 }
 
 TEST_CASE("what can't be opened is told with its name and what to do") {
-    const SoftHsm softhsm;
+    const auto hsm = hsm_under_test();
     const auto error_of = [](TokenOptions options) {
         const auto token = Token::open(std::move(options));
         REQUIRE_FALSE(token);
@@ -240,46 +236,98 @@ TEST_CASE("what can't be opened is told with its name and what to do") {
         return token.error();
     };
     SECTION("no such module") {
-        const auto error = error_of(options_for("/nowhere/libhsm.so", softhsm.label()));
+        const auto error = error_of(options_for("/nowhere/libhsm.so", hsm->label()));
         CHECK(error.kind == Error::Kind::usage);
         CHECK_THAT(error.text, Contains("/nowhere/libhsm.so"));
     }
     SECTION("a library that is no module") {
-        CHECK(error_of(options_for("/usr/lib/x86_64-linux-gnu/libz.so.1", softhsm.label())).kind ==
+        CHECK(error_of(options_for("/usr/lib/x86_64-linux-gnu/libz.so.1", hsm->label())).kind ==
               Error::Kind::usage);
     }
     SECTION("no such token: those that are there are named") {
-        const auto error = error_of(options_for(SoftHsm::module(), "elsewhere"));
+        const auto error = error_of(options_for(*hsm, "elsewhere"));
         CHECK(error.kind == Error::Kind::environment);
         CHECK_THAT(error.text, Contains("'elsewhere'") && Contains("'kokuin-test'"));
+        for (const char* attribute : {"serial=00", "slot-id=99999", "slot-description=nowhere"})
+            CHECK_THAT(error_of(options_for(*hsm, "pkcs11:token=kokuin-test;" + std::string(attribute))).text,
+                       Contains("not found"));
     }
     SECTION("malformed names and options") {
-        CHECK(error_of(options_for(SoftHsm::module(), "")).kind == Error::Kind::usage);
-        CHECK(error_of(options_for(SoftHsm::module(), "pkcs11:token=%zz")).kind == Error::Kind::usage);
-        CHECK(error_of(options_for(SoftHsm::module(), std::string(33, 'a'))).kind == Error::Kind::usage);
-        const auto pin = error_of(options_for(SoftHsm::module(), "pkcs11:token=kokuin-test?pin-value=12345"));
+        CHECK(error_of(options_for(*hsm, "")).kind == Error::Kind::usage);
+        CHECK(error_of(options_for(*hsm, "pkcs11:token=%zz")).kind == Error::Kind::usage);
+        CHECK(error_of(options_for(*hsm, std::string(33, 'a'))).kind == Error::Kind::usage);
+        const auto pin = error_of(options_for(*hsm, "pkcs11:token=kokuin-test?pin-value=12345"));
         CHECK_THAT(pin.text, Contains("PIN") && !Contains("12345"));
-        auto options = options_for(SoftHsm::module(), softhsm.label());
+        auto options = options_for(*hsm, hsm->label());
         options.sessions = 0;
         CHECK(error_of(std::move(options)).kind == Error::Kind::usage);
     }
 }
 
 TEST_CASE("a token is named by URI; a module is loaded once in a process") {
-    const SoftHsm softhsm;
-    const auto token = must(Token::open(options_for(SoftHsm::module(), "pkcs11:token=kokuin-test")));
+    const auto hsm = hsm_under_test();
+    const auto token = must(Token::open(options_for(*hsm, "pkcs11:token=kokuin-test")));
     must(token->generate_rsa("mine"));
     // The first one's module is in use in this process: its users must share it.
-    const auto second = Token::open(options_for(SoftHsm::module(), softhsm.label()));
+    const auto second = Token::open(options_for(*hsm, hsm->label()));
     REQUIRE_FALSE(second);
     CHECK_THAT(second.error().text, Contains("must share one Module"));
 }
 
-TEST_CASE("two tokens of one label: only the serial number tells") {
-    SoftHsm softhsm;
+TEST_CASE("a module gets its parameters, and no others while it is in use") {
+    const auto hsm = hsm_under_test();
+    // What one module needs, another doesn't take.
+    const bool needed = !hsm->module_parameters().empty();
+    const auto refused = Module::load(hsm->module_path(), needed ? "" : "configdir='/nowhere'");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::usage);
+    CHECK_THAT(refused.error().text, Contains("CKR_ARGUMENTS_BAD") && Contains("[hsm] module_parameters"));
+    Modules modules;
+    const auto module = loaded(modules, *hsm);
+    CHECK(loaded(modules, *hsm) == module);
+    const auto other = modules.get(hsm->module_path(), hsm->module_parameters() + " ");
+    REQUIRE_FALSE(other);
+    CHECK_THAT(other.error().text, Contains("with other parameters"));
+}
+
+TEST_CASE("a token that has refused a PIN doesn't speak for its neighbour") {
+    const auto hsm = hsm_under_test();
+    hsm->add_token("second");
+    Modules modules;
+    const auto module = loaded(modules, *hsm);
+    REQUIRE_FALSE(Token::open(options_for("", hsm->label(), "wrong"), module));
+    CHECK(must(Token::open(options_for("", "second"), module))->available());
+    CHECK_FALSE(Token::open(options_for("", hsm->label()), module));
+}
+
+TEST_CASE("two tokens of one label: the slot tells") {
+    const auto hsm = hsm_under_test();
+    hsm->add_token(hsm->label());
+    Modules modules;
+    const auto module = loaded(modules, *hsm);
+    const auto ambiguous = Token::open(options_for("", hsm->label()), module);
+    REQUIRE_FALSE(ambiguous);
+    CHECK(ambiguous.error().kind == Error::Kind::usage);
+    const auto& text = ambiguous.error().text;
+    const auto slot_after = [&text](std::size_t from) {
+        const auto at = text.find(" in slot ", from) + 9;
+        return std::pair(text.substr(at, text.find_first_of(",)", at) - at), at);
+    };
+    const auto [first, at] = slot_after(0);
+    const auto [second, end] = slot_after(at);
+    const auto one = must(Token::open(options_for("", "pkcs11:slot-id=" + first), module));
+    const auto two = must(Token::open(options_for("", "pkcs11:slot-id=" + second), module));
+    must(one->generate_rsa("of the first"));
+    CHECK(one->find_key("of the first"));
+    CHECK_FALSE(two->find_key("of the first"));
+}
+
+// NSS gives all its tokens one number.
+TEST_CASE("two tokens of one label: the serial number tells", "[softhsm]") {
+    testing::SoftHsm softhsm;
     softhsm.add_token(softhsm.label());
     Modules modules;
-    const auto module = must(modules.get(SoftHsm::module()));
+    const auto module = loaded(modules, softhsm);
     CHECK(must(modules.get("/usr/lib/softhsm/../softhsm/libsofthsm2.so")) == module);
     const auto ambiguous = Token::open(options_for("", softhsm.label()), module);
     REQUIRE_FALSE(ambiguous);
@@ -288,8 +336,14 @@ TEST_CASE("two tokens of one label: only the serial number tells") {
     const auto serial = ambiguous.error().text.substr(at, 16);
     const auto one = must(Token::open(options_for("", "pkcs11:serial=" + serial), module));
     CHECK_THAT(one->description(), Contains(serial));
-    // A second Token on the same token, in the same module.
-    const auto two = must(Token::open(options_for("", "pkcs11:serial=" + serial), module));
+}
+
+TEST_CASE("two Tokens on one token sign with one key") {
+    const auto hsm = hsm_under_test();
+    Modules modules;
+    const auto module = loaded(modules, *hsm);
+    const auto one = must(Token::open(options_for("", hsm->label()), module));
+    const auto two = must(Token::open(options_for("", hsm->label()), module));
     const auto key = must(one->generate_rsa("shared"));
     // Keys are names: the other Token signs with it too.
     const auto half = must(pki::PublicKey::from_spki(key.spki()));

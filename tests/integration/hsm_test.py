@@ -7,45 +7,10 @@ import time
 
 import harness
 from harness import BIN, Program, Saved, until
+from remote_hsm import RemoteHsm
 
-CLIENT = '/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so'
 
-
-class HsmTest(harness.TestCase):
-    def start_remote(self):
-        socket = self.folder / 'p11.sock'
-        socket.unlink(missing_ok=True)
-        self.remote = self.started(Program(
-            '/usr/bin/p11-kit', 'server', '-f', '-n', socket, '--provider', '/usr/lib/softhsm/libsofthsm2.so',
-            'pkcs11:token=kokuin-tsu', log=self.folder / 'remote.log',
-            env={'SOFTHSM2_CONF': str(self.demo.dir / 'softhsm2.conf')}, ready=socket.exists))
-
-    def children(self):
-        """The server forks one process per connection; these are those that it started."""
-        return [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/stat')
-                if self.parent_of(p) == self.remote.pid]
-
-    def kill_remote(self):
-        children = self.children()
-        self.remote.kill()
-        for pid in children:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return len(children)
-
-    @staticmethod
-    def parent_of(stat):
-        try:
-            return int(stat.read_text().rpartition(')')[2].split()[1])
-        except OSError:
-            return 0
-
-    def use_remote(self, name):
-        self.demo.edit(name, (r'^module = .*$', f'module = "{CLIENT}"'),
-                       (r'^environment = .*$', f'environment = ["P11_KIT_SERVER_ADDRESS=unix:path={self.folder}/p11.sock"]'))
-
+class HsmTest(RemoteHsm, harness.TestCase):
     def connections(self):
         """How many connections the remote's socket has, taken by it or not yet."""
         table = pathlib.Path('/proc/net/unix').read_text()

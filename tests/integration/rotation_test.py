@@ -282,7 +282,8 @@ class RotationTest(Keys):
         demo = self.demo
         (active,) = [label for label, state in self.states().items() if state == 'active']
         self.assertEqual(demo.stamp().status, 0)
-        said = self.tsactl('key', 'compromise', active, '--why', 'somebody had the rack open', '--by', 'operator 2')
+        said = self.tsactl('key', 'compromise', active, '--why', 'somebody had the rack open', '--by', 'operator 2',
+                           '--dir', self.folder / 'papers')
         serial = json.loads(self.tsactl('key', 'show', active, '--json'))
         self.assertEqual((serial['state'], serial['compromised']), ('retired', True))
         self.assertRegex(said, r'revoked: serial [0-9a-f]+ of .*, reason keyCompromise')

@@ -26,7 +26,7 @@ struct Listener {
         auto router = std::make_shared<net::Router>();
         add_request_route(
             *router, {foreign, mine}, {1h, 1min, 10s},
-            [this](const std::string&) {
+            [this](const std::string&, View) {
                 const std::lock_guard lock(mutex);
                 return refusal;
             },
@@ -40,6 +40,12 @@ struct Listener {
                 asked.push_back(tsu);
                 return answer;
             });
+        add_notice_route(*router, {foreign, mine},
+                         [this](const TsuSettings& tsu, View certificate, const std::string& text) {
+                             const std::lock_guard lock(mutex);
+                             told.push_back(tsu.name + " " + to_hex(certificate).substr(0, 4) + " " + text);
+                             return tell;
+                         });
         net::ServerOptions options;
         options.tls = net::ServerTls{town::folder().at("channel-taa.pem"),
                                      town::folder().at("channel-taa.key"), town::folder().at("root.pem")};
@@ -48,7 +54,8 @@ struct Listener {
     }
 
     Result<net::Response> post(const std::string& body, const std::string& as = "channel-tsu",
-                               const std::string& type = "application/json") {
+                               const std::string& type = "application/json",
+                               const std::string& path = "/audit/request") {
         net::ClientOptions options;
         options.host = "127.0.0.1";
         options.port = server->port();
@@ -58,7 +65,7 @@ struct Listener {
         REQUIRE(client);
         net::Call call;
         call.method = "POST";
-        call.path = "/audit/request";
+        call.path = path;
         call.content_type = type;
         call.body = Bytes(as_view(body).begin(), as_view(body).end());
         return client->request(call, 10s);
@@ -68,6 +75,8 @@ struct Listener {
     std::vector<std::string> asked;
     std::vector<std::pair<std::string, std::string>> shown;
     Done show;
+    std::vector<std::string> told;
+    Done tell;
     std::optional<std::string> refusal;
     std::optional<Timetable::Answer> answer = Timetable::Answer{false, 2500ms};
     std::unique_ptr<net::Server> server;
@@ -153,4 +162,32 @@ TEST_CASE("a TSU shows its next certificate, and is told why it isn't taken", "[
     REQUIRE(listener.post(request));
     CHECK(listener.shown.size() == 3);
     CHECK(listener.asked.size() == 1);
+}
+
+TEST_CASE("a TSU says that its key is compromised, also one that isn't served", "[requests]") {
+    Listener listener;
+    listener.refusal = "minato-1 is suspended";
+    const auto notice = [](const std::string& tsu) {
+        return tac::Notice{tsu, tac::Notice::Kind::key_compromised, "the rack stood open", Bytes(32, 0xab)};
+    };
+    const auto say = [&](const std::string& body, const std::string& as = "channel-tsu") {
+        const auto response = listener.post(body, as, "application/json", "/audit/notice");
+        REQUIRE(response);
+        return response->status;
+    };
+    CHECK(say(notice("tsu-1").to_json()) == 200);
+    CHECK(listener.told == std::vector<std::string>{"minato-1 abab the rack stood open"});
+    // Nobody says it of another's.
+    CHECK(say(notice("tsu-2").to_json()) == 403);
+    CHECK(say(notice("tsu-1").to_json(), "channel-stranger") == 403);
+    // Nor a TAA's notice, or one without a certificate.
+    CHECK(say(tac::Notice{"tsu-1", tac::Notice::Kind::clock_unproved, "x", {}}.to_json()) == 400);
+    CHECK(say(R"({"tsu": "tsu-1", "notice": "key-compromised", "text": ""})") == 400);
+    CHECK(say(R"({"tsu": "tsu-1", "notice": "key-compromised", "text": "", "certificate_sha256": "ab"})") ==
+          400);
+    CHECK(listener.told.size() == 1);
+    listener.tell = Error::no("no certificate of minato-1 is known here by that SHA-256");
+    CHECK(say(notice("tsu-1").to_json()) == 403);
+    listener.tell = Error::environment("the disk is full");
+    CHECK(say(notice("tsu-1").to_json()) == 503);
 }

@@ -150,6 +150,49 @@ TEST_CASE("a successor is served instead, also after a restart with the old conf
     CHECK(admissions->refusal("tsu-1")->find("its certificate") != std::string::npos);
 }
 
+TEST_CASE("a compromised key gets no TAC any more, its successor does, also after a restart",
+          "[successors]") {
+    Desk desk;
+    const auto dir = desk.place.at("archive");
+    must(store::Archive::create(dir, desk.wall.now()));
+    const auto next = desk.made("next");
+    const auto old = of(desk.tsu.certificate);
+    const auto open = [&](store::Archive& archive) {
+        net::ClientOptions nowhere;
+        nowhere.host = "127.0.0.1";
+        nowhere.port = 1;
+        return must(
+            Admissions::open(archive, desk.wall, {{desk.tsu, old, must(net::Client::make(nowhere))}}));
+    };
+    {
+        const auto archive = must(store::Archive::open(dir));
+        const auto admissions = open(*archive);
+        (void)must(admissions->take({Step::admit, "tsu-1", "why", "by", "root", identity_of(desk.tsu, old)}));
+        const auto unknown = admissions->compromised("tsu-1", next.sha256(), "not known yet");
+        REQUIRE_FALSE(unknown);
+        CHECK(unknown.error().kind == Error::Kind::no);
+        CHECK_FALSE(admissions->refusal("tsu-1", old.sha256()));
+        CHECK(must(admissions->compromised("tsu-1", old.sha256(), "the rack stood open")));
+        CHECK_FALSE(must(admissions->compromised("tsu-1", old.sha256(), "again")));
+        // It is still talked with, so that it can say that it signs with another one.
+        CHECK_FALSE(admissions->refusal("tsu-1"));
+        CHECK_FALSE(admissions->refusal("tsu-1", next.sha256()));
+        REQUIRE(admissions->refusal("tsu-1", old.sha256()));
+    }
+    const auto archive = must(store::Archive::open(dir));
+    const auto admissions = open(*archive);
+    const auto why = admissions->refusal("tsu-1", old.sha256());
+    REQUIRE(why);
+    CHECK(why->find(to_hex(old.sha256()).substr(0, 16)) != std::string::npos);
+    // Nor is it admitted into use again by looking at it.
+    (void)must(admissions->take({Step::review, "tsu-1", "yearly", "by", "root", identity_of(desk.tsu, old)}));
+    CHECK(admissions->refusal("tsu-1", old.sha256()));
+    CHECK(must(admissions->audited_successor("tsu-1", next)));
+    CHECK(must(admissions->succeed("tsu-1", next.sha256())));
+    CHECK_FALSE(admissions->refusal("tsu-1", next.sha256()));
+    CHECK(admissions->refusal("tsu-1", old.sha256()));
+}
+
 TEST_CASE("an operator takes a succession back by admitting the certificate before anew", "[successors]") {
     Desk desk;
     const auto dir = desk.place.at("archive");

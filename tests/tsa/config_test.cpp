@@ -54,6 +54,16 @@ TEST_CASE("the sample configuration is read") {
     CHECK(settings->taa->limits.at(0).max_delay == milliseconds(100));
 }
 
+TEST_CASE("a module gets the parameters that are written, and none otherwise") {
+    CHECK(sample_with("[hsm]\n", "[hsm]\n")->hsm.module_parameters.empty());
+    const auto settings = sample_with("#   module_parameters = ", "module_parameters = ");
+    REQUIRE(settings);
+    CHECK(settings->hsm.module_parameters ==
+          "tokens=<4=[configdir='sql:/var/lib/kokuin/nss' tokenDescription='kokuin-tsu']>");
+    CHECK(refusal("#   module_parameters = ", "module_parameters = 4 # ").find("module_parameters") !=
+          std::string::npos);
+}
+
 TEST_CASE("the default policy comes first, whatever its place in the file") {
     auto settings = sample_with("default = true\n", "\n");
     REQUIRE_FALSE(settings);

@@ -26,6 +26,7 @@ struct KeyChange {
     std::string label;
     std::string why;
     std::string by;
+    std::string dir;  ///< compromise: where to write; empty: "compromised-LABEL"
 };
 /// One key: what the HSM and the archive say of it. 0; Error (no) if there is none.
 Result<int> key_show(const Settings& settings, const std::string& label, bool json, std::ostream& out);
@@ -33,7 +34,9 @@ Result<int> key_show(const Settings& settings, const std::string& label, bool js
 Result<int> key_rotate(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 /// The key signs no more. 0.
 Result<int> key_retire(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
-/// The key is compromised (KEY-6): it signs nothing from now on. Says what else has to be done. 0.
+/// The key is compromised (KEY-6): it signs nothing from now on. Then writes revocation-request.json and
+/// tokens.jsonl (tsa/compromise.h) into a folder, and says what else has to be done. 0; Error (environment)
+/// that says so if it was stopped, but a file couldn't be written: repeat the command.
 Result<int> key_compromise(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 /// Destroys a key, or asks the custodians to agree to that. 0.
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);

@@ -1,9 +1,18 @@
 // tsactl key show | rotate | retire | destroy: asked of the running server, which alone changes what a key
 // is.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/account.h"
+#include "base/file.h"
 #include "base/text.h"
+#include "store/reader.h"
+#include "tsa/compromise.h"
 #include "tsa/control/commands.h"
 
 namespace kokuin::tsa::control {
@@ -35,6 +44,40 @@ int tell(const json& answer, const std::string& text, bool as_json, std::ostream
     return 0;
 }
 
+/// What a compromised key's operators hand on; how many tokens it has signed. What a call before has written
+/// is written anew.
+Result<std::int64_t> write_consequences(const Settings& settings, const json& answer,
+                                        const std::string& folder) {
+    if (::mkdir(folder.c_str(), 0750) != 0 && errno != EEXIST)
+        return Error::environment(folder + ": can't be made: " + std::strerror(errno));
+    const auto request = answer.value("revocation_request", std::string());
+    if (auto done = write_file(folder + "/revocation-request.json", as_view(request)); !done)
+        return done.error();
+    Compromise compromise;
+    if (const auto since = answer.find("activated_us"); since != answer.end() && since->is_number_integer())
+        compromise.key.activated = from_unix_us(since->get<std::int64_t>());
+    for (const auto& one : answer.value("certificates", json::array())) {
+        const auto id = one.is_string() ? from_hex(one.get<std::string>()) : std::nullopt;
+        if (!id || id->size() != store::BlobId().size())
+            return Error::environment("tsad's answer isn't what this program expects");
+        std::copy(id->begin(), id->end(), compromise.key.certificates.emplace_back().begin());
+    }
+    auto reader = store::ArchiveReader::open(settings.archive);
+    if (!reader) return std::move(reader).error();
+    const auto path = folder + "/tokens.jsonl";
+    std::ofstream list(path, std::ios::trunc);
+    std::int64_t count = 0;
+    const auto done = each_lost_token(**reader, compromise, 0, [&](const store::Found& found) {
+        list << lost_token_json(found.issuance()) << '\n';
+        ++count;
+        return list.good();
+    });
+    if (!done) return done.error();
+    list.close();
+    if (!list) return Error::environment(path + ": can't be written");
+    return count;
+}
+
 }  // namespace
 
 Result<int> key_rotate(const Settings& settings, const KeyChange& change, bool as_json, std::ostream& out) {
@@ -57,20 +100,31 @@ Result<int> key_retire(const Settings& settings, const KeyChange& change, bool a
 
 Result<int> key_compromise(const Settings& settings, const KeyChange& change, bool as_json,
                            std::ostream& out) {
-    const auto answer = ask(settings, "/keys/compromise", change, seconds(60));
+    auto answer = ask(settings, "/keys/compromise", change, seconds(60));
     if (!answer) return answer.error();
     const auto serial = text_of(*answer, "certificate_serial");
-    const auto since = text_of(*answer, "activated");
-    std::string text = change.label + " signs nothing any more, and that it is compromised is recorded. Now:";
-    if (!serial.empty())
-        text += "\n- have its certificate revoked: serial " + serial + " of " +
-                text_of(*answer, "certificate_issuer") + ", reason keyCompromise";
-    text += "\n- tell the TAA (it suspends the TSU), and the users";
-    if (!since.empty())
-        text += "\n- the tokens that lose their reliability: tsaudit find --json --from " + since +
-                ", those of " + text_of(*answer, "tsu");
-    text += "\n- destroy it: tsactl key destroy " + change.label +
-            " --why TEXT --by WHO\n- make, certify and rotate to another key";
+    std::string text = change.label + " signs nothing any more, and that it is compromised is recorded.";
+    if (serial.empty()) {
+        text += " It never had a certificate: nobody relies on it. Destroy it: tsactl key destroy " +
+                change.label + " --why TEXT --by WHO";
+        return tell(*answer, text, as_json, out);
+    }
+    const auto folder = change.dir.empty() ? "compromised-" + change.label : change.dir;
+    const auto written = write_consequences(settings, *answer, folder);
+    if (!written)
+        return Error{written.error()}.in(
+            change.label +
+            " signs nothing any more, and that is recorded, but its papers aren't "
+            "written; repeat the command");
+    (*answer)["dir"] = folder;
+    (*answer)["tokens"] = *written;
+    text += " The repository says so (/repository/notices)" + std::string(settings.taa ? ", and tsad tells the TAA" : "") +
+            ". Now:\n- have its certificate revoked: serial " + serial + " of " + text_of(*answer, "certificate_issuer") +
+            ", reason keyCompromise; " + folder +
+            "/revocation-request.json is for the CA, its new CRL belongs into [tsu] crls\n- tell the users: " +
+            std::to_string(*written) + " tokens have lost their reliability, listed in " + folder +
+            "/tokens.jsonl\n- destroy it: tsactl key destroy " + change.label +
+            " --why TEXT --by WHO\n- make, certify and rotate to another key (docs/keys.md)";
     return tell(*answer, text, as_json, out);
 }
 

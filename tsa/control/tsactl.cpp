@@ -155,6 +155,9 @@ Result<int> run(int argc, char** argv) {
                 ->required();
             command->add_option("--by", arguments.change.by, "who, as a role or number (no name of a person)")
                 ->required();
+            if (action == control::key_compromise)
+                command->add_option("--dir", arguments.change.dir,
+                                    "where to write what is handed on; otherwise compromised-LABEL");
             with_settings(command, [&arguments, action](const tsa::Settings& settings) {
                 return action(settings, arguments.change, arguments.json, std::cout);
             });

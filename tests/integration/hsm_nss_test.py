@@ -1,0 +1,189 @@
+"""The real servers with another PKCS#11 module: NSS softokn (docs/hsm.md). The TSU's token is with custodians, the TAA's under a
+PIN file; everything an operator does with keys, done there, and openssl as the judge."""
+import json
+import os
+import re
+import shutil
+
+import harness
+from harness import BIN, Saved, activate, run, until
+from rotation_test import REASONS, TSU_NAME, Keys
+
+SOFTOKN = '/usr/lib/x86_64-linux-gnu/libsoftokn3.so'
+WRAPPED = BIN / 'kokuin-module-with-parameters.so'
+TAA_NAME = 'C=JP,O=Kokuin Demo TAA,CN=Kokuin Demo TAA 1'
+
+
+class NssTest(Keys):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        demo = cls.demo
+        # What the demo has made in SoftHSM is out of reach.
+        for name in ('archive', 'taa-archive', 'custody', 'taa-custody', 'tokens', 'softhsm2.conf', 'pki/tsu.pem', 'pki/taa.pem'):
+            os.rename(demo.dir / name, cls.folder / name.replace('/', '-'))
+        for name, token in (('tsad', 'kokuin-tsu'), ('taad', 'kokuin-taa')):
+            (demo.dir / token).mkdir(mode=0o700)
+            path = demo.dir / f'{name}.toml'
+            text = re.sub(r'(?m)^(unattended|environment) = .*\n(?:[ ]+#.*\n)*', '', path.read_text())
+            path.write_text(text)
+            demo.edit(name, (r'^module = .*$', f'module = "{SOFTOKN}"\nmodule_parameters = "{cls.parameters(token)}"'))
+        demo.edit('taad', (r'^token = ', 'pin_file = "taa.pin"\ntoken = '))
+
+    @classmethod
+    def parameters(cls, token):
+        return f"tokens=<4=[configdir='sql:{cls.demo.dir / token}' tokenDescription='{token}']>"
+
+    def tearDown(self):
+        for program in (self.demo.tsad, self.demo.taad):
+            if program and program.alive():
+                program.kill()
+
+    def taad(self, *words):
+        return run(BIN / 'taad', '--config', self.demo.dir / 'taad.toml', *words)
+
+    def secret_file(self, name, text):
+        path = self.demo.dir / name
+        path.touch(0o600)
+        path.write_text(text + '\n')
+        return path
+
+    def certified(self, csr, out, extensions):
+        """What the demo's CA makes of a request, with the CA's own certificate behind it."""
+        pki = self.demo.dir / 'pki'
+        ext = self.folder / 'ext'
+        ext.write_text(extensions)
+        run('openssl', 'x509', '-req', '-in', csr, '-CA', pki / 'issuing.pem', '-CAkey', pki / 'issuing.key', '-sha512', '-days', 800,
+            '-set_serial', '0x' + os.urandom(8).hex(), '-extfile', ext, '-out', out)
+        out.write_text(out.read_text() + (pki / 'issuing.pem').read_text())
+        return out
+
+    def give(self, name):
+        return activate([BIN / 'tsactl', '--config', self.demo.dir / 'tsad.toml'], self.demo.dir / f'custody/{name}.share',
+                        self.passphrase(name))
+
+    def open_by_custodians(self):
+        for name in ('demo-1', 'demo-3'):
+            status, said = self.give(name)
+            self.assertEqual(status, 0, said)
+        self.demo.wait_ready()
+
+    def start(self):
+        self.demo.start_tsad()
+        self.demo.start_taad()
+        self.open_by_custodians()
+
+    def stamped(self):
+        """A token for a file, and openssl's word for it."""
+        demo, file, query, reply = self.demo, *(self.folder / f'judged{kind}' for kind in ('.txt', '.tsq', '.tsr'))
+        file.write_bytes(os.urandom(100))
+        run('openssl', 'ts', '-query', '-data', file, '-sha512', '-cert', '-out', query)
+        status, _, body = demo.post(query.read_bytes())
+        self.assertEqual(status, 200)
+        reply.write_bytes(body)
+        done = run('openssl', 'ts', '-verify', '-queryfile', query, '-in', reply, '-CAfile', demo.root(), '-untrusted', demo.chain())
+        self.assertIn('Verification: OK', done.out + done.err)
+        return body
+
+    def seen_by_pkcs11_tool(self):
+        pin = run(BIN / 'kokuin-share', *(self.demo.dir / f'custody/demo-{i}' for i in (1, 2, 3))).out.split()[-2]
+        return run('pkcs11-tool', '--module', WRAPPED, '--token-label', 'kokuin-tsu', '-l', '--pin', pin, '-O',
+                   env={'KOKUIN_MODULE': SOFTOKN, 'KOKUIN_MODULE_PARAMETERS': self.parameters('kokuin-tsu')}).out
+
+    # In this order: each goes on where the one before has ended.
+
+    def test_1_set_up_and_stamp(self):
+        demo = self.demo
+        self.tsactl('archive', 'init')
+        (demo.dir / 'custody').mkdir(mode=0o700)
+        words = []
+        for name in ('demo-1', 'demo-2', 'demo-3'):
+            self.secret_file(f'custody/{name}.passphrase', f'the passphrase of {name}')
+            words += ['--custodian', name]
+        self.tsactl('ceremony', 'init', '--threshold', 2, *words, '--dir', demo.dir / 'custody', '--passphrases', demo.dir / 'custody',
+                    '--key', 'tsu-1', '--subject', TSU_NAME, '--csr', self.folder / 'tsu.csr')
+        self.certified(self.folder / 'tsu.csr', demo.dir / 'pki/tsu.pem',
+                       'extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
+
+        self.taad('archive', 'init')
+        self.secret_file('taa.pin', "the TAA's PIN")
+        so_pin = self.secret_file('taa-so.pin', 'nobody will want it')
+        self.taad('token', 'init', '--so-pin-file', so_pin)
+        done = run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'token', 'init', '--so-pin-file', so_pin, ok=(2,))
+        self.assertIn("there is a token 'kokuin-taa' already", done.err)
+        self.taad('key', 'generate', 'taa')
+        self.taad('key', 'csr', 'taa', '--subject', TAA_NAME, '-o', self.folder / 'taa.csr')
+        self.taad('key', 'import', 'taa', self.certified(self.folder / 'taa.csr', demo.dir / 'pki/taa.pem',
+                                                         'keyUsage=critical,digitalSignature\n'))
+        self.assertIn('certificate of CN=Kokuin Demo TAA 1', self.taad('key', 'list').out)
+        self.taad('tsu', 'admit', 'tsu-1', *REASONS)
+
+        # Without its parameters the module doesn't start, and that is said.
+        config = demo.dir / 'bare.toml'
+        config.write_text(re.sub(r'(?m)^module_parameters = .*\n', '', (demo.dir / 'tsad.toml').read_text()))
+        done = run(BIN / 'tsad', '--config', config, ok=(2,))
+        self.assertIn('[hsm] module_parameters', done.err.splitlines()[-1])
+
+        demo.start_tsad()
+        demo.start_taad()
+        status, said = self.give('demo-1')
+        self.assertEqual(status, 0, said)
+        self.assertIn('locked', json.dumps(demo.readiness()[1]['reasons']))
+        self.assertNotEqual(demo.stamp().status, 0)
+        status, said = self.give('demo-2')
+        self.assertEqual(status, 0, said)
+        demo.wait_ready()
+        self.stamped()
+
+        # Several at once, through several sessions of one token.
+        saved = Saved(self.folder / 'saved')
+        load = self.started(demo.load('--connections', 8, '--save', saved.path, '--save-refusals'))
+        until(lambda: demo.tsad.must_live() or sum(1 for _ in saved.records()) > 40, lambda: demo.tsad.tail())
+        result = load.result()
+        self.assertEqual((result['refused'], result['errors']), ({}, {}))
+        compared = demo.compare(saved.path)
+        self.assertEqual([compared[fault] for fault in ('missing', 'different', 'repeated')], [0, 0, 0])
+
+    def test_2_closed_and_opened_again(self):
+        demo = self.demo
+        self.start()
+        self.stamped()
+        demo.tsactl('deactivate', '--why', 'an exercise', '--by', 'operator 3')
+        self.assertEqual(demo.stamp().fail, 'systemFailure')
+        self.open_by_custodians()
+        self.stamped()
+        for end in (lambda: demo.tsad.kill(), lambda: demo.tsad.stop()):
+            end()
+            # Nobody is logged in: what is public of the token is told all the same.
+            listed = {key['label']: key for key in json.loads(self.tsactl('key', 'list', '--json'))}
+            self.assertEqual((listed['tsu-1']['bits'], listed['tsu-1']['sensitive']), (2048, None))
+            demo.start_tsad()
+            self.assertEqual(demo.stamp().fail, 'systemFailure')
+            self.open_by_custodians()
+            self.stamped()
+
+    def test_3_the_life_of_a_key(self):
+        demo = self.demo
+        demo.audit_often()
+        self.start()
+        certificate = self.successor('tsu-1-next')
+        self.tsactl('key', 'rotate', 'tsu-1-next', *REASONS)
+        self.assertEqual(self.states(), {'tsu-1': 'retired', 'tsu-1-next': 'active'})
+        der = run('openssl', 'x509', '-in', certificate, '-outform', 'DER').stdout
+        self.assertIn(der, self.stamped())
+        objects = self.seen_by_pkcs11_tool()
+        self.assertEqual(len(re.findall(r'(?m)^Private Key Object', objects)), 2, objects)
+        self.assertRegex(objects, r'Certificate Object[^\0]*label: +tsu-1-next\b')
+        self.tsactl('key', 'destroy', 'tsu-1', *REASONS)
+        for name in ('demo-1', 'demo-2'):
+            status, said = self.approve(name)
+            self.assertEqual(status, 0, said)
+        self.assertIn("the key 'tsu-1' is destroyed", said)
+        objects = self.seen_by_pkcs11_tool()
+        self.assertEqual(len(re.findall(r'(?m)^Private Key Object', objects)), 1, objects)
+        self.assertNotRegex(objects, r'(?m)label: +tsu-1$')
+        self.stamped()
+
+
+if __name__ == '__main__':
+    harness.main()
