@@ -13,6 +13,7 @@
 #include "store/archive.h"
 #include "tests/custody/held.h"
 #include "tests/support/folder.h"
+#include "tests/support/run.h"
 #include "tests/support/softhsm.h"
 
 namespace kokuin::hsm::custody {
