@@ -91,9 +91,7 @@ Result<Opened> ask_custodian(const Roster& roster, const Statement& statement, S
 }
 
 Result<std::unique_ptr<Token>> open_with(const Settings& hsm, const Secret& pin) {
-    TokenOptions options;
-    options.module_path = hsm.module;
-    options.token = hsm.token;
+    auto options = options_of(hsm);
     options.pin = Secret(pin.view());
     options.sessions = 1;
     return Token::open(std::move(options));
