@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "hsm/keytool.h"
 #include "pki/ocsp_folder.h"
 
@@ -9,6 +10,7 @@ namespace kokuin::ca {
 namespace {
 
 constexpr nanoseconds day = std::chrono::hours(24);
+constexpr std::size_t longest_text = 900;
 
 std::string days(nanoseconds validity) {
     return std::to_string(validity / day);
@@ -148,6 +150,12 @@ Result<Plan> make_plan(const Settings& settings, const Register& what_was, const
     }
     plan.text += " with the key of SHA-256 " + to_hex(pki::digest(pki::Hash::sha256, spki)).substr(0, 16) +
                  "… until " + to_rfc3339(certificate.not_after, 0);
+    // Custodians sign what they have seen: all of it, and nothing that a terminal would show as something
+    // else.
+    if (one_line(plan.text, longest_text) != plan.text)
+        return Error::no("its names can't be shown to custodians on one line of " +
+                         std::to_string(longest_text) +
+                         " octets, so nobody could agree to them; choose others");
     return plan;
 }
 

@@ -48,8 +48,20 @@ Result<Bytes> unwrapped(View octets) {
     return std::move(*der);
 }
 
+/// RFC 5280 4.2.1.6: letters, digits and hyphens between points; "*" for the first label. Nothing else, so
+/// that no name can be shown as two.
+bool is_dns_name(std::string_view text) {
+    if (text.rfind("*.", 0) == 0) text.remove_prefix(2);
+    if (text.empty() || text.size() > 253 || text.front() == '.' || text.back() == '.' ||
+        text.find("..") != std::string_view::npos)
+        return false;
+    return text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
+           std::string_view::npos;
+}
+
 std::string name_in_words(const der::Element& name) {
-    if (name.tag == der::context(2, false)) return "DNS:" + one_line(as_text(name.content));
+    if (name.tag == der::context(2, false) && is_dns_name(as_text(name.content)))
+        return "DNS:" + as_text(name.content);
     if (name.tag == der::context(7, false) && (name.content.size() == 4 || name.content.size() == 16)) {
         std::array<char, INET6_ADDRSTRLEN> text{};
         inet_ntop(name.content.size() == 4 ? AF_INET : AF_INET6, name.content.data(), text.data(),
@@ -117,7 +129,7 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
         }
         if (in.failed()) return Error::usage("a subjectAltName that can't be read: " + in.fault().text());
     }
-    request.subject_text_ = name_text(request.subject_);
+    request.subject_text_ = one_line(name_text(request.subject_), any_length);
     try {
         const std::unique_ptr<Botan::Public_Key> key(Botan::X509::load_key(request.spki_));
         request.algorithm_ = key->algo_name();

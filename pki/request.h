@@ -31,7 +31,8 @@ class CertificationRequest {
     /// The subjectAltName that it asks for (GeneralNames, DER); empty if it asks for none. Everything else
     /// that it asks for is the CA's to decide and isn't looked at.
     [[nodiscard]] const Bytes& alternative_names() const { return alternative_names_; }
-    /// The same for people: "DNS:tsa.example", "IP:127.0.0.1", "IP:2001:db8::1"; another kind: "other".
+    /// The same for people: "DNS:tsa.example", "IP:127.0.0.1", "IP:2001:db8::1"; anything else, also a DNS
+    /// name with other characters than letters, digits, '-' and '.': "other".
     [[nodiscard]] const std::vector<std::string>& alternative_names_text() const { return names_text_; }
 
   private:

@@ -90,6 +90,7 @@ Result<Opened> ask_custodian(const Roster& roster, const Statement& statement, S
     return Opened{std::move(share->share.pin), std::move(approval)};
 }
 
+/// The token of these settings, opened with this PIN.
 Result<std::unique_ptr<Token>> open_with(const Settings& hsm, const Secret& pin) {
     auto options = options_of(hsm);
     options.pin = Secret(pin.view());

@@ -138,6 +138,27 @@ TEST_CASE("keys and names that a profile doesn't take are refused") {
     CHECK(has(why(office.plan(order(Profile::tsu, *nobody))), "names no subject"));
 }
 
+TEST_CASE("what custodians can't see whole and as it is, they aren't asked for") {
+    const Office office;
+    std::string names = "DNS:a.example";
+    for (int i = 0; i < 60; ++i) names += ",DNS:host-" + std::to_string(i) + ".example";
+    const auto many = office.request("many", "/CN=many", "-newkey rsa:2048 -addext subjectAltName=" + names);
+    CHECK(many.alternative_names_text().size() == 61);
+    CHECK(has(why(office.plan(order(Profile::tls_server, many))), "can't be shown to custodians"));
+    // DNS names that would be read as something else, and a mark that turns the direction of writing.
+    for (const std::string bad : {"DNS:a example", "DNS:a..example", "DNS:.example", "DNS:*"}) {
+        const auto odd =
+            office.request("odd", "/CN=odd", "-newkey rsa:2048 -addext 'subjectAltName=" + bad + "'");
+        INFO(bad);
+        CHECK_FALSE(office.plan(order(Profile::tls_server, odd)));
+    }
+    const auto star =
+        office.request("star", "/CN=star", "-newkey rsa:2048 -addext 'subjectAltName=DNS:*.a.example'");
+    CHECK(office.plan(order(Profile::tls_server, star)));
+    const auto turned = office.request("turned", "/CN=TSU \u202e1", "-newkey rsa:2048 -utf8");
+    CHECK(has(why(office.plan(order(Profile::tsu, turned))), "can't be shown to custodians"));
+}
+
 TEST_CASE("a validity ends within its issuer's (CA-5), and the longest possible is told") {
     Office office;
     auto asked = order(Profile::tsu, office.request("tsu", "/CN=TSU 1"));

@@ -64,10 +64,8 @@ struct Office {
     /// Signs a plan and records it, as carry_out() does with a token.
     pki::Certificate issue(const Plan& plan) const {
         const bool by_root = plan.profile == Profile::root || plan.profile == Profile::issuing;
-        const auto made = pki::make_certificate(
-            plan.certificate,
-            settings.signature == pki::Hash::sha512 ? pki::Hash::sha256 : settings.signature,
-            signer(by_root ? "root" : "issuing"));
+        const auto made =
+            pki::make_certificate(plan.certificate, settings.signature, signer(by_root ? "root" : "issuing"));
         REQUIRE(made);
         record(*made, plan.profile, plan.successor_of);
         return *made;

@@ -180,8 +180,8 @@ class CaTest(harness.TestCase):
         return self.tsca('issue', '--profile', profile, '--csr', f'{name}.csr', '-o', f'{name}.pem', *more, *WHY,
                          *self.shares(), ok=ok)
 
-    def publish(self, *more, ok=(0,)):
-        return self.tsca('publish', 'publication', *WHY, *self.shares(), *more, ok=ok)
+    def publish(self, *more, ok=(0,), **how):
+        return self.tsca('publish', 'publication', *WHY, *self.shares(), *more, ok=ok, **how)
 
     def refused(self, done, status, *parts):
         """One line that says why."""
@@ -328,18 +328,20 @@ class CaTest(harness.TestCase):
         shutil.copy(self.dir / 'tsu.csr', self.dir / 'same.csr')
         self.refused(self.issue('same', 'tsu', ok=None), 1, 'certified before')
         self.request('twin', '/C=JP/O=EXAMPLE/CN=tsu 1')
-        self.refused(self.issue('twin', 'tsu', ok=None), 1, 'TSA-18', '--successor-of ' + self.entries('tsu')[1]['serial'])
+        self.refused(self.issue('twin', 'tsu', ok=None), 1, 'TSA-18',
+                     '--successor-of ' + self.entries('tsu')[1]['serial'])
         self.request('long', '/CN=long')
         self.refused(self.issue('long', 'tsu', '--days', '6000', ok=None), 1, 'CA-5', 'the longest possible is --days 54')
         self.request('weak', '/CN=weak', '-newkey', 'rsa:1024')
         self.refused(self.issue('weak', 'taa', ok=None), 1, '1024 bits')
         self.refused(self.issue('long', 'tls-server', ok=None), 1, 'subjectAltName')
         self.refused(self.issue('long', 'root', ok=None), 2, 'allowed: tsu, taa')
-        self.refused(self.tsca('issue', '--profile', 'taa', '--csr', 'long.csr', '-o', 'tsu.pem', *WHY, *self.shares(), ok=None),
-                     2, 'tsu.pem: is there already')
+        self.refused(self.tsca('issue', '--profile', 'taa', '--csr', 'long.csr', '-o', 'tsu.pem', *WHY, *self.shares(),
+                               ok=None), 2, 'tsu.pem: is there already')
         for noun in ('root', 'issuing'):
             self.refused(self.tsca(noun, 'init', *WHY, *self.shares(), ok=None), 1, 'already')
-        self.refused(self.tsca('key', 'generate', 'other', *WHY, *self.shares(), ok=None), 2, "none of the keys of the configuration")
+        self.refused(self.tsca('key', 'generate', 'other', *WHY, *self.shares(), ok=None), 2,
+                     'none of the keys of the configuration')
         serial = self.entries('tsu')[0]['serial']
         revoke = lambda *words: self.tsca('revoke', *words, *WHY, ok=None)
         self.refused(revoke(serial, '--reason', 'keyCompromise'), 1, 'was revoked on')
@@ -353,10 +355,12 @@ class CaTest(harness.TestCase):
 
     def test_f_usage(self):
         """--help everywhere, and one line for what is wrong (design: exit 2)."""
-        for words in ([], ['issue'], ['revoke'], ['publish'], ['list'], ['show'], ['root', 'init'], ['key', 'generate'], ['ceremony', 'init']):
+        for words in ([], ['issue'], ['revoke'], ['publish'], ['list'], ['show'], ['root', 'init'], ['key', 'generate'],
+                      ['ceremony', 'init']):
             self.assertIn('--help', self.tsca(*words, '--help').out)
-        for words, part in ((['nonsense'], "there is no verb 'nonsense'"), (['root'], 'a verb is missing'), (['issue'], '--profile'),
-                            (['revoke', 'zz', '--reason', 'superseded', *WHY], 'no serial number'), (['show', 'zz'], 'no serial number'),
+        for words, part in ((['nonsense'], "there is no verb 'nonsense'"), (['root'], 'a verb is missing'),
+                            (['issue'], '--profile'), (['show', 'zz'], 'no serial number'),
+                            (['revoke', 'zz', '--reason', 'superseded', *WHY], 'no serial number'),
                             (['publish', 'publication', '--why', ' ', '--by', 'x'], '--why'),
                             (['--config', 'none.toml', 'list'], 'none.toml')):
             self.refused(self.tsca(*words, ok=None), 2, part)
@@ -372,8 +376,10 @@ class CaTest(harness.TestCase):
         self.refused(go(*self.shares('officer-1', 'officer-1')), 1, 'another copy')
         (self.dir / 'wrong').write_text('not that passphrase')
         (self.dir / 'wrong').chmod(0o600)
-        self.refused(go(*self.shares('officer-1')[:2], '--passphrase-file', 'wrong', *self.shares('officer-2')), 1, 'officer-1.share')
-        status, said = self.typed_wrong(['tsca', 'publish', 'publication', *WHY, '--share', 'custody/officer-3.share', '--share', 'custody/officer-2.share'])
+        self.refused(go(*self.shares('officer-1')[:2], '--passphrase-file', 'wrong', *self.shares('officer-2')), 1,
+                     'officer-1.share')
+        status, said = self.typed_wrong(['tsca', 'publish', 'publication', *WHY, '--share', 'custody/officer-3.share',
+                                         '--share', 'custody/officer-2.share'])
         self.assertEqual(status, 1, said)
         self.assertIn('custody/officer-3.share', said)
         self.assertEqual(len(self.events()), before)
@@ -442,14 +448,13 @@ class CaTest(harness.TestCase):
 
     def test_j_clock_and_configuration(self):
         (self.folder / 'faketime').write_text('-3600\n')
-        self.refused(self.tsca('publish', 'publication', *WHY, *self.shares(), ok=None, env=self.faked()), 3, 'set the clock')
+        self.refused(self.publish(ok=None, env=self.faked()), 3, 'set the clock')
         # What custodians sign names the configuration (ARC-7).
         digests = {e['fields']['settings'] for e in self.events('custody.activated')}
         self.assertEqual(digests, {hashlib.sha256((self.dir / 'tsca.toml').read_bytes()).hexdigest()})
         # A year later the responses are over, and everybody sees that.
-        late = {'-attime': '1900000000'}
-        done = self.openssl('verify', '-crl_check_all', *[w for pair in late.items() for w in pair], '-CAfile', 'publication/root.pem',
-                            '-untrusted', 'publication/issuing.pem', '-CRLfile', 'publication/crl.pem', 'tsu-2027.pem', ok=(2,))
+        done = self.openssl('verify', '-crl_check_all', '-attime', '1900000000', '-CAfile', 'publication/root.pem', '-untrusted',
+                            'publication/issuing.pem', '-CRLfile', 'publication/crl.pem', 'tsu-2027.pem', ok=(2,))
         self.assertIn('CRL has expired', done.err)
 
     def test_k_in_house(self):
@@ -466,14 +471,18 @@ class CaTest(harness.TestCase):
         go = lambda *words, ok=(0,): run(BIN / 'tsca', *words, ok=ok, **at)
         go('archive', 'init')
         go('token', 'init', '--so-pin-file', 'so.pin')
-        for words in (('key', 'generate', 'root'), ('key', 'generate', 'issuing'), ('root', 'init'), ('issuing', 'init'), ('publish', 'out')):
+        for words in (('key', 'generate', 'root'), ('key', 'generate', 'issuing'), ('root', 'init'), ('issuing', 'init'),
+                      ('publish', 'out')):
             done = go(*words, *WHY)
             self.assertIn('WARNING: the PIN of the token', done.err)
-        run('openssl', 'verify', '-crl_check_all', '-CAfile', 'out/root.pem', '-CRLfile', 'out/crl.pem', 'out/issuing.pem', cwd=own)
+        run('openssl', 'verify', '-crl_check_all', '-CAfile', 'out/root.pem', '-CRLfile', 'out/crl.pem', 'out/issuing.pem',
+            cwd=own)
         self.assertEqual(go('root', 'init', *WHY, '--share', 'x', ok=None).returncode, 1)
         self.assertEqual(go('publish', 'out', *WHY, '--share', 'x', ok=None).returncode, 2)
         # A configuration that names the wrong key.
-        (own / 'tsca.toml').write_text((own / 'tsca.toml').read_text().replace('# key = "root"', 'key = "issuing"').replace('# key = "issuing"', 'key = "root"'))
+        text = (own / 'tsca.toml').read_text()
+        (own / 'tsca.toml').write_text(
+            text.replace('# key = "root"', 'key = "issuing"').replace('# key = "issuing"', 'key = "root"'))
         self.refused(go('publish', 'out', *WHY, ok=None), 2, "isn't that of the certificate")
 
     def test_l_archive(self):
@@ -484,7 +493,8 @@ class CaTest(harness.TestCase):
         run(BIN / 'tsca', 'list', **at)
         segment = next((copy / 'ca-archive').glob('*.sqlite'))
         with contextlib.closing(sqlite3.connect(segment)) as db:
-            number, der = db.execute("SELECT number, der FROM record NATURAL JOIN event WHERE kind = 'ca.revoked' ORDER BY number").fetchone()
+            number, der = db.execute("SELECT number, der FROM record NATURAL JOIN event WHERE kind = 'ca.revoked' "
+                                     'ORDER BY number').fetchone()
             self.assertIn(b'superseded', der)
             db.execute('UPDATE record SET der = ? WHERE number = ?', (der.replace(b'operator 2', b'operator 9'), number))
             db.commit()
