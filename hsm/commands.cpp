@@ -90,18 +90,23 @@ std::string shown(const json& object, const char* name) {
 
 }  // namespace
 
+TokenOptions options_of(const Settings& settings) {
+    TokenOptions options;
+    options.module_path = settings.module;
+    options.module_parameters = settings.module_parameters;
+    options.token = settings.token;
+    options.sessions = settings.sessions;
+    return options;
+}
+
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event) {
-    TokenOptions options;
+    auto options = options_of(settings);
     if (!settings.pin_file.empty()) {
         auto pin = read_secret_file(settings.pin_file);
         if (!pin) return std::move(pin).error();
         options.pin = std::move(*pin);
     }
-    options.module_path = settings.module;
-    options.module_parameters = settings.module_parameters;
-    options.token = settings.token;
-    options.sessions = settings.sessions;
     options.on_event = std::move(on_event);
     return settings.pin_file.empty() ? Token::open_locked(std::move(options))
                                      : Token::open(std::move(options));

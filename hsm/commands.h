@@ -17,6 +17,9 @@ class App;
 
 namespace kokuin::hsm {
 
+/// The token and its module as the configuration names them; without a PIN.
+TokenOptions options_of(const Settings& settings);
+
 /// Opens the token that the configuration names, with the PIN of its pin_file; where it has none, the token
 /// is locked until its custodians' PIN unlocks it. The environment must have been applied. `on_event` as in
 /// TokenOptions.

@@ -204,6 +204,7 @@ Result<Settings> load_settings(const std::string& path) {
         settings.follow_tac = correction;
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
+    if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {

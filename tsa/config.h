@@ -77,6 +77,7 @@ struct Settings {
     /// The stamping clock follows the TAA by a correction of its own (TAC-5); nothing: it is CLOCK_REALTIME.
     std::optional<tac::clock::CorrectionRules> follow_tac;
     std::string leap_seconds;  ///< leap-seconds.list (TSA-15)
+    std::string publication;   ///< folder of `tsca publish`; empty: nothing of a CA is published here
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::optional<HookSettings> hook;

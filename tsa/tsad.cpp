@@ -29,6 +29,7 @@
 #include "tsa/key_desk.h"
 #include "tsa/key_life.h"
 #include "tsa/key_watch.h"
+#include "tsa/publication.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/routes.h"
 #include "tsa/rules.h"
@@ -256,6 +257,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
         tsa::add_notice_routes(*router, **life, settings->archive);
+        if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);
         return router;
     };

@@ -82,10 +82,7 @@ class ShareFiles {
 /// The first key and its request, while the PIN is at hand.
 Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held,
                     store::Archive& archive) {
-    TokenOptions options;
-    options.module_path = site.hsm.module;
-    options.module_parameters = site.hsm.module_parameters;
-    options.token = site.hsm.token;
+    auto options = options_of(site.hsm);
     options.pin = Secret(held.pin.view());
     options.sessions = 1;
     auto token = Token::open(std::move(options));

@@ -92,10 +92,10 @@ Result<Opened> ask_custodian(const Roster& roster, const Statement& statement, S
 
 /// The token of these settings, opened with this PIN.
 Result<std::unique_ptr<Token>> open_with(const Settings& hsm, const Secret& pin) {
-    auto token = open_token(hsm);  // locked: there is no pin_file
-    if (!token) return token;
-    if (auto done = (*token)->unlock(Secret(pin.view())); !done) return std::move(done).error();
-    return token;
+    auto options = options_of(hsm);
+    options.pin = Secret(pin.view());
+    options.sessions = 1;
+    return Token::open(std::move(options));
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ class Demo:
         self.port = free_ports()
         self.tsad = self.taad = None
         try:
-            self.script('--dir', self.dir, '--port', self.port, '--detach')
+            self.script('--dir', self.dir, '--port', self.port, '--detach', '--outside-ca')
         finally:
             self.script('--stop', '--dir', self.dir, ok=None)
 

@@ -1,17 +1,35 @@
-"""The real servers with another PKCS#11 module: NSS softokn (docs/hsm.md). The TSU's token is with custodians, the TAA's under a
-PIN file; everything an operator does with keys, done there, and openssl as the judge."""
+"""The real programs with another PKCS#11 module: NSS softokn (docs/hsm.md). The TSU's and the CA's tokens are with custodians, the
+TAA's under a PIN file; everything an operator does with keys, done there, and openssl as the judge."""
 import json
 import os
 import re
-import shutil
 
 import harness
-from harness import BIN, Saved, activate, run, until
+from harness import BIN, TOP, Saved, activate, run, until
 from rotation_test import REASONS, TSU_NAME, Keys
 
 SOFTOKN = '/usr/lib/x86_64-linux-gnu/libsoftokn3.so'
 WRAPPED = BIN / 'kokuin-module-with-parameters.so'
 TAA_NAME = 'C=JP,O=Kokuin Demo TAA,CN=Kokuin Demo TAA 1'
+OFFICERS = ('demo-1', 'demo-2', 'demo-3')
+
+
+def parameters(folder, token):
+    return f"tokens=<4=[configdir='sql:{folder / token}' tokenDescription='{token}']>"
+
+
+def secret_file(path, text):
+    path.touch(0o600)
+    path.write_text(text + '\n')
+    return path
+
+
+def passphrases(folder):
+    """A folder with a passphrase for each custodian, and the words that name them all."""
+    folder.mkdir(mode=0o700)
+    for name in OFFICERS:
+        secret_file(folder / f'{name}.passphrase', f'the passphrase of {name}')
+    return [word for name in OFFICERS for word in ('--custodian', name)]
 
 
 class NssTest(Keys):
@@ -27,12 +45,8 @@ class NssTest(Keys):
             path = demo.dir / f'{name}.toml'
             text = re.sub(r'(?m)^(unattended|environment) = .*\n(?:[ ]+#.*\n)*', '', path.read_text())
             path.write_text(text)
-            demo.edit(name, (r'^module = .*$', f'module = "{SOFTOKN}"\nmodule_parameters = "{cls.parameters(token)}"'))
+            demo.edit(name, (r'^module = .*$', f'module = "{SOFTOKN}"\nmodule_parameters = "{parameters(demo.dir, token)}"'))
         demo.edit('taad', (r'^token = ', 'pin_file = "taa.pin"\ntoken = '))
-
-    @classmethod
-    def parameters(cls, token):
-        return f"tokens=<4=[configdir='sql:{cls.demo.dir / token}' tokenDescription='{token}']>"
 
     def tearDown(self):
         for program in (self.demo.tsad, self.demo.taad):
@@ -41,12 +55,6 @@ class NssTest(Keys):
 
     def taad(self, *words):
         return run(BIN / 'taad', '--config', self.demo.dir / 'taad.toml', *words)
-
-    def secret_file(self, name, text):
-        path = self.demo.dir / name
-        path.touch(0o600)
-        path.write_text(text + '\n')
-        return path
 
     def certified(self, csr, out, extensions):
         """What the demo's CA makes of a request, with the CA's own certificate behind it."""
@@ -88,26 +96,22 @@ class NssTest(Keys):
     def seen_by_pkcs11_tool(self):
         pin = run(BIN / 'kokuin-share', *(self.demo.dir / f'custody/demo-{i}' for i in (1, 2, 3))).out.split()[-2]
         return run('pkcs11-tool', '--module', WRAPPED, '--token-label', 'kokuin-tsu', '-l', '--pin', pin, '-O',
-                   env={'KOKUIN_MODULE': SOFTOKN, 'KOKUIN_MODULE_PARAMETERS': self.parameters('kokuin-tsu')}).out
+                   env={'KOKUIN_MODULE': SOFTOKN, 'KOKUIN_MODULE_PARAMETERS': parameters(self.demo.dir, 'kokuin-tsu')}).out
 
     # In this order: each goes on where the one before has ended.
 
     def test_1_set_up_and_stamp(self):
         demo = self.demo
         self.tsactl('archive', 'init')
-        (demo.dir / 'custody').mkdir(mode=0o700)
-        words = []
-        for name in ('demo-1', 'demo-2', 'demo-3'):
-            self.secret_file(f'custody/{name}.passphrase', f'the passphrase of {name}')
-            words += ['--custodian', name]
+        words = passphrases(demo.dir / 'custody')
         self.tsactl('ceremony', 'init', '--threshold', 2, *words, '--dir', demo.dir / 'custody', '--passphrases', demo.dir / 'custody',
                     '--key', 'tsu-1', '--subject', TSU_NAME, '--csr', self.folder / 'tsu.csr')
         self.certified(self.folder / 'tsu.csr', demo.dir / 'pki/tsu.pem',
                        'extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
 
         self.taad('archive', 'init')
-        self.secret_file('taa.pin', "the TAA's PIN")
-        so_pin = self.secret_file('taa-so.pin', 'nobody will want it')
+        secret_file(demo.dir / 'taa.pin', "the TAA's PIN")
+        so_pin = secret_file(demo.dir / 'taa-so.pin', 'nobody will want it')
         self.taad('token', 'init', '--so-pin-file', so_pin)
         done = run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'token', 'init', '--so-pin-file', so_pin, ok=(2,))
         self.assertIn("there is a token 'kokuin-taa' already", done.err)
@@ -183,6 +187,50 @@ class NssTest(Keys):
         self.assertEqual(len(re.findall(r'(?m)^Private Key Object', objects)), 1, objects)
         self.assertNotRegex(objects, r'(?m)label: +tsu-1$')
         self.stamped()
+
+    def test_4_no_officer_no_new_pins(self):
+        demo = self.demo
+        self.start()
+        self.tsactl('ceremony', 'reshare', '--threshold', 2, '--keep', 'demo-1', '--keep', 'demo-2', *REASONS)
+        status, said = self.approve('demo-1')
+        self.assertEqual(status, 0, said)
+        status, said = self.approve('demo-3')
+        self.assertNotEqual(status, 0, said)
+        self.assertIn('no security officer', said)
+        self.stamped()
+        # Nothing has changed: who could open it can.
+        demo.tsad.stop()
+        demo.start_tsad()
+        self.open_by_custodians()
+        self.stamped()
+
+
+class CaTest(harness.TestCase):
+    demo_wanted = False
+
+    def test_ca(self):
+        site = self.folder / 'ca'
+        (site / 'kokuin-ca').mkdir(parents=True, mode=0o700)
+        text, count = re.subn(r'(?m)^module = .*\n#   module_parameters = .*$',
+                              lambda _: f'module = "{SOFTOKN}"\nmodule_parameters = "{parameters(site, "kokuin-ca")}"',
+                              (TOP / 'conf/tsca.toml').read_text())
+        self.assertEqual(count, 1)
+        (site / 'tsca.toml').write_text(text)
+        words = passphrases(site / 'custody')
+        shares = [word for name in OFFICERS[1:] for word in
+                  ('--share', f'custody/{name}.share', '--passphrase-file', f'custody/{name}.passphrase')]
+        tsca = lambda *words: run(BIN / 'tsca', *words, cwd=site)
+        tsca('archive', 'init')
+        tsca('ceremony', 'init', '--threshold', 2, *words, '--passphrases', 'custody')
+        for made in (('key', 'generate', 'root'), ('key', 'generate', 'issuing'), ('root', 'init'), ('issuing', 'init')):
+            tsca(*made, *shares, *REASONS)
+        run('openssl', 'req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'tsu.key', '-out', 'tsu.csr', '-subj', '/C=JP/O=Example/CN=TSU 1',
+            cwd=site)
+        tsca('issue', '--profile', 'tsu', '--csr', 'tsu.csr', '-o', 'tsu.pem', *shares, *REASONS)
+        tsca('publish', 'publication', *shares, *REASONS)
+        done = run('openssl', 'verify', '-x509_strict', '-purpose', 'timestampsign', '-crl_check_all', '-CAfile', 'publication/root.pem', '-untrusted',
+                   'publication/issuing.pem', '-CRLfile', 'publication/crl.pem', 'tsu.pem', cwd=site)
+        self.assertIn('tsu.pem: OK', done.out)
 
 
 if __name__ == '__main__':
