@@ -205,6 +205,7 @@ Result<Settings> load_settings(const std::string& path) {
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
+    if (auto table = root.maybe_table("revocation")) settings.revocation = read_revocation(*table);
     settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {
         settings.admin = table->endpoint("listen");
