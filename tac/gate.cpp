@@ -189,8 +189,7 @@ Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac
         return closed(Cause::suspended, "suspended by the operators: " + *state.suspended, false);
     if (state.revoked) return closed(Cause::key_revoked, *state.revoked, false);
     if (state.key_unknown) return closed(Cause::unheard, *state.key_unknown, false);
-    if (state.taa_unknown && demand.require_tac)
-        return closed(Cause::unheard, *state.taa_unknown, false);
+    if (state.taa_unknown && demand.require_tac) return closed(Cause::unheard, *state.taa_unknown, false);
     // What is written as genTime is C truncated; its end is the last moment it claims to be possible.
     const nanoseconds unit = clock::truncation(demand.gentime_digits);
     const WallTime gen_time =

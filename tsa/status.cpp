@@ -235,7 +235,8 @@ std::vector<std::string> Status::departures() const {
         if (!crls) return;
         for (auto& trouble : crls->troubles(now)) troubles.insert(std::move(trouble));
     };
-    const auto uncovered = [&out, this](const std::string& table, const std::optional<std::string>& certificate) {
+    const auto uncovered = [&out, this](const std::string& table,
+                                        const std::optional<std::string>& certificate) {
         if (certificate && !parts_.revocation)
             out.push_back("nobody knows whether " + *certificate +
                           " is revoked: no CRL of its issuer is among [" + table + "] crls");
