@@ -40,6 +40,12 @@ class Crl {
     /// which must be allowed to sign CRLs). What it names stays revoked after next_update().
     [[nodiscard]] std::optional<std::string> revokes(const Certificate& certificate,
                                                      const Certificate& issuer) const;
+    /// Done if `certificate` isn't revoked at `at` where this list doesn't name it (RFC 5280 6.3.3): signed
+    /// by `issuer` (the certificate's) with SHA-256 or better, complete, for certificates like this one, and
+    /// `at` from thisUpdate to nextUpdate, or so near that the CA's clock may be off (`tolerance`). Error
+    /// (no) that says why not.
+    [[nodiscard]] Done covers(const Certificate& certificate, const Certificate& issuer, WallTime at,
+                              nanoseconds tolerance = std::chrono::minutes(5)) const;
 
   private:
     explicit Crl(std::shared_ptr<const Botan::X509_CRL> botan) : botan_(std::move(botan)) {}

@@ -27,6 +27,8 @@ std::string_view name(Cause cause) {
             return "suspended";
         case Cause::key_revoked:
             return "key-revoked";
+        case Cause::unheard:
+            return "revocation-unknown";
         case Cause::key_not_yet:
             return "key-not-yet";
         case Cause::key_ended:
@@ -58,7 +60,7 @@ std::string_view name(Cause cause) {
 }
 
 Gate::Gate(KeyPeriod key, clock::RateRules rules)
-    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}, {}, {}, 0} {}
+    : state_{key, clock::ErrorBound(rules), nullptr, {}, {}, {}, {}, {}, {}, {}, 0} {}
 
 std::optional<LastTac> Gate::last_of(const State& state) {
     std::optional<LastTac> last = state.remembered;
@@ -116,7 +118,7 @@ Gate::Taken Gate::stop(StopOrder order) {
 bool Gate::withdraw(const AcceptedTac& tac, std::string why) {
     const std::unique_lock lock(mutex_);
     if (state_.tac.get() != &tac) return false;
-    auto last = last_of({state_.key, state_.error, state_.tac, {}, {}, {}, state_.remembered, {}, 0});
+    auto last = last_of({state_.key, state_.error, state_.tac, {}, {}, {}, {}, {}, state_.remembered, {}, 0});
     state_.remembered = std::move(last);
     state_.tac.reset();
     state_.withdrawn = std::move(why);
@@ -171,11 +173,23 @@ bool Gate::set_revoked(std::optional<std::string> why) {
     return is_new;
 }
 
+void Gate::set_unknown(std::optional<std::string> key, std::optional<std::string> taa) {
+    {
+        const std::shared_lock lock(mutex_);
+        if (state_.key_unknown == key && state_.taa_unknown == taa) return;
+    }
+    const std::unique_lock lock(mutex_);
+    state_.key_unknown = std::move(key);
+    state_.taa_unknown = std::move(taa);
+}
+
 Decision Gate::judge(const State& state, const std::shared_ptr<const AcceptedTac>& tac,
                      const clock::Reading& reading, const Demand& demand) {
     if (state.suspended)
         return closed(Cause::suspended, "suspended by the operators: " + *state.suspended, false);
     if (state.revoked) return closed(Cause::key_revoked, *state.revoked, false);
+    if (state.key_unknown) return closed(Cause::unheard, *state.key_unknown, false);
+    if (state.taa_unknown && demand.require_tac) return closed(Cause::unheard, *state.taa_unknown, false);
     // What is written as genTime is C truncated; its end is the last moment it claims to be possible.
     const nanoseconds unit = clock::truncation(demand.gentime_digits);
     const WallTime gen_time =

@@ -18,6 +18,7 @@ namespace kokuin::tac {
 enum class Cause {
     suspended,      ///< by the operators (TSA-16)
     key_revoked,    ///< the TSU's certificate, or one above it, is revoked (KEY-7)
+    unheard,        ///< nobody knows whether a certificate is revoked, and that isn't put up with
     stopped,        ///< order to stop, until a newer good TAC
     slept,          ///< the machine was suspended: all evidence is void
     leap_second,    ///< within a second of one
@@ -123,6 +124,9 @@ class Gate {
     /// The TSU's own certificate is revoked, for what `why` says, or isn't any more (it was on hold). True if
     /// that is new.
     bool set_revoked(std::optional<std::string> why);
+    /// Why nobody knows any more whether the TSU's certificate (`key`) or the TAA's (`taa`; closes only what
+    /// requires a TAC) is revoked; nothing: it is known, or put up with.
+    void set_unknown(std::optional<std::string> key, std::optional<std::string> taa);
 
     /// `reading` is the one that becomes genTime. All limits inclusive.
     [[nodiscard]] Decision decide(const clock::Reading& reading, const Demand& demand) const;
@@ -149,7 +153,8 @@ class Gate {
         std::shared_ptr<const AcceptedTac> tac;
         std::optional<StopOrder> stop;
         std::optional<std::string> suspended;
-        std::optional<std::string> revoked;  ///< the TSU's certificate
+        std::optional<std::string> revoked;                   ///< the TSU's certificate
+        std::optional<std::string> key_unknown, taa_unknown;  ///< whether it is revoked
         std::optional<LastTac> remembered;
         std::optional<std::string> withdrawn;  ///< why, until a TAC is accepted
         std::uint64_t withdrawals = 0;

@@ -168,12 +168,13 @@ class Judge {
                 why = path.error().text;
                 continue;
             }
-            if (now_.crls)
-                if (auto revoked = pki::find_revoked(*path, *now_.crls)) {
-                    why = std::move(*revoked);
-                    reason = Reason::revoked;
-                    continue;
-                }
+            auto revoked = now_.crls ? pki::find_revoked(*path, *now_.crls) : std::nullopt;
+            if (!revoked && now_.revoked) revoked = now_.revoked(*path);
+            if (revoked) {
+                why = std::move(*revoked);
+                reason = Reason::revoked;
+                continue;
+            }
             path_ = std::move(*path);
             return {};
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -152,6 +153,8 @@ struct Situation {
     /// The newest lists at hand; null: nobody keeps any. Whenever a list says that a certificate was revoked,
     /// what comes now isn't believed: whoever has a stolen key chooses the time he writes.
     std::shared_ptr<const pki::Crls> crls{};
+    /// What else is known of a path's revocation: why it is revoked, or nothing. Empty: nothing else is.
+    std::function<std::optional<std::string>(const std::vector<pki::Certificate>&)> revoked{};
 };
 
 /// Judges a delivered TAC. Never throws for what the TAC holds. The evidence of an accepted one: error =

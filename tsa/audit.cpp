@@ -104,8 +104,24 @@ Result<tac::DeliveryVerdict> Audited::deliver(const tac::TacDelivery& delivery) 
 
 tac::Verdict Audited::judge(const Tsu& tsu, const tac::Delivered& delivered,
                             const tac::clock::Reading& now) const {
-    return tac::validate(delivered, parts_.rules,
-                         {tsu.certificate(), tsu.gate().last(), now, parts_.clock.boot_id(), crls()});
+    return tac::validate(
+        delivered, parts_.rules,
+        {tsu.certificate(), tsu.gate().last(), now, parts_.clock.boot_id(), crls(), fetched()});
+}
+
+std::function<std::optional<std::string>(const std::vector<pki::Certificate>&)> Audited::fetched() const {
+    if (!parts_.revocation) return {};
+    return [watch = parts_.revocation](const std::vector<pki::Certificate>& path) {
+        return judge_revocation(watch, path, nullptr).revoked;
+    };
+}
+
+void Audited::put_in_force(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac) const {
+    // Known before it can open anything: its TAA may be one that nobody has asked about yet.
+    if (parts_.revocation)
+        tsu.gate().set_unknown(judge_revocation(parts_.revocation, tsu.path(), tsu.crls()).closed,
+                               judge_revocation(parts_.revocation, tac->path, parts_.crls).closed);
+    tsu.gate().accept(tac);
 }
 
 Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const tac::Verdict& verdict, const Bytes& der) {
@@ -126,7 +142,7 @@ Result<tac::DeliveryVerdict> Audited::take(Tsu& tsu, const std::shared_ptr<const
     // Not in the archive, so not in force; the TAA tries again.
     if (auto done = parts_.journal.write(event, {blob}); !done) return std::move(done).error();
     parts_.repository.add(tac->serial, blob.id());
-    tsu.gate().accept(tac);
+    put_in_force(tsu, tac);
     (void)tsu.set_notice(std::nullopt);
     if (parts_.follower) parts_.follower->follow(*tac);
     spdlog::info("audit tsu={} accepted: {}", tsu.name(), event.text);
@@ -214,11 +230,11 @@ Done Audited::restore() {
 
 Done Audited::restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force) {
     if (in_force) {
-        const auto verdict = tac::validate(
-            delivered, parts_.rules,
-            {tsu.certificate(), std::nullopt, parts_.clock.read(), parts_.clock.boot_id(), crls()});
+        const auto verdict = tac::validate(delivered, parts_.rules,
+                                           {tsu.certificate(), std::nullopt, parts_.clock.read(),
+                                            parts_.clock.boot_id(), crls(), fetched()});
         if (const auto* tac = std::get_if<std::shared_ptr<const tac::AcceptedTac>>(&verdict)) {
-            tsu.gate().accept(*tac);
+            put_in_force(tsu, *tac);
             spdlog::info("audit tsu={} kept from before the restart: {}", tsu.name(), describe(**tac));
             return {};
         }

@@ -2,6 +2,8 @@
 // stop.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "tsa/follower.h"
 #include "tsa/journal.h"
 #include "tsa/refused_tacs.h"
+#include "tsa/revocation_watch.h"
 #include "tsa/tac_repository.h"
 #include "tsa/tsus.h"
 
@@ -32,8 +35,9 @@ struct AuditedParts {
     TacRepository& repository;  ///< is told of every TAC before it is in force
     Tsus& tsus;
     const tac::Rules& rules;
-    pki::CrlFiles* crls = nullptr;  ///< null: nobody keeps any
-    Follower* follower = nullptr;   ///< null: the clock doesn't follow the TAA
+    pki::CrlFiles* crls = nullptr;          ///< null: nobody keeps any
+    Follower* follower = nullptr;           ///< null: the clock doesn't follow the TAA
+    RevocationWatch* revocation = nullptr;  ///< null: the lists in files alone tell
 };
 
 /// Answers a TAA whose channel certificate was checked already. Thread-safe.
@@ -63,6 +67,10 @@ class Audited {
     [[nodiscard]] std::shared_ptr<const pki::Crls> crls() const;
     [[nodiscard]] Result<std::optional<store::Record>> last_accepted(const Tsu& tsu) const;
     Done restore(Tsu& tsu, const tac::Delivered& delivered, bool in_force);
+    /// Why what was fetched calls a path revoked, as a function of the path; empty: nothing is fetched.
+    [[nodiscard]] std::function<std::optional<std::string>(const std::vector<pki::Certificate>&)> fetched()
+        const;
+    void put_in_force(Tsu& tsu, const std::shared_ptr<const tac::AcceptedTac>& tac) const;
     [[nodiscard]] tac::Verdict judge(const Tsu& tsu, const tac::Delivered& delivered,
                                      const tac::clock::Reading& now) const;
     Result<tac::DeliveryVerdict> take(Tsu& tsu, const tac::Verdict& verdict, const Bytes& der);

@@ -22,6 +22,7 @@ bool cured_by_tac(tac::Cause cause) {
         case tac::Cause::taa_revoked:
         case tac::Cause::suspended:
         case tac::Cause::key_revoked:
+        case tac::Cause::unheard:
         case tac::Cause::leap_second:
         case tac::Cause::no_reference:
         case tac::Cause::key_not_yet:

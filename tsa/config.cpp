@@ -206,6 +206,7 @@ Result<Settings> load_settings(const std::string& path) {
     }
     if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
+    if (auto table = root.maybe_table("revocation")) settings.revocation = read_revocation(*table);
     settings.policies = read_policies(root, settings);
     if (auto table = root.maybe_table("admin")) {
         settings.admin = table->endpoint("listen");

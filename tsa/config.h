@@ -13,6 +13,7 @@
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
 #include "tsa/protocol/policy.h"
+#include "tsa/revocation_settings.h"
 
 namespace kokuin::tsa {
 
@@ -74,6 +75,7 @@ struct Settings {
     std::optional<AuditSettings> audit;
     std::optional<TaaSettings> taa;
     std::optional<tac::clock::ReferenceSettings> reference;
+    std::optional<RevocationSettings> revocation;  ///< nothing: CRLs are files that others keep
     /// The stamping clock follows the TAA by a correction of its own (TAC-5); nothing: it is CLOCK_REALTIME.
     std::optional<tac::clock::CorrectionRules> follow_tac;
     std::string leap_seconds;  ///< leap-seconds.list (TSA-15)

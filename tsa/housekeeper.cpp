@@ -115,10 +115,13 @@ void Housekeeper::watch_troubles(const tac::clock::Reading& now) {
 }
 
 void Housekeeper::watch_revocation() {
+    Unknown unknown;
     for (const auto& tsu : *parts_.tsus.audited()) {
         watch_key(*tsu);
         watch_taa(*tsu);
+        watch_unknown(*tsu, unknown);
     }
+    note_unknown(std::move(unknown));
 }
 
 void Housekeeper::tell_of_compromises(const tac::clock::Reading& now) {
@@ -158,7 +161,7 @@ void Housekeeper::watch_keeper() {
 
 void Housekeeper::watch_key(Tsu& tsu) {
     // Closed first, recorded then.
-    const auto why = tsu.revoked();
+    const auto why = judge_revocation(parts_.revocation, tsu.path(), tsu.crls()).revoked;
     if (!tsu.gate().set_revoked(why)) return;
     store::Event event;
     event.kind = why ? "key.revoked" : "key.unrevoked";
@@ -170,12 +173,46 @@ void Housekeeper::watch_key(Tsu& tsu) {
 
 void Housekeeper::watch_taa(Tsu& tsu) {
     const auto tac = tsu.gate().tac();
-    if (!parts_.crls || !tac) return;
-    const auto why = pki::find_revoked(tac->path, *parts_.crls->current());
+    if (!tac) return;
+    const auto why = judge_revocation(parts_.revocation, tac->path, parts_.crls).revoked;
     if (!why || !tsu.gate().withdraw(*tac, *why)) return;
     auto event = revoked_event(tsu.name(), tac->serial, *why);
     spdlog::error("audit tsu={} {}", tsu.name(), event.text);
     (void)parts_.journal.keep(std::move(event));
+}
+
+void Housekeeper::watch_unknown(Tsu& tsu, Unknown& unknown) {
+    if (!parts_.revocation) return;
+    // Held so that a TAC delivered meanwhile isn't judged by what is known of the one before.
+    const std::lock_guard lock(tsu.delivery());
+    const auto tac = tsu.gate().tac();
+    const auto key = judge_revocation(parts_.revocation, tsu.path(), tsu.crls());
+    const auto taa = judge_revocation(parts_.revocation, tac ? tac->path : parts_.taa_path, parts_.crls);
+    tsu.gate().set_unknown(key.closed, taa.closed);
+    for (const auto* path : {&key, &taa})
+        for (const auto& one : path->unknown)
+            if (one.asked) unknown[to_hex(one.certificate.sha256())] = one.text;
+}
+
+void Housekeeper::note_unknown(Unknown unknown) {
+    const auto note = [this](const char* kind, const std::string& certificate, const std::string& text) {
+        store::Event event;
+        event.kind = kind;
+        event.fields["certificate"] = certificate;
+        event.text = text;
+        (void)parts_.journal.keep(std::move(event));
+    };
+    for (const auto& [certificate, text] : unknown)
+        if (unknown_.count(certificate) == 0) {
+            spdlog::warn("revocation event=unknown certificate={} text=\"{}\"", certificate, text);
+            note("revocation.unknown", certificate, text);
+        }
+    for (const auto& [certificate, text] : unknown_)
+        if (unknown.count(certificate) == 0) {
+            spdlog::info("revocation event=known certificate={}", certificate);
+            note("revocation.known", certificate, "it is known again whether it is revoked");
+        }
+    unknown_ = std::move(unknown);
 }
 
 std::vector<Housekeeper::Wanted> Housekeeper::wanted_by(const std::vector<tsp::Policy>& policies) {

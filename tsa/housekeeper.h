@@ -1,7 +1,7 @@
 // What tsad does beside answering: archives refusals (of requests per minute, of TACs per hour), records the
-// openings and closings of gates, TACs whose TAA and TSUs whose certificate is revoked, rates that were
-// learnt or forgotten, and leap seconds ahead, as it sees them once a second, and asks the TAA for an audit
-// before a gate closes (TAC-9).
+// openings and closings of gates, TACs whose TAA and TSUs whose certificate is revoked, certificates of which
+// nobody knows that any more, rates that were learnt or forgotten, and leap seconds ahead, as it sees them
+// once a second, and asks the TAA for an audit before a gate closes (TAC-9).
 #pragma once
 
 #include <map>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/net/client.h"
@@ -22,6 +23,7 @@
 #include "tsa/leaps.h"
 #include "tsa/refusals.h"
 #include "tsa/refused_tacs.h"
+#include "tsa/revocation_watch.h"
 #include "tsa/tsus.h"
 
 namespace kokuin::tsa {
@@ -62,6 +64,9 @@ struct HousekeeperParts {
     AuditRequester* requester = nullptr;           ///< null: the TAA comes by its own schedule only
     const hsm::custody::Keeper* keeper = nullptr;  ///< null: there is none
     nanoseconds request_before{};
+    RevocationWatch* revocation = nullptr;  ///< null: the files alone tell
+    /// From the configured TAA's certificate to its root: looked after before the first TAC comes.
+    std::vector<pki::Certificate> taa_path{};
 };
 
 class Housekeeper {
@@ -86,6 +91,10 @@ class Housekeeper {
     void watch_keeper();
     void watch_key(Tsu& tsu);
     void watch_taa(Tsu& tsu);
+    /// Certificates of which nobody knows whether they are revoked: by digest, with why.
+    using Unknown = std::map<std::string, std::string>;
+    void watch_unknown(Tsu& tsu, Unknown& unknown);
+    void note_unknown(Unknown unknown);
     /// Policies that want the same of the clock have one gate.
     struct Wanted {
         tac::Demand demand;
@@ -111,6 +120,7 @@ class Housekeeper {
     std::map<std::string, MonoTime> ask_not_before_;  // TSU → when the next request makes sense
     std::set<std::string> troubles_;                  // with CRLs, as they are now
     std::optional<MonoTime> flushed_;
+    Unknown unknown_;  // as it was recorded last
     bool keeper_gone_ = false;
     bool stopped_ = false;
     Ticker ticker_{seconds(1), [this] { tick(); }};

@@ -41,4 +41,11 @@ Result<tac::Rules> load_rules(const TaaSettings& taa, WallTime now) {
     return rules;
 }
 
+std::vector<pki::Certificate> path_of_taa(const tac::Rules& rules, WallTime now) {
+    if (rules.intermediates.empty()) return {};
+    auto path = pki::validate_path(rules.intermediates.front(), rules.intermediates, rules.anchors, now,
+                                   pki::PathRules{rules.accept_weak});
+    return path ? std::move(*path) : std::vector<pki::Certificate>();
+}
+
 }  // namespace kokuin::tsa

@@ -14,4 +14,7 @@ namespace kokuin::tsa {
 /// refused then, and the server starts. The error names the file.
 Result<tac::Rules> load_rules(const TaaSettings& taa, WallTime now);
 
+/// From the configured TAA's certificate to its root; empty if there is none that holds at `now`.
+std::vector<pki::Certificate> path_of_taa(const tac::Rules& rules, WallTime now);
+
 }  // namespace kokuin::tsa

@@ -63,6 +63,21 @@ json correction_of(const tac::clock::Correction* correction, const tac::clock::R
     return {{"now_us", in_us(correction->at(now.before))}, {"target_us", in_us(correction->plan().to)}};
 }
 
+json revocation_of(const RevocationWatch* watch) {
+    if (!watch) return nullptr;
+    json certificates = json::array();
+    for (const auto& seen : watch->snapshot())
+        certificates.push_back({{"certificate", seen.certificate},
+                                {"sha256", seen.sha256},
+                                {"issuer", seen.issuer},
+                                {"state", seen.state},
+                                {"source", seen.source.empty() ? json(nullptr) : json(seen.source)},
+                                {"this_update", or_null(seen.this_update)},
+                                {"until", or_null(seen.until)},
+                                {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}});
+    return {{"mode", watch->settings().hard ? "hard" : "soft"}, {"certificates", certificates}};
+}
+
 json custody_of(const StatusParts& parts) {
     if (!parts.custody)
         return {
@@ -155,7 +170,7 @@ std::string Status::status() const {
                         {"drift_ppm", gate.rate.learnt ? json(gate.rate.f * 1e6) : json(nullptr)},
                         {"drift_uncertainty_ppm", gate.rate.rho * 1e6},
                         {"reference_rate", rate_of(gate.reference_rate)},
-                        {"closes_at", or_null(gate.closes_at)},
+                        {"closes_at", or_null(closes_at(*tsu, gate))},
                         {"tac_needed_at", or_null(gate.tac_needed_at)}});
     }
     json policies = json::array();
@@ -176,6 +191,7 @@ std::string Status::status() const {
                 {"reference", reference_of(parts_.reference, reading)},
                 {"correction", correction_of(parts_.correction, reading)},
                 {"leap", leap_of(parts_.leaps)},
+                {"revocation", revocation_of(parts_.revocation)},
                 {"departures", departures()},
                 {"key_warnings", key_warnings(parts_.life, reading.wall)},
                 {"custody", custody_of(parts_)},
@@ -189,12 +205,28 @@ std::string Status::status() const {
         .dump();
 }
 
+std::vector<PathRevocation> Status::revocation(const Tsu& tsu) const {
+    if (!parts_.revocation) return {};
+    std::vector<PathRevocation> out{judge_revocation(parts_.revocation, tsu.path(), tsu.crls())};
+    if (const auto tac = tsu.gate().tac())
+        out.push_back(judge_revocation(parts_.revocation, tac->path, parts_.crls));
+    return out;
+}
+
+std::optional<WallTime> Status::closes_at(const Tsu& tsu, const tac::GateStatus& gate) const {
+    auto out = gate.closes_at;
+    if (out)
+        for (const auto& path : revocation(tsu))
+            if (path.closes_at) out = std::min(*out, *path.closes_at);
+    return out;
+}
+
 std::vector<std::string> Status::departures() const {
     std::vector<std::string> out;
     if (!parts_.reference)
         out.emplace_back(
             "no independent reference clock is configured (TSA-6): the TAA alone proves the time");
-    if (parts_.has_taa && !parts_.crls)
+    if (parts_.has_taa && !parts_.crls && !parts_.revocation)
         out.emplace_back(
             "nobody looks whether the TAA's certificate is revoked (TAC-1): no [taa] crls is configured");
     std::set<std::string> troubles;  // one file may serve many
@@ -203,8 +235,9 @@ std::vector<std::string> Status::departures() const {
         if (!crls) return;
         for (auto& trouble : crls->troubles(now)) troubles.insert(std::move(trouble));
     };
-    const auto uncovered = [&out](const std::string& table, const std::optional<std::string>& certificate) {
-        if (certificate)
+    const auto uncovered = [&out, this](const std::string& table,
+                                        const std::optional<std::string>& certificate) {
+        if (certificate && !parts_.revocation)
             out.push_back("nobody knows whether " + *certificate +
                           " is revoked: no CRL of its issuer is among [" + table + "] crls");
     };
@@ -214,7 +247,12 @@ std::vector<std::string> Status::departures() const {
         uncovered("tsu." + tsu->name(), tsu->uncovered());
         if (const auto tac = tsu->gate().tac(); tac && parts_.crls)
             uncovered("taa", pki::find_uncovered(tac->path, *parts_.crls->current()));
-        if (!tsu->crls())
+        for (const auto& path : revocation(*tsu))
+            for (const auto& one : path.unknown)
+                if (one.asked && !path.closed)
+                    troubles.insert(one.text + "; stamping goes on until " +
+                                    (path.closes_at ? to_rfc3339(*path.closes_at, 0) : "then"));
+        if (!tsu->crls() && !parts_.revocation)
             out.push_back("nobody looks whether the certificate of " + tsu->name() + " is revoked: no [tsu." +
                           tsu->name() + "] crls is configured");
     }
@@ -271,7 +309,7 @@ std::string Status::metrics() const {
         const auto* open = std::get_if<tac::Open>(&gate.decision);
         add(open_gates, open ? 1 : 0, label);
         if (open) add(bounds, static_cast<double>(open->bound_us) / 1e6, label);
-        if (gate.closes_at) add(closing, until(*gate.closes_at), label);
+        if (const auto end = closes_at(*tsu, gate)) add(closing, until(*end), label);
         if (gate.tac) add(tac_left, until(gate.tac->valid_until), label);
         add(certificate_left, until(tsu->certificate().not_after()), label);
         add(key_left, until(tsu->signs_until()), label);
@@ -283,6 +321,23 @@ std::string Status::metrics() const {
     for (auto* one : {&open_gates, &bounds, &closing, &tac_left, &certificate_left, &key_left})
         families.push_back(std::move(*one));
 
+    if (parts_.revocation) {
+        auto known =
+            family("kokuin_revocation_known",
+                   "1 if what was fetched says now whether this certificate is revoked", MetricType::Gauge);
+        auto revoked = family("kokuin_revoked", "1 if it says that this certificate is", MetricType::Gauge);
+        auto ends =
+            family("kokuin_revocation_ends_in_seconds",
+                   "until the last answer about this certificate ends; negative: it has", MetricType::Gauge);
+        for (const auto& seen : parts_.revocation->snapshot()) {
+            const std::vector<std::pair<std::string, std::string>> label{{"certificate", seen.certificate},
+                                                                         {"sha256", seen.sha256}};
+            add(known, seen.state == "unknown" ? 0 : 1, label);
+            add(revoked, seen.state == "revoked" ? 1 : 0, label);
+            if (seen.until) add(ends, until(*seen.until), label);
+        }
+        for (auto* one : {&known, &revoked, &ends}) families.push_back(std::move(*one));
+    }
     if (parts_.correction)
         single("kokuin_clock_correction_seconds", "what follow_tac adds to this machine's clock now",
                MetricType::Gauge,

@@ -1,6 +1,7 @@
 // What operators and monitoring see: /readyz, /metrics, `tsactl status`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "tsa/leaps.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
+#include "tsa/revocation_watch.h"
 #include "tsa/stamper.h"
 #include "tsa/tsus.h"
 
@@ -40,6 +42,7 @@ struct StatusParts {
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
     pki::CrlFiles* crls = nullptr;                          ///< null: nobody keeps any
     bool has_taa = false;
+    RevocationWatch* revocation = nullptr;  ///< null: nothing is fetched
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().
@@ -61,6 +64,10 @@ class Status {
 
   private:
     [[nodiscard]] std::vector<std::string> departures() const;
+    /// What is known of the paths that this TSU's tokens rest on; none where nothing is fetched.
+    [[nodiscard]] std::vector<PathRevocation> revocation(const Tsu& tsu) const;
+    /// When the gate closes if no new evidence comes, and no new word of revocation either.
+    [[nodiscard]] std::optional<WallTime> closes_at(const Tsu& tsu, const tac::GateStatus& gate) const;
     [[nodiscard]] std::vector<std::string> reasons() const {
         return parts_.stamper.obstacles(parts_.policies.front());
     }

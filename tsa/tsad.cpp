@@ -31,6 +31,7 @@
 #include "tsa/key_watch.h"
 #include "tsa/publication.h"
 #include "tsa/refused_tacs.h"
+#include "tsa/revocation_watch.h"
 #include "tsa/routes.h"
 #include "tsa/rules.h"
 #include "tsa/stamper.h"
@@ -195,8 +196,14 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
+    std::unique_ptr<tsa::RevocationWatch> revocation;
+    if (const auto& wanted = settings->revocation) {
+        auto made = tsa::RevocationWatch::make(*wanted, clock, tsa::fetch_over_http(wanted->timeout));
+        if (!made) return std::move(made).error();
+        revocation = std::move(*made);
+    }
     tsa::Audited audited({clock, **archive, journal, refused, tacs, tsus, rules, crls.get(),
-                          settings->follow_tac ? &follower : nullptr});
+                          settings->follow_tac ? &follower : nullptr, revocation.get()});
     if (auto done = audited.restore(); !done) return done;
     tsa::Comparisons comparisons({journal, tsus, correction});
     std::optional<tac::clock::ReferenceWatch> reference;
@@ -210,7 +217,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
                         custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), keeper, **life,
                         leaps, settings->follow_tac ? &correction : nullptr,
-                        reference ? &*reference : nullptr, crls.get(), settings->taa.has_value()});
+                        reference ? &*reference : nullptr, crls.get(), settings->taa.has_value(),
+                        revocation.get()});
 
     std::unique_ptr<tsa::AuditRequester> requester;
     std::unique_ptr<tsa::AuditRequester> desk_requester;
@@ -277,7 +285,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (auto done = key_watch.restore(**archive); !done) return done;
     tsa::Housekeeper housekeeper({clock, journal, tsus, key_watch, **life, settings->policies, refusals,
                                   refused, leaps, crls.get(), requester.get(), keeper,
-                                  settings->taa ? settings->taa->request_before : nanoseconds{}});
+                                  settings->taa ? settings->taa->request_before : nanoseconds{},
+                                  revocation.get(), tsa::path_of_taa(rules, wall.now())});
     // Before the first token: a leap second that only the list knows counts from the start.
     leaps.tell_gates(clock.read());
     // And a TSU that is revoked signs none.
@@ -294,6 +303,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
     housekeeper.start();
+    if (revocation) revocation->start();
     tacs.start();
     if (reference) reference->start();
     if (custody) hsm::custody::say_if_locked(*custody);
@@ -303,6 +313,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     tacs.stop();
+    if (revocation) revocation->stop();
     if (reference) reference->stop();
     comparisons.flush();
     housekeeper.stop();

@@ -56,6 +56,8 @@ class Tsu {
     /// Its certificate's blob in the archive.
     [[nodiscard]] const store::Blob& certificate_blob() const { return certificate_blob_; }
     [[nodiscard]] const std::vector<pki::Certificate>& chain() const { return chain_; }
+    /// From its certificate to the root in its chain.
+    [[nodiscard]] const std::vector<pki::Certificate>& path() const { return path_; }
     /// True if its key signs nothing any more, and no other has taken over: its gate is closed.
     [[nodiscard]] bool idle() const { return idle_; }
     /// The last moment at which its key may sign (KEY-4).

@@ -629,3 +629,26 @@ TEST_CASE("a TAC of a revoked TAA is refused, and so is its order to stop") {
     REQUIRE(std::holds_alternative<Refusal>(order));
     CHECK(std::get<Refusal>(order).reason == Reason::revoked);
 }
+
+TEST_CASE("what else is known of a path counts like a list") {
+    Audit audit;
+    std::vector<std::string> asked;
+    std::optional<std::string> why;
+    audit.situation.revoked = [&](const std::vector<pki::Certificate>& path) {
+        for (const auto& one : path) asked.push_back(one.subject_text());
+        return why;
+    };
+    CHECK(audit.accepted());
+    REQUIRE(asked.size() == 3);
+    CHECK(asked.front() == "CN=taa,O=Kokuin Test,C=JP");
+    why = "its responder says so";
+    const auto refused = audit.judge();
+    REQUIRE(std::holds_alternative<Refusal>(refused));
+    CHECK(std::get<Refusal>(refused).reason == Reason::revoked);
+    CHECK(std::get<Refusal>(refused).text == *why);
+    audit.tac.not_after = audit.tac.not_before;
+    audit.tac.expiration = audit.tac.ntp_time;
+    CHECK(std::holds_alternative<Refusal>(audit.judge()));
+    why.reset();
+    CHECK(std::holds_alternative<StopOrder>(audit.judge()));
+}

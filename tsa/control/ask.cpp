@@ -109,6 +109,11 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
                     << shown(pending["announced_by"]) << '\n';
             if (leap["warning"].is_string()) out << "note: " << shown(leap["warning"]) << '\n';
         }
+        if (const auto& revocation = (*answer)["revocation"]; revocation.is_object())
+            for (const auto& one : revocation["certificates"])
+                out << "revocation: " << shown(one["certificate"]) << ": " << shown(one["state"]) << ", by "
+                    << text_or(one, "source", "nobody") << ", until " << text_or(one, "until", "(no answer)")
+                    << (one["trouble"].is_string() ? "; " + shown(one["trouble"]) : "") << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
         out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';
