@@ -46,7 +46,7 @@ Done check_subject(const Register& what_was, const Order& order, View subject, W
         if (!pki::same_name(one.certificate.subject_der(), subject)) continue;
         if (one.is_ca())
             return Error::no("that is the subject of this CA itself (serial " + one.serial + ")");
-        if (before || !one.living(now)) continue;
+        if (!one.living(now) || (before && one.profile == order.profile)) continue;
         if (!has_unique_subject(order.profile) && !has_unique_subject(one.profile)) continue;
         return Error::no("the subject is that of a living certificate, serial " + one.serial + " until " +
                          to_rfc3339(one.certificate.not_after(), 0) +

@@ -21,8 +21,8 @@ struct PathRules {
 /// path constraints, no unknown critical extension). The path found is returned, leaf first, anchor last.
 /// Anchors are self-signed certificates and trusted as such; a leaf that is itself an anchor is a path of
 /// one. Order and surplus of `intermediates` don't matter. The leaf's extended key usage is not judged here
-/// (Certificate::is_time_stamping_only); revocation neither (find_revoked). Error::Kind::no says in words which certificate
-/// failed why. Pure and thread-safe; no network.
+/// (Certificate::is_time_stamping_only); revocation neither (find_revoked). Error::Kind::no says in words
+/// which certificate failed why. Pure and thread-safe; no network.
 Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
                                                const std::vector<Certificate>& intermediates,
                                                const std::vector<Certificate>& anchors, WallTime at,

@@ -1,7 +1,9 @@
 #include "pki/request.h"
 
 #include <arpa/inet.h>
+#include <botan/ecc_key.h>
 #include <botan/pk_keys.h>
+#include <botan/rsa.h>
 #include <botan/x509_key.h>
 
 #include <array>
@@ -123,6 +125,7 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
         der::Reader in(request.alternative_names_);
         der::Reader names = in.enter(der::sequence_tag, "GeneralNames");
         in.finish("GeneralNames");
+        if (names.at_end()) names.fail("GeneralNames without a name");
         while (!names.at_end()) {
             const auto name = names.any();
             if (!names.failed()) request.names_text_.push_back(name_in_words(name));
@@ -132,6 +135,17 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
     request.subject_text_ = one_line(name_text(request.subject_), any_length);
     try {
         const std::unique_ptr<Botan::Public_Key> key(Botan::X509::load_key(request.spki_));
+        // One key, one encoding: otherwise it could be certified twice (KEY-4), or be on a curve of its
+        // owner's making.
+        const auto* ec = dynamic_cast<const Botan::EC_PublicKey*>(key.get());
+        const auto* rsa = dynamic_cast<const Botan::RSA_PublicKey*>(key.get());
+        if (key->subject_public_key() != request.spki_ || (ec && ec->domain().get_curve_oid().empty()))
+            return Error::no("the request of " + request.subject_text_ +
+                             " has a key that isn't written in the one way of RFC 3279 and 5480; make the "
+                             "request with another tool");
+        if (rsa && (rsa->get_e() < 65537 || rsa->get_e().is_even()))
+            return Error::no("the request of " + request.subject_text_ +
+                             " has an RSA key with an exponent below 65537");
         request.algorithm_ = key->algo_name();
         request.bits_ = static_cast<unsigned>(key->key_length());
         const SignedObject signed_request(request.der_);

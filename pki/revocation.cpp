@@ -21,8 +21,13 @@ namespace {
 
 const std::string pem_label = "X509 CRL";
 
+/// Throws where no clock could show it. The end of time (RFC 5280 4.1.2.5: year 9999) is further than ours
+/// reaches.
 WallTime wall_time(const Botan::X509_Time& time) {
-    return WallTime(std::chrono::duration_cast<nanoseconds>(time.to_std_timepoint().time_since_epoch()));
+    constexpr auto last = std::chrono::time_point_cast<std::chrono::seconds>(WallTime::max());
+    const auto seconds_since = static_cast<std::int64_t>(time.time_since_epoch());
+    return seconds_since > last.time_since_epoch().count() ? WallTime(last)
+                                                           : WallTime(std::chrono::seconds(seconds_since));
 }
 
 // RFC 5280 5.3.1.
@@ -97,8 +102,11 @@ Result<Crls> parse_crls(View content, const std::string& path) {
 
 Result<Crl> Crl::from_der(View der) {
     try {
-        return Crl(
-            std::make_shared<const Botan::X509_CRL>(std::vector<std::uint8_t>(der.begin(), der.end())));
+        Crl crl(std::make_shared<const Botan::X509_CRL>(std::vector<std::uint8_t>(der.begin(), der.end())));
+        // Times that no clock knows (before 1970, say) show here, before anything rests on the list.
+        crl.this_update_ = wall_time(crl.botan_->this_update());
+        if (crl.botan_->next_update().time_is_set()) crl.next_update_ = wall_time(crl.botan_->next_update());
+        return crl;
     } catch (const std::exception& fault) {
         return Error::no(one_line(std::string("no CRL: ") + fault.what(), 200));
     }
@@ -110,12 +118,11 @@ std::string Crl::issuer_text() const {
 }
 
 WallTime Crl::this_update() const {
-    return wall_time(botan_->this_update());
+    return this_update_;
 }
 
 std::optional<WallTime> Crl::next_update() const {
-    if (!botan_->next_update().time_is_set()) return std::nullopt;
-    return wall_time(botan_->next_update());
+    return next_update_;
 }
 
 std::vector<Bytes> Crl::serials() const {
@@ -136,14 +143,16 @@ bool Crl::is_of(const Certificate& issuer) const {
 
 std::optional<std::string> Crl::revokes(const Certificate& certificate, const Certificate& issuer) const {
     try {
-        if (!botan_->is_revoked(certificate.botan()) || !is_of(issuer)) return std::nullopt;
+        // Not Botan's is_revoked(): where the CA has changed how it makes key identifiers, that finds nobody.
         const auto& serial = certificate.botan().serial_number();
-        for (const auto& entry : botan_->get_revoked())
-            if (entry.serial_number() == serial)
-                return certificate.subject_text() + " is revoked since " +
-                       to_rfc3339(wall_time(entry.expire_time()), 0) + " (" +
-                       std::string(reason_text(entry.reason_code())) + ")";
-        return certificate.subject_text() + " is revoked";
+        const auto& all = botan_->get_revoked();
+        const auto entry = std::find_if(all.begin(), all.end(), [&serial](const Botan::CRL_Entry& one) {
+            return one.serial_number() == serial && one.reason_code() != Botan::REMOVE_FROM_CRL;
+        });
+        if (entry == all.end() || !is_of(issuer)) return std::nullopt;
+        return certificate.subject_text() + " is revoked since " +
+               to_rfc3339(wall_time(entry->expire_time()), 0) + " (" +
+               std::string(reason_text(entry->reason_code())) + ")";
     } catch (const std::exception& fault) {
         return certificate.subject_text() + " can't be looked for in the CRL: " + fault.what();
     }

@@ -50,6 +50,8 @@ class Crl {
   private:
     explicit Crl(std::shared_ptr<const Botan::X509_CRL> botan) : botan_(std::move(botan)) {}
     std::shared_ptr<const Botan::X509_CRL> botan_;
+    WallTime this_update_{};
+    std::optional<WallTime> next_update_{};
 };
 
 using Crls = std::vector<Crl>;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -165,7 +167,12 @@ std::string revocation_request_json(const Compromise& compromise, const pki::Cer
 
 void add_notice_routes(net::Router& router, const KeyLife& life, const std::string& archive) {
     router.add("GET", "/repository/notices", [&life](const Request&) { return notices(life); });
-    const auto page = [&life, archive](const Request& request) { return lost(request, life, archive); };
+    // One page at a time: strangers' reading must not keep the disk from those who stamp.
+    const auto page = [&life, archive, busy = std::make_shared<std::mutex>()](const Request& request) {
+        const std::unique_lock turn(*busy, std::try_to_lock);
+        return turn.owns_lock() ? lost(request, life, archive)
+                                : later(Error::environment("lost tokens: another page is being read"));
+    };
     router.add("GET", "/repository/lost/{certificate}", page);
     router.add("GET", "/repository/lost/{certificate}/{first}", page);
 }

@@ -194,6 +194,13 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     if (compromised) {
         if (!entry.compromised && !entry.certificates.empty()) compromises_.push_back({entry, at, false});
         entry.compromised = true;
+        // This record alone ends it: the one of its retirement may not have come to be.
+        if (entry.state == KeyState::active || entry.state == KeyState::certified) {
+            entry.state = KeyState::retired;
+            entry.since = at;
+            entry.retired = at;
+            entry.order = ++steps_;
+        }
         return;
     }
     // A new certificate for a key that signs doesn't stop it.
@@ -420,11 +427,12 @@ Done KeyLife::compromised(const std::string& label, const KeyStep& step) {
     if (at->second.state == KeyState::destroyed)
         return Error::no("the key '" + label +
                          "' is destroyed; report its compromise all the same, it can't sign any more");
+    const bool lived = at->second.state == KeyState::active || at->second.state == KeyState::certified;
     auto event = event_of(KeyState::retired, at->second, step);
     event.kind = compromised_kind;
     if (auto done = record(std::move(event)); !done) return done;
-    if (at->second.state == KeyState::active || at->second.state == KeyState::certified)
-        return retire_locked(label, step);
+    // For those who look for retirements; what counts is recorded.
+    if (lived) (void)retire_locked(label, step);
     return {};
 }
 

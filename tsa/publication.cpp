@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
+#include <mutex>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -56,10 +58,26 @@ Response published(const Request& request, const std::string& folder) {
     return response;
 }
 
-Response ocsp(View request, const std::string& folder, const WallClock& wall) {
+/// What strangers' requests bring up is said once a minute, however many there are. Thread-safe.
+class Troubles {
+  public:
+    bool is_news(WallTime now) {
+        const std::lock_guard lock(mutex_);
+        if (now >= said_ && now - said_ < std::chrono::minutes(1)) return false;
+        said_ = now;
+        return true;
+    }
+
+  private:
+    std::mutex mutex_;
+    WallTime said_{};
+};
+
+Response ocsp(View request, const std::string& folder, const WallClock& wall, Troubles& troubles) {
     const auto now = wall.now();
     auto answer = pki::answer_from_folder(folder + "/ocsp", request, now);
-    if (!answer.trouble.empty()) spdlog::error("repository text=\"{}\"", answer.trouble);
+    if (!answer.trouble.empty() && troubles.is_news(now))
+        spdlog::error("repository text=\"{}\"", answer.trouble);
     auto response = Response::octets(200, "application/ocsp-response", std::move(answer.der));
     const auto holds = answer.next_update ? *answer.next_update - now : nanoseconds(0);
     response.fields = {
@@ -78,7 +96,9 @@ void add_publication_routes(net::Router& router, const std::string& folder, cons
     router.add("GET", "/repository/{file}",
                [folder](const Request& request) { return published(request, folder); });
     router.add("POST", "/repository/ocsp",
-               [folder, &wall](const Request& request) { return ocsp(request.body, folder, wall); },
+               [folder, &wall, troubles = std::make_shared<Troubles>()](const Request& request) {
+                   return ocsp(request.body, folder, wall, *troubles);
+               },
                {{"application/ocsp-request"}, pki::largest_ocsp_request});
 }
 

@@ -25,12 +25,17 @@ WallTime end_of(const pki::SingleResponse& one, const AnswerRules& rules) {
 Result<RevocationAnswer> read_ocsp_answer(View der, const pki::Certificate& certificate,
                                           const pki::Certificate& issuer, WallTime at, const pki::Crl* crl,
                                           const AnswerRules& rules) {
+    using State = pki::SingleResponse::State;
     const auto response = pki::OcspResponse::decode(der);
     if (!response) return response.error();
+    // What was called revoked stays so, whatever has become of the clock and of the responder's certificate
+    // since.
+    bool kept_revoked = false;
     if (rules.kept)
         for (const auto& one : response->answer().responses)
             if (one.id.means(certificate, issuer)) {
-                at = judged_at(at, end_of(one, rules), rules);
+                kept_revoked = one.state == State::revoked;
+                at = kept_revoked ? one.this_update : judged_at(at, end_of(one, rules), rules);
                 break;
             }
     pki::OcspRules how;
@@ -40,19 +45,22 @@ Result<RevocationAnswer> read_ocsp_answer(View der, const pki::Certificate& cert
     if (verdict->delegate_unchecked) {
         const auto& delegate = *verdict->delegate;
         const auto who = "the OCSP responder's certificate (" + delegate.subject_text() + ")";
-        if (!crl)
+        if (!crl && !kept_revoked)
             return Error::no(who +
                              " may be revoked itself: it has no id-pkix-ocsp-nocheck, and there is no CRL");
-        if (auto why = crl->revokes(delegate, issuer)) return Error::no(who + ": " + *why);
-        if (auto done = crl->covers(delegate, issuer, at); !done)
+        if (crl)
+            if (auto why = crl->revokes(delegate, issuer)) return Error::no(who + ": " + *why);
+        if (auto done = kept_revoked ? Done() : crl->covers(delegate, issuer, at); !done)
             return std::move(done).error().in(who + " may be revoked itself");
     }
-    using State = pki::SingleResponse::State;
     const auto& one = verdict->response;
     if (one.state == State::unknown)
         return Error::no("the OCSP responder doesn't know " + certificate.subject_text());
+    // A responder's word holds no longer than the responder.
+    auto until = end_of(one, rules);
+    if (verdict->delegate) until = std::min(until, verdict->delegate->not_after());
     return RevocationAnswer{one.state == State::revoked, verdict->revoked_text(certificate).value_or(""),
-                            one.this_update, end_of(one, rules), Bytes(der.begin(), der.end())};
+                            one.this_update, until, Bytes(der.begin(), der.end())};
 }
 
 bool wants_crl(View der, const pki::Certificate& certificate, const pki::Certificate& issuer, WallTime at) {
@@ -73,7 +81,8 @@ Result<RevocationAnswer> read_crl_answer(View octets, const pki::Certificate& ce
     if (auto done = crl->covers(certificate, issuer, at); !done) {
         // Its issuer has signed that, whatever the list leaves out. But not one of the future, which nothing
         // could replace.
-        if (!revoked || crl->this_update() > at + std::chrono::minutes(5)) return std::move(done).error();
+        const bool of_the_future = crl->this_update() > at + std::chrono::minutes(5);
+        if (!revoked || (of_the_future && !rules.kept)) return std::move(done).error();
     }
     return RevocationAnswer{revoked.has_value(), revoked.value_or(""), crl->this_update(), until,
                             Bytes(octets.begin(), octets.end())};

@@ -185,8 +185,15 @@ void RevocationWatch::tick() {
             if (entry->due <= now.after) due.push_back(entry);
     }
     Fetched fetched;
-    for (const auto& entry : due)
-        if (!stopping_) look_at(*entry, fetched);
+    for (const auto& entry : due) {
+        if (stopping_) break;
+        try {
+            look_at(*entry, fetched);
+        } catch (const std::exception& fault) {
+            // Whatever comes over the network must not end the server.
+            settle(*entry, one_line(std::string("fault: ") + fault.what(), 600));
+        }
+    }
 }
 
 void RevocationWatch::look_at(Entry& entry, Fetched& fetched) {
@@ -286,6 +293,10 @@ std::string RevocationWatch::ask_crl(Entry& entry, Fetched& fetched) {
 }
 
 std::string RevocationWatch::take(Entry& entry, Slot slot, RevocationAnswer answer) {
+    // Believed, since clocks differ, but nothing rests on it any more: others are asked, and soon again.
+    const auto ended = !answer.revoked && answer.until < clock_.read().wall
+                           ? "the answer ended on " + to_rfc3339(answer.until, 0)
+                           : std::string();
     const auto& known = entry.*slot;
     if (known && (answer.this_update < known->this_update ||
                   (answer.this_update == known->this_update && known->revoked && !answer.revoked)))
@@ -297,7 +308,7 @@ std::string RevocationWatch::take(Entry& entry, Slot slot, RevocationAnswer answ
                          done.error().text);
     const std::lock_guard lock(mutex_);
     entry.*slot = std::move(answer);
-    return "";
+    return ended;
 }
 
 Result<Bytes> RevocationWatch::get(const net::Url& url, net::Call call, std::string_view key,

@@ -115,7 +115,8 @@ class RevocationWatch {
     /// Empty: a believed answer came. Else why not.
     std::string ask_ocsp(Entry& entry, Fetched& fetched);
     std::string ask_crl(Entry& entry, Fetched& fetched);
-    /// Empty: taken, and kept in the cache if it is another one than before.
+    /// Empty: taken, and kept in the cache if it is another one than before. Otherwise why it isn't, or that
+    /// it has ended.
     std::string take(Entry& entry, Slot slot, RevocationAnswer answer);
     Result<Bytes> get(const net::Url& url, net::Call call, std::string_view key, Fetched& fetched) const;
     void settle(Entry& entry, const std::string& trouble);

@@ -77,6 +77,7 @@ Challenge Challenge::to_next() const {
     Challenge other = *this;
     other.roster = *next;
     other.next.reset();
+    other.follows = true;
     other.statement.generation = other.roster.generation;
     return other;
 }
@@ -132,6 +133,9 @@ Done fits(const Challenge& challenge, const ShareFile& file) {
 
     // A signature under anything else could be carried away and used for that.
     const auto& statement = challenge.statement;
+    if (challenge.officers_too && !challenge.next && !challenge.follows)
+        return Error::no(
+            "is asked for the officer's share without need; nothing was signed, look at who listens there");
     if (statement.act != act || !statement.content.empty() || statement.ceremony != file.ceremony ||
         statement.generation != roster.generation || statement.token != file.token)
         return Error::no("isn't asked for an activation, but for '" + one_line(statement.act) + "' of '" +
@@ -219,10 +223,11 @@ Activation::State Activation::state_locked() const {
     return state;
 }
 
-Done Activation::record(store::Event event, const std::vector<store::Blob>& blobs) {
-    event.subject = roster_.token;
-    event.fields["ceremony"] = roster_.ceremony;
-    event.fields["generation"] = static_cast<std::int64_t>(roster_.generation);
+Done Activation::record(store::Event event, const std::vector<store::Blob>& blobs, const Roster* of) {
+    const auto& roster = of ? *of : roster_;
+    event.subject = roster.token;
+    event.fields["ceremony"] = roster.ceremony;
+    event.fields["generation"] = static_cast<std::int64_t>(roster.generation);
     event.fields["settings"] = parts_.settings;
     for (const auto& blob : blobs) event.blobs.push_back(blob.id());
     return parts_.record(event, blobs);
@@ -262,7 +267,7 @@ Result<Activation::State> Activation::give(const Given& given, const std::string
         auto event = event_of("custody.share", "the custodian " + name + " gave a share");
         event.fields["custodian"] = name;
         event.fields["account"] = account;
-        if (auto done = record(std::move(event)); !done) return std::move(done).error();
+        if (auto done = record(std::move(event), {}, &roster); !done) return std::move(done).error();
         bench.emplace(name, Held{std::move(*share), std::move(officer), given.approval});
     }
     if (held_.size() >= roster_.threshold && (!next_ || held_of_next_.size() >= next_->threshold))
@@ -304,8 +309,8 @@ Done Activation::record_agreed(const Roster& roster) {
     }
     auto event = event_of("custody.activated", "activated by the custodians " + names(by));
     event.fields["custodians"] = names(by);
-    return record(std::move(event),
-                  {store::Blob(octets_of(approvals_json(statement_of(roster), approvals)))});
+    return record(std::move(event), {store::Blob(octets_of(approvals_json(statement_of(roster), approvals)))},
+                  &roster);
 }
 
 Done Activation::go_on_resharing() {
@@ -331,6 +336,10 @@ Done Activation::reshare(const Roster& next, const PinChange& change, const std:
     const std::lock_guard lock(mutex_);
     if (!activated_)
         return Error::no("token '" + roster_.token + "' isn't activated; its custodians must do that first");
+    // Two generations that the archive doesn't know would be one too many to go on from.
+    if (unrecorded_)
+        if (auto done = record_shared("", "recorded late: the PINs are with " + roster_.text()); !done)
+            return done;
     if (next.generation != roster_.generation + 1 || next.ceremony != roster_.ceremony ||
         next.token != roster_.token)
         return Error::no("the custodians were replaced meanwhile; ask for it again");
@@ -373,7 +382,12 @@ Done Activation::record_shared(const std::string& custodians, const std::string&
     shared.event.blobs.clear();  // record() names it
     shared.event.fields["custodians"] = custodians;
     shared.event.text = text;
-    return record(std::move(shared.event), {shared.roster});
+    auto done = record(std::move(shared.event), {shared.roster});
+    unrecorded_ = !done;
+    trouble_ = done ? ""
+                    : "who holds the PINs isn't recorded: " + done.error().text +
+                          "; mend the archive and replace custodians once more before a restart";
+    return done;
 }
 
 Done Activation::open_locked(const Secret& pin) {

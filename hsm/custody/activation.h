@@ -28,7 +28,8 @@ struct Challenge {
     /// A re-sharing was begun and broke off: custodians of `roster` and of this one must both come, and give
     /// both PINs' shares.
     std::optional<Roster> next{};
-    bool officers_too = false;  ///< the officer's PIN's share is wanted too
+    bool officers_too = false;  ///< the officer's PIN's share is wanted too: only beside `next`
+    bool follows = false;       ///< this is to_next() of another
 
     [[nodiscard]] std::string to_json() const;
     static Result<Challenge> from_json(std::string_view text);
@@ -123,7 +124,7 @@ class Activation {
     Done record_shared(const std::string& custodians, const std::string& text);
     [[nodiscard]] Statement statement_of(const Roster& roster) const;
     [[nodiscard]] Done record_agreed(const Roster& roster);
-    Done record(store::Event event, const std::vector<store::Blob>& blobs = {});
+    Done record(store::Event event, const std::vector<store::Blob>& blobs = {}, const Roster* of = nullptr);
     Done open_locked(const Secret& pin);
     void begin_anew();
 
@@ -145,6 +146,7 @@ class Activation {
     bool activated_ = false;
     bool refused_ = false;
     std::string trouble_;
+    bool unrecorded_ = false;  ///< who holds the PINs now isn't in the archive yet
 };
 
 }  // namespace kokuin::hsm::custody

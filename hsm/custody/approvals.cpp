@@ -52,7 +52,10 @@ Result<Proposal> Proposal::from_json(std::string_view text) {
 
 void Approvals::forget_old() {
     const auto now = parts_.mono.now();
-    std::erase_if(waiting_, [now](const auto& one) { return one.second.until < now; });
+    const auto generation = roster_().generation;
+    std::erase_if(waiting_, [now, generation](const auto& one) {
+        return one.second.until < now || one.second.proposal.statement.generation != generation;
+    });
 }
 
 Result<Proposal> Approvals::propose(const Wanted& wanted, Possible possible, CarryOut carry_out) {
@@ -118,13 +121,11 @@ Result<Approvals::Outcome> Approvals::approve(const std::string& id, const Appro
     const auto roster = roster_();
     const auto at = waiting_.find(id);
     if (at == waiting_.end())
-        return Error::no("there is no proposal '" + one_line(id, 64) + "'; it may be done, or too old");
+        return Error::no("there is no proposal '" + one_line(id, 64) +
+                         "'; it may be done, or too old, or the custodians were replaced since");
     auto& one = at->second;
     auto& proposal = one.proposal;
-    if (proposal.statement.generation != roster.generation) {
-        waiting_.erase(at);
-        return Error::no("the custodians were replaced since that was asked for; ask for it again");
-    }
+
     if (auto done = check(proposal.statement, approval, roster); !done) return std::move(done).error();
     if (!proposal.letterbox.empty()) {
         auto share = officers_share(proposal, roster, approval.custodian, officer);

@@ -82,6 +82,10 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
         out << "custodian " << custodian << ": you agree that " << site.program << " opens the token '"
             << file->token << "' under the configuration with SHA-256 "
             << shown(challenge->statement.settings) << '\n';
+    if (!as_json && challenge->next)
+        out << "A re-sharing broke off: with both PINs' shares you help to go on with it. Then these hold "
+               "the PINs: "
+            << challenge->next->text() << ", " << challenge->next->keys_text() << '\n';
     const auto share = open_share(arguments, std::move(*file));
     if (!share) return share.error();
     const auto given = answers(*challenge, *share);
@@ -90,6 +94,7 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     for (const auto& one : *given) {
         state = ask(site, "POST", "/custody/share", Json::parse(one.to_json()));
         if (!state) return state.error();
+        if (state->value("activated", false)) break;  // it took no more than that
     }
     return tell_state(*state, as_json, out);
 }

@@ -313,7 +313,9 @@ Done activate_unattended(Activation& activation, const std::vector<std::string>&
         const auto given = share ? answers(challenge, *share) : share.error();
         if (!given) outcome = given.error();
         for (const auto& each : given ? *given : std::vector<Given>())
-            if (const auto state = activation.give(each, account_text(::geteuid())); !state)
+            if (activation.state().activated)
+                break;  // it took no more than what was given before
+            else if (const auto state = activation.give(each, account_text(::geteuid())); !state)
                 outcome = state.error();
     }
     return outcome;

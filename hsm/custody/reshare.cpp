@@ -57,8 +57,12 @@ Result<Proposal> propose_resharing(Activation& activation, Approvals& approvals,
                        ? Done()
                        : Done(Error::environment("the token must be activated first: " + state.text));
         },
-        [&activation, successors](const Agreement& agreement) -> Result<std::string> {
-            const auto division = divide(activation.roster(), successors);
+        [&activation, successors,
+         asked = activation.roster().generation](const Agreement& agreement) -> Result<std::string> {
+            const auto now = activation.roster();
+            if (now.generation != asked)
+                return Error::no("the custodians were replaced since that was asked for");
+            const auto division = divide(now, successors);
             const PinChange change{Secret(agreement.officers_pin->view()),
                                    Secret(division.officer_pin.view()), Secret(division.pin.view())};
             auto done = activation.reshare(division.roster, change, agreement.custodians, agreement.why);

@@ -222,6 +222,7 @@ TEST_CASE(
         [](const Agreement&) { return Result<std::string>(std::string("done")); }));
     (void)must(house.approve(proposal, scene.held.open(0)));
     REQUIRE(must(house.approve(proposal, scene.held.open(2))).done);
+    CHECK(house.approvals.waiting().empty());
     const auto late = house.approvals.approve(
         other.id, hsm::custody::approve(other.statement, "a", scene.held.ceremony.seeds[0].view()));
     REQUIRE_FALSE(late);

@@ -103,7 +103,7 @@ class CompromiseTest(Keys):
 
         # Another key: audited, and it signs. The TAA follows it.
         self.successor('third')
-        self.tsactl('key', 'rotate', 'third', *REASONS)
+        self.assertIn('third signs for tsu-1 now', self.tsactl('key', 'activate', 'third', *REASONS))
         self.assertEqual(demo.stamp().status, 0)
         until(lambda: demo.taa_events('tsu.succeeded'), 'the TAA follows')
         self.assertNotIn('NOT SERVED', self.taad('tsu', 'list'))

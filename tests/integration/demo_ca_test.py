@@ -70,6 +70,7 @@ class DemoCaTest(unittest.TestCase):
         for file in ('.hidden', 'unauthorized.der', 'nothing.pem', 'ocsp', '..%2Ftsad.toml', '%2e%2e/tsad.toml'):
             with self.assertRaises(urllib.error.HTTPError, msg=file):
                 self.get(f'/repository/{file}')
+        self.assertEqual(run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', f'{self.url}/readyz').out, '200')
         # Revoked: recorded by one operator, known to the world and to tsad with the next publication.
         serial = run('openssl', 'x509', '-in', pki / 'tsu.pem', '-noout', '-serial').out.strip().partition('=')[2]
         self.tsca('revoke', serial, '--reason', 'keyCompromise', '--why', 'an exercise', '--by', 'operator 1')
@@ -80,7 +81,7 @@ class DemoCaTest(unittest.TestCase):
         self.assertIn('good', self.ocsp(first, '-url', f'{self.url}/repository/ocsp'))
         self.assertIn('certificate revoked', run(*judge, pki / 'tsu.pem', ok=(2,)).err)
         status = lambda: run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', 'status', ok=None).out
-        until(lambda: re.search(r'revoked', status()), 'tsad sees it', 15)
+        until(lambda: re.search(r'is revoked since', status()), 'tsad sees it', 15)
         self.assertEqual(run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', f'{self.url}/readyz').out, '503')
 
 

@@ -105,8 +105,10 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
     const auto serial = text_of(*answer, "certificate_serial");
     std::string text = change.label + " signs nothing any more, and that it is compromised is recorded.";
     if (serial.empty()) {
-        text += " It never had a certificate: nobody relies on it. Destroy it: tsactl key destroy " +
-                change.label + " --why TEXT --by WHO";
+        text +=
+            " No certificate of it is known here; if the CA has issued one for its request, have that "
+            "revoked. Destroy it: tsactl key destroy " +
+            change.label + " --why TEXT --by WHO";
         return tell(*answer, text, as_json, out);
     }
     const auto folder = change.dir.empty() ? "compromised-" + change.label : change.dir;
@@ -118,13 +120,17 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
             "written; repeat the command");
     (*answer)["dir"] = folder;
     (*answer)["tokens"] = *written;
-    text += " The repository says so (/repository/notices)" + std::string(settings.taa ? ", and tsad tells the TAA" : "") +
-            ". Now:\n- have its certificate revoked: serial " + serial + " of " + text_of(*answer, "certificate_issuer") +
-            ", reason keyCompromise; " + folder +
-            "/revocation-request.json is for the CA, its new CRL belongs into [tsu] crls\n- tell the users: " +
-            std::to_string(*written) + " tokens have lost their reliability, listed in " + folder +
-            "/tokens.jsonl\n- destroy it: tsactl key destroy " + change.label +
-            " --why TEXT --by WHO\n- make, certify and rotate to another key (docs/keys.md)";
+    text +=
+        " The repository says so (/repository/notices)" +
+        std::string(settings.taa && settings.taa->request ? ", and tsad tells the TAA"
+                    : settings.taa                        ? "; tell the TAA yourself"
+                                                          : "") +
+        ". Now:\n- have its certificate revoked: serial " + serial + " of " +
+        text_of(*answer, "certificate_issuer") + ", reason keyCompromise; " + folder +
+        "/revocation-request.json is for the CA, its new CRL belongs into [tsu] crls\n- tell the users: " +
+        std::to_string(*written) + " tokens have lost their reliability, listed in " + folder +
+        "/tokens.jsonl\n- destroy it: tsactl key destroy " + change.label +
+        " --why TEXT --by WHO\n- make, certify and rotate to another key (docs/keys.md)";
     return tell(*answer, text, as_json, out);
 }
 

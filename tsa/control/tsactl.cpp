@@ -165,6 +165,7 @@ Result<int> run(int argc, char** argv) {
     change("rotate",
            "a certified key takes over its TSU, once the TAA has audited its certificate; no request fails",
            control::key_rotate);
+    change("activate", "the same as rotate: the TSU may be without a key that signs", control::key_rotate);
     change("retire", "a key signs no more; it must be destroyed within a month", control::key_retire);
     change("compromise", "a key is compromised or may be: it signs nothing from now on, never again",
            control::key_compromise);
