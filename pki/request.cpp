@@ -140,11 +140,11 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
         const auto* ec = dynamic_cast<const Botan::EC_PublicKey*>(key.get());
         const auto* rsa = dynamic_cast<const Botan::RSA_PublicKey*>(key.get());
         if (key->subject_public_key() != request.spki_ || (ec && ec->domain().get_curve_oid().empty()))
-            return Error::no("the request of " + request.subject_text_ +
+            return Error::usage("the request of " + request.subject_text_ +
                              " has a key that isn't written in the one way of RFC 3279 and 5480; make the "
                              "request with another tool");
         if (rsa && (rsa->get_e() < 65537 || rsa->get_e().is_even()))
-            return Error::no("the request of " + request.subject_text_ +
+            return Error::usage("the request of " + request.subject_text_ +
                              " has an RSA key with an exponent below 65537");
         request.algorithm_ = key->algo_name();
         request.bits_ = static_cast<unsigned>(key->key_length());

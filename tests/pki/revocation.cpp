@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
+#include <iterator>
+
 #include "tests/pki/workshop.h"
 
 using namespace kokuin;
@@ -57,6 +60,26 @@ TEST_CASE("a CRL that somebody else signed says nothing") {
     ca.crl("one", "root", "leaf");
     CHECK(ca.lists("one.crl")[0].revokes(ca.certificate("leaf"), ca.certificate("root")));
     CHECK_FALSE(ca.lists("one.crl")[0].revokes(ca.certificate("leaf"), ca.certificate("plain")));
+}
+
+TEST_CASE("a list of a time that no clock knows is none, whoever signed it") {
+    const Authority ca;
+    ca.must("openssl crl -in nobody.crl -outform DER -out nobody.der");
+    std::ifstream file(ca.at("nobody.der"), std::ios::binary);
+    const std::string der((std::istreambuf_iterator<char>(file)), {});
+    REQUIRE(Crl::from_der(as_view(der)));
+    // UTCTime of thisUpdate and nextUpdate: years 50 to 69 are 1950 to 1969.
+    std::size_t times = 0;
+    for (std::size_t i = 0; i + 15 <= der.size() && times < 2; ++i) {
+        if (der[i] != 0x17 || der[i + 1] != 13 || der[i + 14] != 'Z') continue;
+        ++times;
+        auto old = der;
+        old.replace(i + 2, 2, "60");
+        const auto read = Crl::from_der(as_view(old));
+        REQUIRE_FALSE(read);
+        CHECK(read.error().text.find("no CRL") == 0);
+    }
+    CHECK(times == 2);
 }
 
 TEST_CASE("a certificate whose issuer has no list is named") {

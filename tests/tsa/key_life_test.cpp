@@ -205,6 +205,36 @@ TEST_CASE("A compromised key stops, is never active again, and can be destroyed"
     must(house.life->destroyed("k2", house.step));
 }
 
+TEST_CASE(
+    "A compromise that is recorded ends a key, also if a crash came before the record of its retirement") {
+    House house;
+    must(house.generate("k1", "one"));
+    must(house.certify("k1", "one"));
+    must(house.life->activated("k1", house.wall.now(), house.step));
+    store::Event event;
+    event.kind = "key.compromised";
+    event.subject = "tsu-1";
+    event.text = "why";
+    event.fields["key"] = "k1";
+    must(house.journal->write(event));
+    house.open();
+    CHECK(house.state("k1") == "retired");
+    CHECK_FALSE(house.life->active("tsu-1"));
+    REQUIRE(house.life->compromises().size() == 1);
+    CHECK(house.life->compromises().front().key.activated);
+    // The TAA has to be told once, whatever comes between.
+    CHECK_FALSE(house.life->compromises().front().told);
+    must(house.life->told(house.life->compromises().front().key.certificate_sha256));
+    house.open();
+    CHECK(house.life->compromises().front().told);
+    // Its label may be another key's later; the notice stays.
+    must(house.life->destroyed("k1", house.step));
+    must(house.generate("k1", "two"));
+    house.open();
+    CHECK_FALSE(house.life->find("k1")->compromised);
+    CHECK(house.life->compromises().size() == 1);
+}
+
 TEST_CASE("A key that was here before its records counts from its certificate; one under records from now") {
     House house;
     house.wall.time = at("2040-01-01");
