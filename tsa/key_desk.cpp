@@ -374,6 +374,7 @@ Result<std::string> KeyDesk::retire(const Order& order) {
         return signs ? std::move(done).error().in(
                            "it signs nothing now, but that isn't recorded; repeat the command")
                      : std::move(done).error();
+    (void)close(order.label, "is retired: " + order.step.why);  // as in compromise()
     spdlog::warn("key={} tsu={} event=retired account={} by=\"{}\" text=\"{}\"", order.label, entry.tsu,
                  order.step.account, order.step.by, order.step.why);
     const auto retired = parts_.life.find(order.label)->retired.value();
@@ -389,6 +390,8 @@ Result<std::string> KeyDesk::compromise(const Order& order) {
         return signs ? std::move(done).error().in(
                            "it signs nothing now, but that isn't recorded; repeat the command")
                      : std::move(done).error();
+    // A rotation may have put it to work between that look and the record; after the record none can.
+    (void)close(order.label, "is compromised: " + order.step.why);
     spdlog::critical("key={} tsu={} event=compromised account={} by=\"{}\" text=\"{}\"", order.label,
                      entry->tsu, order.step.account, order.step.by, order.step.why);
     json said{{"tsu", entry->tsu},
