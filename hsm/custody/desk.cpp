@@ -283,7 +283,7 @@ Result<OpenShare> open_beside(const std::string& stem, const Challenge& challeng
     auto file = ShareFile::from_json(as_text(*text));
     if (!file) return std::move(file).error().in(path);
     if (auto done = fits(challenge, *file); !done && !(challenge.next && fits(challenge.to_next(), *file)))
-        return Error::usage(path + ": " + done.error().text);
+        return Error::usage("[hsm] unattended: " + path + " " + done.error().text);
     const auto passphrase = read_secret_file(stem + ".passphrase");
     if (!passphrase) return passphrase.error();
     auto share = open_share_file(std::move(*file), passphrase->view());
