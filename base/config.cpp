@@ -638,17 +638,37 @@ std::vector<std::pair<std::string, Table>> Table::named_tables(std::string_view 
                 all->wrong(name.str(), "is " + std::string(kind_of(member)), allowed);
                 continue;
             }
-            if (!is_table_name(name.str()))
-                all->wrong(name.str(), "can't be a name", "1 to 64 of a to z, 0 to 9, '-', '_'");
-            const auto full = path + '.' + shown(name.str());
-            state_->seen[table].name = full;
-            out.emplace_back(std::string(name.str()), Table(state_, table, full, name.source().begin.line));
+            out.push_back(all->named_table(table, name.str(), name.source().begin.line));
         }
-        std::stable_sort(out.begin(), out.end(),
-                         [](const auto& a, const auto& b) { return a.second.line_ < b.second.line_; });
+        sort_by_line(out);
     }
     if (out.size() < at_least && !(all && !as_toml(all->node_)->empty())) wrong(key, "missing", allowed);
     return out;
+}
+
+std::vector<std::pair<std::string, Table>> Table::inner_tables() {
+    std::vector<std::pair<std::string, Table>> out;
+    if (!node_) return out;
+    for (const auto& [name, member] : *as_toml(node_)) {
+        const auto* table = member.as_table();
+        if (!table) continue;
+        state_->seen[as_toml(node_)].known.emplace(name.str());
+        out.push_back(named_table(table, name.str(), name.source().begin.line));
+    }
+    sort_by_line(out);
+    return out;
+}
+
+std::pair<std::string, Table> Table::named_table(const void* member, std::string_view name, unsigned line) {
+    if (!is_table_name(name)) wrong(name, "can't be a name", "1 to 64 of a to z, 0 to 9, '-', '_'");
+    const auto full = name_ + '.' + shown(name);
+    state_->seen[as_toml(member)].name = full;
+    return {std::string(name), Table(state_, member, full, line)};
+}
+
+void Table::sort_by_line(std::vector<std::pair<std::string, Table>>& tables) {
+    std::stable_sort(tables.begin(), tables.end(),
+                     [](const auto& a, const auto& b) { return a.second.line_ < b.second.line_; });
 }
 
 }  // namespace kokuin::config

@@ -149,6 +149,8 @@ class Table {
     /// The tables [key.NAME], whose names the operator chooses, in the order of the file. Names are made of
     /// a–z, 0–9, '-' and '_' (they appear in paths of URLs), else a problem.
     std::vector<std::pair<std::string, Table>> named_tables(std::string_view key, std::size_t at_least = 0);
+    /// The tables [THIS.NAME] that stand in this table beside its keys; names as in named_tables().
+    std::vector<std::pair<std::string, Table>> inner_tables();
 
     /// Reports a problem of a key that only the caller can see (it contradicts another key, …): what is wrong
     /// and, after "; allowed: ", what is.
@@ -179,6 +181,8 @@ class Table {
                                             bool required);
     std::optional<std::vector<std::size_t>> choice_indices(std::string_view key,
                                                            const std::vector<std::string_view>& names);
+    std::pair<std::string, Table> named_table(const void* member, std::string_view name, unsigned line);
+    static void sort_by_line(std::vector<std::pair<std::string, Table>>& tables);
     [[nodiscard]] std::string resolve(std::string_view path) const;
     void wrong(std::string_view key, std::string_view what, std::string_view allowed);
 

@@ -25,6 +25,12 @@ TokenOptions options_of(const Settings& settings);
 /// TokenOptions.
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event = {});
+/// What a token with a pin_file that can't be reached now means: an error (environment), or an open token
+/// that comes back by itself.
+enum class WhenAway { error, comes_back };
+/// The same for a program with several tokens: those of one module share it.
+Result<std::unique_ptr<Token>> open_token(const Settings& settings, Modules& modules, WhenAway when_away,
+                                          std::function<void(const TokenEvent&)> on_event);
 
 /// Initialises a free slot of the module as the token that the configuration names, with the PINs of pin_file
 /// and `so_pin_file`. A token of this label whose user has no PIN yet (a call before got no further) is gone
@@ -47,7 +53,8 @@ Result<std::string> keys_json(Token& token);
 /// What can be told of them without a PIN, while nothing else in this process uses the module: public halves
 /// and certificates; "sensitive" and "extractable" are null.
 Result<std::string> public_keys_json(const Settings& settings);
-/// The same for people; `json` as one of these made it.
+/// The same for people; `json` as one of these made it. "hsm", where it is there and not "hsm": which of a
+/// server's tokens.
 std::string keys_text(const std::string& json);
 
 /// What the commands below read from the command line.
@@ -60,6 +67,7 @@ struct KeyArguments {
     std::string so_pin_file;
     // For the records of a server that keeps them.
     std::string tsu;
+    std::string hsm;  ///< which token of the server makes it; empty: that of its TSU
     std::string why;
     std::string by;
 };

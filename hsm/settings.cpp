@@ -1,5 +1,6 @@
 #include "hsm/settings.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace kokuin::hsm {
@@ -22,10 +23,59 @@ Settings read_settings(config::Table table) {
     return settings;
 }
 
+std::string table_of(const Settings& settings) {
+    return settings.name.empty() ? "[hsm]" : "[hsm." + settings.name + "]";
+}
+
+namespace {
+
+std::pair<std::string, std::string> split_variable(const std::string& entry) {
+    const auto equals = entry.find('=');
+    return {entry.substr(0, equals), equals == std::string::npos ? "" : entry.substr(equals + 1)};
+}
+
+void check_beside(const Settings& one, const Settings& other, config::Table& table) {
+    if (one.module == other.module && one.token == other.token)
+        table.problem("token", table_of(other) + " is this token already; allowed: another one");
+    if (one.module == other.module && one.module_parameters != other.module_parameters)
+        table.problem("module_parameters", table_of(other) +
+                                               " starts the same module with others; allowed: the same, a "
+                                               "module is started once");
+    for (const auto& mine : one.environment)
+        for (const auto& theirs : other.environment)
+            if (mine != theirs && split_variable(mine).first == split_variable(theirs).first)
+                table.problem("environment", "'" + split_variable(mine).first + "' has another value in " +
+                                                 table_of(other) +
+                                                 "; allowed: one, a process has one environment");
+}
+
+}  // namespace
+
+std::vector<Settings> read_all_settings(config::Table table) {
+    std::vector<Settings> all;
+    auto more = table.inner_tables();
+    all.push_back(read_settings(table));
+    for (auto& [name, inner] : more) {
+        auto one = read_settings(inner);
+        one.name = name;
+        if (name == "hsm") table.problem(name, "means [hsm] itself; allowed: another name");
+        for (const auto& other : all) check_beside(one, other, inner);
+        all.push_back(std::move(one));
+    }
+    // Whoever opens one of them alone opens it in the same environment.
+    std::vector<std::string> environment;
+    for (const auto& one : all)
+        for (const auto& entry : one.environment)
+            if (std::find(environment.begin(), environment.end(), entry) == environment.end())
+                environment.push_back(entry);
+    for (auto& one : all) one.environment = environment;
+    return all;
+}
+
 void apply_environment(const Settings& settings) {
     for (const auto& entry : settings.environment) {
-        const auto equals = entry.find('=');
-        setenv(entry.substr(0, equals).c_str(), entry.substr(equals + 1).c_str(), 1);
+        const auto [name, value] = split_variable(entry);
+        setenv(name.c_str(), value.c_str(), 1);
     }
 }
 

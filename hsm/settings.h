@@ -10,6 +10,7 @@
 namespace kokuin::hsm {
 
 struct Settings {
+    std::string name;               ///< of [hsm.NAME]; empty: [hsm]
     std::string module;             ///< path of the PKCS#11 module
     std::string module_parameters;  ///< what is said to it at its start (Module::load()); empty: nothing
     std::string token;              ///< label of the token, or a pkcs11: URI
@@ -19,12 +20,18 @@ struct Settings {
     /// passphrases in STEM.passphrase itself.
     std::vector<std::string> unattended;
     unsigned sessions = 4;                 ///< signatures at the same time
-    std::vector<std::string> environment;  ///< "NAME=value": what the module wants to find
+    std::vector<std::string> environment;  ///< "NAME=value": what the modules of the process want to find
 };
 
 /// Reads `module`, `module_parameters`, `token`, `pin_file`, `unattended`, `sessions`, `environment`.
 /// Problems are collected by the table's document.
 Settings read_settings(config::Table table);
+/// The same, and a program's further tokens: the tables [hsm.NAME]. What they can't have side by side is a
+/// problem: one token twice, one module with two sets of parameters, one variable of the environment with two
+/// values.
+std::vector<Settings> read_all_settings(config::Table table);
+/// "[hsm]", "[hsm.NAME]".
+std::string table_of(const Settings& settings);
 
 /// Puts `environment` into this process's environment. Call before the module is loaded and before any thread
 /// is started: setenv(3) is not thread-safe.

@@ -53,6 +53,7 @@ std::string handle_name(const std::string& label, View id) {
 
 struct Token::Impl {
     std::string description;
+    std::atomic<unsigned> signing{0};
     std::mutex mutex;
     std::vector<std::shared_ptr<const Key::Content>> known;  // found again after a loss
     std::unique_ptr<Recovery> recovery;  // last: its thread uses what stands above until it ends
@@ -257,6 +258,12 @@ std::uint64_t Token::recoveries() const {
 }
 std::string Token::description() const {
     return impl_->description;
+}
+const std::string& Token::name() const {
+    return impl_->recovery->options().token;
+}
+unsigned Token::signing() const {
+    return impl_->signing;
 }
 
 Result<Key> Token::find_key(std::string_view label_or_id) {
@@ -522,6 +529,14 @@ Result<Bytes> Token::sign(const Key& key, pki::Hash hash, View message) {
     const Key::Content& content = *key.content_;
     if (hash == pki::Hash::sha1)
         return Error::usage(impl_->description + ": nothing is signed over SHA-1; use SHA-256 or better");
+    struct Counted {
+        std::atomic<unsigned>& count;
+        explicit Counted(std::atomic<unsigned>& of) : count(of) { ++count; }
+        Counted(const Counted&) = delete;
+        Counted& operator=(const Counted&) = delete;
+        ~Counted() { --count; }
+    };
+    const Counted counted(impl_->signing);
     auto use = impl_->use();
     if (!use) return std::move(use).error();
     const auto tried = [&content] { return "signing with key '" + content.label + "'"; };

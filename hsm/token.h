@@ -156,6 +156,10 @@ class Token {
     [[nodiscard]] std::uint64_t recoveries() const;
     /// Label and serial number of the token: "token 'tsu' (serial 1234)".
     [[nodiscard]] std::string description() const;
+    /// As it was opened: TokenOptions::token.
+    [[nodiscard]] const std::string& name() const;
+    /// How many callers of sign() are in there now, waiting for a session included.
+    [[nodiscard]] unsigned signing() const;
 
     /// The RSA key pair with this label, or, if no label fits, with this id in hexadecimal. Error::Kind::no
     /// if there is none, usage if several fit.

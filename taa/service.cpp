@@ -128,7 +128,8 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
                    add_control_routes(router, parts_.admissions,
                                       [this](const std::string& tsu) { scheduler_.bring_forward(tsu); });
                    if (!parts_.custody) return;
-                   hsm::custody::add_custody_routes(router, "taad", *parts_.custody, *parts_.approvals);
+                   hsm::custody::add_custody_routes(router, "/custody", "taad", *parts_.custody,
+                                                    *parts_.approvals);
                    hsm::custody::add_key_routes(
                        router, "taad", *parts_.token, hsm::keytool::Purpose::plain,
                        [this](const store::Event& event, const std::vector<store::Blob>& blobs) {

@@ -68,24 +68,25 @@ Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::
     const auto record = [&house](const store::Event& event, const std::vector<store::Blob>& blobs) {
         return house.diary->announce(event, blobs);
     };
+    const auto label = settings.hsm.token;
     house.custody.emplace(
         std::move(*rosters->in_force),
         hsm::custody::Activation::Parts{"taad", settings.digest,
-                                        [&house, keeper](const Secret& pin) {
+                                        [&house, keeper, label](const Secret& pin) {
                                             auto done = house.signer->unlock(pin);
-                                            hsm::custody::tell_keeper(keeper, done, pin);
+                                            hsm::custody::tell_keeper(keeper, label, done, pin);
                                             return done;
                                         },
-                                        [&house, keeper] {
+                                        [&house, keeper, label] {
                                             house.signer->token()->lock();
-                                            if (keeper) keeper->forget();
+                                            if (keeper) keeper->forget(label);
                                         },
                                         record,
-                                        [&house, keeper](const hsm::PinChange& change) {
+                                        [&house, keeper, label](const hsm::PinChange& change) {
                                             auto* const token = house.signer->token();
                                             auto done = token ? token->change_pins(change)
                                                               : Error::no("the HSM can't be reached");
-                                            hsm::custody::tell_keeper(keeper, done, change);
+                                            hsm::custody::tell_keeper(keeper, label, done, change);
                                             return done;
                                         }},
         std::move(rosters->next));

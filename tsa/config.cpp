@@ -153,6 +153,13 @@ class Listeners {
 
 }  // namespace
 
+namespace {
+bool has_hsm(const Settings& settings, const std::string& name) {
+    return std::any_of(settings.hsms.begin(), settings.hsms.end(),
+                       [&name](const hsm::Settings& one) { return one.name == name; });
+}
+}  // namespace
+
 bool is_loopback(const std::string& host) {
     return host == "::1" || host == "localhost" || is_127(host);
 }
@@ -165,11 +172,15 @@ Result<Settings> load_settings(const std::string& path) {
     settings.file = std::filesystem::absolute(path).lexically_normal().string();
     settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document->content())));
     settings.archive = root.table("archive").path("dir");
-    settings.hsm = hsm::read_settings(root.table("hsm"));
+    settings.hsms = hsm::read_all_settings(root.table("hsm"));
     for (auto& [name, table] : root.named_tables("tsu", 1)) {
         settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
                                  table.boolean("include_chain", false),
-                                 table.paths("crls", std::vector<std::string>{})});
+                                 table.paths("crls", std::vector<std::string>{}),
+                                 table.maybe_string("hsm").value_or("")});
+        if (!has_hsm(settings, settings.tsus.back().hsm))
+            table.problem("hsm", "there is no [hsm." + settings.tsus.back().hsm +
+                                     "]; allowed: the NAME of an [hsm.NAME], or nothing for [hsm]");
         for (std::size_t i = 0; i + 1 < settings.tsus.size(); ++i)
             if (settings.tsus[i].key == settings.tsus.back().key)
                 table.problem("key", "[tsu." + settings.tsus[i].name +

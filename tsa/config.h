@@ -20,11 +20,12 @@ namespace kokuin::tsa {
 /// One TSU: one key in the HSM, its certificate, the chain above it (TSA-2).
 struct TsuSettings {
     std::string name;
-    std::string key;          ///< label in the token
+    std::string key;          ///< label in its token
     std::string certificate;  ///< PEM file with one certificate
     std::string chain;        ///< PEM file with everything above it
     bool include_chain = false;
     std::vector<std::string> crls{};  ///< PEM or DER files: CRLs of the issuers in its chain
+    std::string hsm{};                ///< which [hsm.NAME] has `key`, and makes new ones; empty: [hsm]
 };
 
 /// A limit that the TAA's TACs are measured by (TAC-3).
@@ -67,7 +68,7 @@ struct Settings {
     std::string file;    ///< absolute path of the configuration
     std::string digest;  ///< SHA-256 of its content, hex: what custodians agree to (ARC-7)
     std::string archive;
-    hsm::Settings hsm;
+    std::vector<hsm::Settings> hsms;  ///< [hsm] first, then each [hsm.NAME]
     std::vector<TsuSettings> tsus;
     std::vector<tsp::Policy> policies;  ///< the default one first
     HttpSettings http;

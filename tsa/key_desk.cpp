@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "base/account.h"
@@ -74,6 +75,7 @@ struct KeyDesk::Order {
     std::string subject;
     std::string pem;
     std::string tsu;
+    std::string hsm;
     unsigned bits = 2048;
     KeyStep step;
     bool has_reasons = false;
@@ -86,38 +88,40 @@ void KeyDesk::add_routes(net::Router& router) {
                    return keys ? Response::json(200, *keys) : net::problem(keys.error());
                }));
     const auto post = [&](const char* path, bool wants_reasons, Act act) {
-        router.add("POST", path,
-                   net::for_owner(
-                       "tsad",
-                       [this, wants_reasons, act](const net::Request& request) {
-                           const auto body = json::parse(as_text(request.body), nullptr, false);
-                           const auto text = [&body](const char* key) {
-                               const auto at = body.is_object() ? body.find(key) : body.end();
-                               return body.is_object() && at != body.end() && at->is_string()
-                                          ? at->template get<std::string>()
-                                          : std::string();
-                           };
-                           Order order{text("label"), text("subject"), text("pem"), text("tsu"), 2048, {},
-                                       false};
-                           if (body.is_object() && body.contains("bits")) {
-                               const auto& bits = body["bits"];
-                               if (!bits.is_number_unsigned() || bits.get<std::uint64_t>() > 65536)
-                                   return net::problem(Error::usage("bits: allowed are 2048, 3072 and 4096"));
-                               order.bits = bits.get<unsigned>();
-                           }
-                           order.step.why = text("why");
-                           order.step.by = text("by");
-                           order.step.account = account_text(request.peer.process->uid);
-                           if (order.label.empty())
-                               return net::problem(
-                                   Error::usage("no key is named; is this tool of the same version?"));
-                           if (wants_reasons || !order.step.why.empty() || !order.step.by.empty())
-                               if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
-                                   return net::problem(done.error());
-                           const auto answer = (this->*act)(order);
-                           return answer ? Response::json(200, *answer) : net::problem(answer.error());
-                       }),
-                   {{"application/json"}, largest_body});
+        router.add(
+            "POST", path,
+            net::for_owner(
+                "tsad",
+                [this, wants_reasons, act](const net::Request& request) {
+                    const auto body = json::parse(as_text(request.body), nullptr, false);
+                    const auto text = [&body](const char* key) {
+                        const auto at = body.is_object() ? body.find(key) : body.end();
+                        return body.is_object() && at != body.end() && at->is_string()
+                                   ? at->template get<std::string>()
+                                   : std::string();
+                    };
+                    Order order{
+                        text("label"), text("subject"), text("pem"), text("tsu"), text("hsm"), 2048, {},
+                        false};
+                    if (body.is_object() && body.contains("bits")) {
+                        const auto& bits = body["bits"];
+                        if (!bits.is_number_unsigned() || bits.get<std::uint64_t>() > 65536)
+                            return net::problem(Error::usage("bits: allowed are 2048, 3072 and 4096"));
+                        order.bits = bits.get<unsigned>();
+                    }
+                    order.step.why = text("why");
+                    order.step.by = text("by");
+                    order.step.account = account_text(request.peer.process->uid);
+                    if (order.label.empty())
+                        return net::problem(
+                            Error::usage("no key is named; is this tool of the same version?"));
+                    if (wants_reasons || !order.step.why.empty() || !order.step.by.empty())
+                        if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
+                            return net::problem(done.error());
+                    const auto answer = (this->*act)(order);
+                    return answer ? Response::json(200, *answer) : net::problem(answer.error());
+                }),
+            {{"application/json"}, largest_body});
     };
     post("/keys/generate", false, &KeyDesk::generate);
     post("/keys/csr", false, &KeyDesk::csr);
@@ -134,16 +138,33 @@ const TsuSettings* KeyDesk::settings_of(const std::string& tsu) const {
     return nullptr;
 }
 
+Result<Hsm*> KeyDesk::hsm_of(const std::string& label) const {
+    const auto entry = parts_.life.find(label);
+    return entry && entry->state != KeyState::destroyed ? parts_.hsms.of(entry->token, entry->tsu)
+                                                        : parts_.hsms.holder(label);
+}
+
 Result<std::string> KeyDesk::list() {
-    // While the token can't be asked, the archive still knows.
-    const auto in_hsm = hsm::keys_json(parts_.token);
+    // While a token can't be asked, the archive still knows.
+    std::set<std::string> asked;  // names of HSMs that answered
+    auto keys = json::array();
+    for (const auto& one : parts_.hsms.all()) {
+        const auto in_hsm = hsm::keys_json(one->token());
+        if (!in_hsm) continue;
+        asked.insert(one->name());
+        for (auto& key : json::parse(*in_hsm)) {
+            key["hsm"] = one->name();
+            keys.push_back(std::move(key));
+        }
+    }
     const auto now = parts_.clock.read().wall;
-    auto keys = in_hsm ? json::parse(*in_hsm) : json::array();
     auto known = parts_.life.all();
     for (auto& key : keys) {
         const auto label = key.value("label", "");
         const auto at = std::find_if(known.begin(), known.end(), [&](const KeyEntry& one) {
-            return one.label == label && one.state != KeyState::destroyed;
+            const auto in = parts_.hsms.of(one.token, one.tsu);
+            return one.label == label && one.state != KeyState::destroyed && in &&
+                   (*in)->name() == key["hsm"];
         });
         if (at == known.end()) continue;
         describe(key, *at, now);
@@ -151,10 +172,16 @@ Result<std::string> KeyDesk::list() {
     }
     // What isn't in the HSM, or not any more.
     for (const auto& entry : known) {
-        json key{{"label", entry.label},   {"id", entry.id},
-                 {"type", "RSA"},          {"bits", 0},
-                 {"sensitive", nullptr},   {"extractable", nullptr},
-                 {"missing", in_hsm.ok()}, {"certificates", json::array()}};
+        const auto in = parts_.hsms.of(entry.token, entry.tsu);
+        json key{{"label", entry.label},
+                 {"id", entry.id},
+                 {"type", "RSA"},
+                 {"bits", 0},
+                 {"sensitive", nullptr},
+                 {"extractable", nullptr},
+                 {"hsm", in ? (*in)->name() : ""},
+                 {"missing", in && asked.count((*in)->name()) > 0},
+                 {"certificates", json::array()}};
         describe(key, entry, now);
         keys.push_back(std::move(key));
     }
@@ -171,12 +198,20 @@ Result<std::string> KeyDesk::generate(const Order& order) {
     if (const auto known = parts_.life.find(order.label); known && known->state != KeyState::destroyed)
         return Error::no("there is a key '" + order.label + "' already: it is " +
                          std::string(name(known->state)));
-    const auto key = hsm::keytool::generate(parts_.token, order.label, order.bits);
+    auto* const hsm = parts_.hsms.find(order.hsm.empty() ? settings_of(tsu)->hsm : order.hsm);
+    if (!hsm) return Error::usage("there is no [hsm." + one_line(order.hsm, 64) + "] in the configuration");
+    // A label says which key is meant, whatever token it is in.
+    for (const auto& other : parts_.hsms.all())
+        if (other.get() != hsm && other->token().find_key(order.label))
+            return Error::no("there is a key '" + order.label + "' in " + other->token().description());
+    auto& token = hsm->token();
+    const auto key = hsm::keytool::generate(token, order.label, order.bits);
     if (!key) return key.error();
     const auto id = to_hex(key->id());
-    if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), order.step); !done) {
+    if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), order.step, token.name());
+        !done) {
         // A key without a record isn't used (KEY-8).
-        const auto gone = parts_.token.destroy_key(order.label, pki::digest(pki::Hash::sha256, key->spki()));
+        const auto gone = token.destroy_key(order.label, pki::digest(pki::Hash::sha256, key->spki()));
         return Error::environment(done.error().text +
                                   (gone ? "; the key was destroyed again"
                                         : "; and the key can't be destroyed: " + gone.error().text));
@@ -191,8 +226,10 @@ Result<std::string> KeyDesk::csr(const Order& order) {
     if (known)
         if (auto done = parts_.life.legal(order.label, KeyState::requested); !done)
             return std::move(done).error();
+    const auto hsm = hsm_of(order.label);
+    if (!hsm) return hsm.error();
     const auto pem =
-        hsm::keytool::csr(parts_.token, order.label, order.subject, hsm::keytool::Purpose::timestamping);
+        hsm::keytool::csr((*hsm)->token(), order.label, order.subject, hsm::keytool::Purpose::timestamping);
     if (!pem) return pem.error();
     if (known)
         if (auto done = parts_.life.requested(order.label, *pem, order.step); !done)
@@ -223,20 +260,23 @@ Result<std::string> KeyDesk::import(const Order& order) {
         if (const auto why = pki::find_revoked(*path, *(*crls)->current())) return Error::no(*why);
     }
     chain.assign(path->begin() + 1, path->end());
-    if (auto done = hsm::keytool::import(parts_.token, order.label, certificate.pem()); !done)
+    const auto hsm = hsm_of(order.label);
+    if (!hsm) return hsm.error();
+    auto& token = (*hsm)->token();
+    if (auto done = hsm::keytool::import(token, order.label, certificate.pem()); !done)
         return std::move(done).error();
     // The chain lies beside it (KEY-3), each under a name of its own.
     for (const auto& one : chain)
-        if (auto done = parts_.token.store_certificate(one_line(one.subject_text(), 200),
-                                                       View(one.sha256()).first(20), one.der());
+        if (auto done = token.store_certificate(one_line(one.subject_text(), 200),
+                                                View(one.sha256()).first(20), one.der());
             !done)
             return std::move(done).error();
     if (!entry) {
         // Made while nobody recorded it: from here on it has a life.
-        const auto key = parts_.token.find_key(order.label);
+        const auto key = token.find_key(order.label);
         if (!key) return key.error();
         if (auto done = parts_.life.generated(order.label, settings->name, to_hex(key->id()), key->spki(),
-                                              order.step);
+                                              order.step, token.name());
             !done)
             return std::move(done).error();
     }
@@ -285,9 +325,12 @@ Done KeyDesk::audit(Tsu& successor, const std::string& why) {
 
 Result<std::string> KeyDesk::rotate(const Order& order) {
     const std::lock_guard turn(turn_);
-    if (!parts_.token.available()) return Error::environment("hsm: " + parts_.token.state());
     if (auto done = parts_.life.legal(order.label, KeyState::active); !done) return std::move(done).error();
     const auto entry = parts_.life.find(order.label).value();
+    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    if (!hsm) return hsm.error();
+    auto& token = (*hsm)->token();
+    if (!token.available()) return Error::environment("hsm: " + token.state());
     const auto* settings = settings_of(entry.tsu);
     if (!settings)
         return Error::usage("the TSU '" + entry.tsu + "' of this key isn't in the configuration any more");
@@ -297,12 +340,12 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     auto loaded =
         Tsu::load(*settings,
                   {order.label, certificates->first, "the certificate of the key '" + order.label + "'", now},
-                  parts_.token, now);
+                  token, now);
     if (!loaded) return std::move(loaded).error();
     const std::shared_ptr<Tsu> successor = std::move(*loaded);
     // That its key is there, and is its certificate's, shows before anybody relies on it.
     const auto trial = random_octets(32);
-    const auto signature = parts_.token.sign(successor->key(), pki::Hash::sha512, trial);
+    const auto signature = token.sign(successor->key(), pki::Hash::sha512, trial);
     if (!signature) return signature.error();
     if (!successor->public_key().verify(pki::Hash::sha512, trial, *signature))
         return Error::environment("the HSM's signature with the key '" + order.label +
@@ -438,17 +481,20 @@ bool KeyDesk::close(const std::string& label, const std::string& why) {
 Result<std::string> KeyDesk::destroy(const Order& order) {
     if (auto done = parts_.life.legal(order.label, KeyState::destroyed); !done)
         return std::move(done).error();
-    if (!parts_.approvals) {
+    const auto entry = parts_.life.find(order.label).value();
+    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    if (!hsm) return hsm.error();
+    auto* const approvals = (*hsm)->approvals();
+    if (!approvals) {
         auto done = carry_out_destruction(order.label, order.step);
         if (!done) return done;
         return dump({{"key", order.label}, {"text", *done}});
     }
-    const auto entry = parts_.life.find(order.label).value();
-    const auto proposal = parts_.approvals->propose(
+    const auto proposal = approvals->propose(
         {"key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
          order.step.by, order.step.account},
-        [this, label = order.label] {
-            if (!parts_.token.available()) return Done(Error::environment("hsm: " + parts_.token.state()));
+        [this, label = order.label, &token = (*hsm)->token()] {
+            if (!token.available()) return Done(Error::environment("hsm: " + token.state()));
             return parts_.life.legal(label, KeyState::destroyed);
         },
         [this, order](const hsm::custody::Agreement& agreement) {
@@ -465,7 +511,9 @@ Result<std::string> KeyDesk::carry_out_destruction(const std::string& label, con
     if (auto done = parts_.life.legal(label, KeyState::destroyed); !done) return std::move(done).error();
     const auto entry = parts_.life.find(label).value();
     const auto spki = from_hex(entry.spki_sha256).value_or(Bytes());
-    if (auto done = parts_.token.destroy_key(label, spki); !done) return std::move(done).error();
+    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    if (!hsm) return hsm.error();
+    if (auto done = (*hsm)->token().destroy_key(label, spki); !done) return std::move(done).error();
     if (auto done = parts_.life.destroyed(label, step); !done) return std::move(done).error();
     spdlog::warn("key={} tsu={} event=destroyed account={} by=\"{}\" custodians=\"{}\" text=\"{}\"", label,
                  entry.tsu, step.account, step.by, step.custodians, step.why);

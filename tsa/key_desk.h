@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/net/router.h"
-#include "hsm/custody/approvals.h"
-#include "hsm/token.h"
+
 #include "tac/clock/reading.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
+#include "tsa/hsms.h"
 #include "tsa/key_life.h"
 #include "tsa/tsus.h"
 
@@ -22,14 +22,13 @@ namespace kokuin::tsa {
 /// What the desk works with; all of it must outlive it.
 struct KeyDeskParts {
     const tac::clock::StampingClock& clock;
-    hsm::Token& token;
+    Hsms& hsms;
     KeyLife& life;
     Tsus& tsus;
     const std::vector<TsuSettings>& settings;
-    const std::vector<tsp::Policy>& policies;      ///< the default one first
-    hsm::custody::Approvals* approvals = nullptr;  ///< null: one person may do it all (pin_file)
-    AuditRequester* requester = nullptr;           ///< of its own; null: the TAA can't be asked
-    std::function<void(nanoseconds)> sleep{};      ///< between two looks at a successor's gate
+    const std::vector<tsp::Policy>& policies;  ///< the default one first
+    AuditRequester* requester = nullptr;       ///< of its own; null: the TAA can't be asked
+    std::function<void(nanoseconds)> sleep{};  ///< between two looks at a successor's gate
 };
 
 /// Thread-safe. What makes or changes a key takes turns; what stops one waits for nobody.
@@ -39,8 +38,9 @@ class KeyDesk {
 
     /// For root and the user tsad runs as; JSON in and out; errors as base/net/outcome.h has them. "why" and
     /// "by" are recorded; those in brackets may be left out.
-    /// - GET /keys: what the HSM has and the archive says of it; that alone while the token can't be asked
-    /// - POST /keys/generate {"label", "bits", ["tsu", "why", "by"]}: made in the HSM, recorded
+    /// - GET /keys: what the HSMs have and the archive says of it; that alone while a token can't be asked
+    /// - POST /keys/generate {"label", "bits", ["tsu", "hsm", "why", "by"]}: made in the HSM of this name
+    /// (Hsms::find), or in its TSU's; recorded
     /// - POST /keys/csr {"label", "subject", ["why", "by"]}: {"pem"}
     /// - POST /keys/import {"label", "pem", ["why", "by"]}: the certificate and what is above it, checked
     /// - POST /keys/rotate {"label", "why", "by"}: this certified key takes over, as soon as it is audited
@@ -64,6 +64,8 @@ class KeyDesk {
     Result<std::string> destroy(const Order& order);
 
     [[nodiscard]] const TsuSettings* settings_of(const std::string& tsu) const;
+    /// The HSM that has the key of this label, by its records; of one without records, whichever has it.
+    [[nodiscard]] Result<Hsm*> hsm_of(const std::string& label) const;
     Done audit(Tsu& successor, const std::string& why);
     /// Closes the gate of whoever signs, or waits to sign, with this key, and waits until what is being
     /// signed has come to its end. True if there was one.

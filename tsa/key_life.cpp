@@ -67,6 +67,7 @@ KeyEntry fresh(const std::string& label, const store::Event& event, WallTime at)
     entry.label = label;
     entry.tsu = event.subject;
     entry.since = at;
+    entry.token = text_of(event, "token");
     entry.id = text_of(event, "id");
     entry.spki_sha256 = text_of(event, "spki_sha256");
     entry.why = event.text;
@@ -79,6 +80,7 @@ store::Event event_of(KeyState state, const KeyEntry& entry, const KeyStep& step
     event.subject = entry.tsu;
     event.text = step.why;
     event.fields["key"] = entry.label;
+    if (!entry.token.empty()) event.fields["token"] = entry.token;
     event.fields["spki_sha256"] = entry.spki_sha256;
     event.fields["by"] = step.by;
     event.fields["account"] = step.account;
@@ -133,11 +135,12 @@ std::vector<std::string> key_warnings(const KeyLife& life, WallTime now) {
 }
 
 std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_key(
-    const std::string& label, const std::string& tsu, const std::string& id, View spki,
-    const std::string& csr, const KeyStep& step) {
+    const std::string& label, const std::string& tsu, const std::string& token, const std::string& id,
+    View spki, const std::string& csr, const KeyStep& step) {
     KeyEntry entry;
     entry.label = label;
     entry.tsu = tsu;
+    entry.token = token;
     entry.spki_sha256 = digest_of(spki);
     std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
     records.emplace_back(event_of(KeyState::generated, entry, step), std::vector<store::Blob>());
@@ -190,6 +193,7 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     entry.label = label;
     entry.tsu = event.subject;
     entry.why = event.text;
+    if (auto token = text_of(event, "token"); !token.empty()) entry.token = std::move(token);
     if (const auto spki = text_of(event, "spki_sha256"); !spki.empty()) entry.spki_sha256 = spki;
     if (compromised) {
         if (!entry.compromised && !entry.certificates.empty()) compromises_.push_back({entry, at, false});
@@ -338,7 +342,7 @@ Done KeyLife::record(store::Event event, const std::vector<store::Blob>& blobs) 
 }
 
 Done KeyLife::generated(const std::string& label, const std::string& tsu, const std::string& id, View spki,
-                        const KeyStep& step) {
+                        const KeyStep& step, const std::string& token) {
     const std::lock_guard lock(mutex_);
     if (const auto at = entries_.find(label); at != entries_.end() && at->second.state != KeyState::destroyed)
         return Error::no("there is a key '" + label + "' already: it is " +
@@ -346,6 +350,7 @@ Done KeyLife::generated(const std::string& label, const std::string& tsu, const 
     KeyEntry entry;
     entry.label = label;
     entry.tsu = tsu;
+    entry.token = token;
     entry.spki_sha256 = digest_of(spki);
     auto event = event_of(KeyState::generated, entry, step);
     event.fields["id"] = id;
@@ -437,7 +442,7 @@ Done KeyLife::compromised(const std::string& label, const KeyStep& step) {
 }
 
 Done KeyLife::adopt(const std::string& label, const std::string& tsu, const pki::Certificate& certificate,
-                    const std::vector<pki::Certificate>& chain) {
+                    const std::vector<pki::Certificate>& chain, const std::string& token) {
     const std::lock_guard lock(mutex_);
     const KeyStep step{"named by the configuration", "tsad", "", {}, {}};
     const auto known = entries_.find(label);
@@ -446,6 +451,7 @@ Done KeyLife::adopt(const std::string& label, const std::string& tsu, const pki:
         KeyEntry entry;
         entry.label = label;
         entry.tsu = tsu;
+        entry.token = token;
         entry.spki_sha256 = digest_of(certificate.spki());
         if (auto done = certify_locked(entry, certificate, chain, step); !done) return done;
         // Nobody knows when it was used first; not before its certificate.

@@ -32,8 +32,9 @@ std::string_view name(KeyState state);
 
 /// What the archive says of one key.
 struct KeyEntry {
-    std::string label;  ///< in the token
+    std::string label;  ///< in its token; no two keys of a server have the same at a time
     std::string tsu;    ///< whose it is
+    std::string token;  ///< which it is in (hsm::Token::name()); empty where the records don't say
     KeyState state = KeyState::generated;
     WallTime since{};                   ///< the step that led to this state
     std::string id;                     ///< CKA_ID, hex; empty for a key that was here before its records
@@ -83,12 +84,13 @@ std::vector<std::string> key_warnings(const KeyLife& life, WallTime now);
 /// The records "key.generated" and "key.requested" of a key that a ceremony makes while no server runs: each
 /// with its blobs.
 std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_key(
-    const std::string& label, const std::string& tsu, const std::string& id, View spki,
-    const std::string& csr, const KeyStep& step);
+    const std::string& label, const std::string& tsu, const std::string& token, const std::string& id,
+    View spki, const std::string& csr, const KeyStep& step);
 
 /// Thread-safe. Every step is durable on return and happens only if it is legal. Event kinds "key.generated",
 /// "key.requested", "key.certified", "key.activated", "key.retired", "key.destroyed", "key.compromised"; the
-/// subject is the TSU's name; fields: key (label), spki_sha256, by, account, and what the step is about.
+/// subject is the TSU's name; fields: key (label), token, spki_sha256, by, account, and what the step is
+/// about.
 class KeyLife {
   public:
     /// Reads the archive, which outlives it as the journal does.
@@ -111,8 +113,9 @@ class KeyLife {
     /// Error (no) if this step isn't legal for the key now; the text says what would be.
     [[nodiscard]] Done legal(const std::string& label, KeyState next) const;
 
+    /// `token`: KeyEntry::token.
     Done generated(const std::string& label, const std::string& tsu, const std::string& id, View spki,
-                   const KeyStep& step);
+                   const KeyStep& step, const std::string& token = "");
     Done requested(const std::string& label, const std::string& pem, const KeyStep& step);
     Done certified(const std::string& label, const pki::Certificate& certificate,
                    const std::vector<pki::Certificate>& chain, const KeyStep& step);
@@ -132,7 +135,7 @@ class KeyLife {
     /// began. A key that is active gets a new certificate. Error (usage): it is retired, compromised, another
     /// TSU's, or not the one of the certificate.
     Done adopt(const std::string& label, const std::string& tsu, const pki::Certificate& certificate,
-               const std::vector<pki::Certificate>& chain);
+               const std::vector<pki::Certificate>& chain, const std::string& token = "");
 
   private:
     KeyLife(store::Archive& archive, Journal& journal) : archive_(archive), journal_(journal) {}

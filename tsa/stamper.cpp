@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "tsa/protocol/response.h"
 #include "tsa/protocol/tst_info.h"
 #include "tsa/serial.h"
@@ -11,6 +13,8 @@ namespace kokuin::tsa {
 using tsp::FailInfo;
 
 namespace {
+
+constexpr const char* hsm_cause = "hsm";
 
 /// genTime as the token says it: the rest is cut off, never rounded up (the gate's bound counts it).
 WallTime floor_to(WallTime time, int digits) {
@@ -87,21 +91,35 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     if (!policy) return Refused{policy.error(), "request"};
 
     // 4. One clock reading, judged by the gate of the TSU whose turn it is; a TSU that can't leaves it to the
-    // next.
+    // next, also where its HSM can't (TSA-2).
     const auto demand = demand_of(**policy);
-    const auto reading = parts_.clock.read();
-    const auto first = turn_++;
-    std::optional<tac::Closed> closed;
-    const auto tsus = parts_.tsus.signing();
-    for (std::size_t i = 0; i < tsus->size(); ++i) {
-        const auto& tsu = (*tsus)[(first + i) % tsus->size()];
-        Tsu::Work work(tsu);
-        auto decision = tsu->gate().decide(reading, demand);
-        if (auto* open = std::get_if<tac::Open>(&decision))
-            return sign(std::move(work), *request, **policy, reading, std::move(*open));
-        if (!closed) closed = std::move(std::get<tac::Closed>(decision));
+    std::optional<Refused> refused;
+    for (auto& tsu : by_turn()) {
+        const auto reading = parts_.clock.read();
+        Tsu::Work work(std::move(tsu));
+        auto decision = work.tsu().gate().decide(reading, demand);
+        if (auto* open = std::get_if<tac::Open>(&decision)) {
+            auto made = sign(std::move(work), *request, **policy, reading, std::move(*open));
+            if (made || made.error().cause != hsm_cause) return made;
+            refused = std::move(made).error();
+        } else if (!refused) {
+            refused = refused_by(std::get<tac::Closed>(decision));
+        }
     }
-    return refused_by(*closed);
+    return *refused;
+}
+
+Tsus::List Stamper::by_turn() {
+    auto tsus = *parts_.tsus.signing();
+    const auto first = turn_++ % tsus.size();
+    std::rotate(tsus.begin(), tsus.begin() + static_cast<std::ptrdiff_t>(first), tsus.end());
+    // The token with the fewest signatures on their way first: one that hangs keeps those it has, and gets no
+    // more than the others.
+    if (tsus.size() > 1)
+        std::stable_sort(tsus.begin(), tsus.end(), [](const auto& a, const auto& b) {
+            return a->token().signing() < b->token().signing();
+        });
+    return tsus;
 }
 
 Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Work work,
@@ -128,8 +146,8 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Wo
     info.tsa = tsu.certificate().subject_der();
     const auto info_der = tsp::encode(info);
     const auto attributes = profile.signed_attributes(info_der);
-    const auto signature = parts_.token.sign(tsu.key(), pki::Hash::sha512, attributes);
-    if (!signature) return failure("hsm", signature.error().text);
+    const auto signature = tsu.token().sign(tsu.key(), pki::Hash::sha512, attributes);
+    if (!signature) return failure(hsm_cause, signature.error().text);
 
     // 7. A fault in the HSM, or another key under this label, must not become a token.
     if (!tsu.public_key().verify(pki::Hash::sha512, attributes, *signature)) {
@@ -176,17 +194,22 @@ Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
 
 std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
     std::vector<std::string> reasons;
+    std::vector<std::string> of_hsms;
     const auto reading = parts_.clock.read();
-    bool any_open = false;
+    bool any_can = false;
     for (const auto& tsu : *parts_.tsus.signing()) {
+        const bool available = tsu->token().available();
+        if (auto text = "hsm: " + tsu->token().state();
+            !available && std::find(of_hsms.begin(), of_hsms.end(), text) == of_hsms.end())
+            of_hsms.push_back(std::move(text));
         const auto decision = tsu->gate().decide(reading, demand_of(policy));
         if (const auto* closed = std::get_if<tac::Closed>(&decision))
             reasons.push_back(tsu->name() + ": " + closed->text);
-        else
-            any_open = true;
+        else if (available)
+            any_can = true;
     }
-    if (any_open) reasons.clear();  // one TSU that can is enough (TSA-2)
-    if (!parts_.token.available()) reasons.push_back("hsm: " + parts_.token.state());
+    reasons.insert(reasons.end(), of_hsms.begin(), of_hsms.end());
+    if (any_can) reasons.clear();  // one TSU that can is enough (TSA-2)
     if (const auto state = parts_.archive.state(); state.kind != store::ArchiveState::Kind::ready)
         reasons.push_back("archive: " + state.text);
     return reasons;

@@ -22,7 +22,6 @@ namespace kokuin::tsa {
 /// What a stamper works with; all of it must outlive it.
 struct StamperParts {
     const tac::clock::StampingClock& clock;
-    hsm::Token& token;
     store::Archive& archive;
     Tsus& tsus;
     Refusals& refusals;
@@ -57,6 +56,9 @@ class Stamper {
     };
     static Refused failure(const char* cause, std::string detail);
     static Refused refused_by(const tac::Closed& closed);
+
+    // A list of a running server's TSUs, in the order in which a request tries them.
+    [[nodiscard]] Tsus::List by_turn();
 
     struct Signed;  // what step 9 needs of the steps before
     Result<std::shared_ptr<Signed>, Refused> sign(View der, const tsp::PolicyRules& rules);

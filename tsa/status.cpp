@@ -78,13 +78,14 @@ json revocation_of(const RevocationWatch* watch) {
     return {{"mode", watch->settings().hard ? "hard" : "soft"}, {"certificates", certificates}};
 }
 
-json custody_of(const StatusParts& parts) {
-    if (!parts.custody)
+json custody_of(const StatusParts& parts, const Hsm& hsm) {
+    const auto* custody = hsm.custody();
+    if (!custody)
         return {
             {"state", "pin_file"},
             {"warning", "the HSM's PIN lies in a file: whoever reads it activates the keys alone (KEY-2)"}};
-    const auto& roster = parts.custody->roster();
-    const auto state = parts.custody->state();
+    const auto& roster = custody->roster();
+    const auto state = custody->state();
     return {
         {"state", state.text},
         {"activated", state.activated},
@@ -98,10 +99,27 @@ json custody_of(const StatusParts& parts) {
          parts.keeper && !parts.keeper->present()
              ? json("the keeper is gone: after a crash custodians will be needed; restart the service when "
                     "they can come")
-         : parts.unattended
+         : !hsm.settings().unattended.empty()
              ? json("UNATTENDED: the custodians' passphrases lie in files beside their shares; for tests "
                     "and demos only (KEY-2)")
              : json(nullptr)}};
+}
+
+json hsm_of(const Hsm& hsm) {
+    return {{"available", hsm.token().available()}, {"state", hsm.token().state()}};
+}
+
+/// [hsm.NAME] …: the first one stands for itself.
+json more_hsms_of(const StatusParts& parts) {
+    json more = json::array();
+    for (const auto& one : parts.hsms.all()) {
+        if (one == parts.hsms.all().front()) continue;
+        auto each = hsm_of(*one);
+        each["name"] = one->name();
+        each["custody"] = custody_of(parts, *one);
+        more.push_back(std::move(each));
+    }
+    return more;
 }
 
 json leap_of(const Leaps& leaps) {
@@ -158,6 +176,7 @@ std::string Status::status() const {
         const auto* closed = std::get_if<tac::Closed>(&gate.decision);
         tsus.push_back({{"name", tsu->name()},
                         {"key", tsu->key().label()},
+                        {"hsm", tsu->token().name()},
                         {"certificate_subject", tsu->certificate().subject_text()},
                         {"certificate_not_after", to_rfc3339(tsu->certificate().not_after(), 0)},
                         {"key_signs_until", to_rfc3339(tsu->signs_until(), 0)},
@@ -194,8 +213,9 @@ std::string Status::status() const {
                 {"revocation", revocation_of(parts_.revocation)},
                 {"departures", departures()},
                 {"key_warnings", key_warnings(parts_.life, reading.wall)},
-                {"custody", custody_of(parts_)},
-                {"hsm", {{"available", parts_.token.available()}, {"state", parts_.token.state()}}},
+                {"custody", custody_of(parts_, *parts_.hsms.all().front())},
+                {"hsm", hsm_of(*parts_.hsms.all().front())},
+                {"more_hsms", more_hsms_of(parts_)},
                 {"archive",
                  {{"ready", archive.kind == store::ArchiveState::Kind::ready},
                   {"state", archive.text},
@@ -381,14 +401,22 @@ std::string Status::metrics() const {
         single("kokuin_reference_resets_total", "how often chrony had to begin anew", MetricType::Counter,
                static_cast<double>(seen.resets));
     }
-    single("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge,
-           parts_.token.available() ? 1 : 0);
+
     std::size_t overdue = 0;
     for (const auto& entry : parts_.life.all()) overdue += is_overdue(entry, reading.wall) ? 1 : 0;
     single("kokuin_keys_overdue", "retired keys that should have been destroyed (KEY-5)", MetricType::Gauge,
            static_cast<double>(overdue));
-    single("kokuin_hsm_locked", "1 while the HSM waits for its custodians", MetricType::Gauge,
-           parts_.token.locked() ? 1 : 0);
+    auto available = family("kokuin_hsm_available", "1 if the HSM answers", MetricType::Gauge);
+    auto locked = family("kokuin_hsm_locked", "1 while the HSM waits for its custodians", MetricType::Gauge);
+    for (const auto& one : parts_.hsms.all()) {
+        // [hsm] alone needs no name.
+        std::vector<std::pair<std::string, std::string>> label;
+        if (!one->settings().name.empty()) label.emplace_back("hsm", one->name());
+        add(available, one->token().available() ? 1 : 0, label);
+        add(locked, one->token().locked() ? 1 : 0, label);
+    }
+    families.push_back(std::move(available));
+    families.push_back(std::move(locked));
     const auto archive = parts_.archive.state();
     single("kokuin_archive_ready", "1 if the last write succeeded", MetricType::Gauge,
            archive.kind == store::ArchiveState::Kind::ready ? 1 : 0);

@@ -7,12 +7,11 @@
 #include <vector>
 
 #include "base/net/server.h"
-#include "hsm/custody/activation.h"
 #include "hsm/custody/keeper.h"
-#include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
+#include "tsa/hsms.h"
 #include "tsa/key_life.h"
 #include "tsa/leaps.h"
 #include "tsa/protocol/policy.h"
@@ -26,16 +25,13 @@ namespace kokuin::tsa {
 /// What status is read from; all of it must outlive it.
 struct StatusParts {
     const tac::clock::StampingClock& clock;
-    hsm::Token& token;
+    const Hsms& hsms;
     const store::Archive& archive;
     Tsus& tsus;
     const std::vector<tsp::Policy>& policies;  ///< the default one first
     const Stamper& stamper;
     const Refusals& refusals;
-    /// Null: the PIN lies in a file.
-    const hsm::custody::Activation* custody = nullptr;
-    bool unattended = false;                       ///< its shares are opened with passphrases in files
-    const hsm::custody::Keeper* keeper = nullptr;  ///< null: nobody holds the PIN over a crash
+    const hsm::custody::Keeper* keeper = nullptr;  ///< null: nobody holds PINs over a crash
     const KeyLife& life;
     const Leaps& leaps;
     const tac::clock::Correction* correction = nullptr;     ///< null: the clock follows nobody

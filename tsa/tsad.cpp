@@ -10,12 +10,8 @@
 #include "base/net/server.h"
 #include "base/program.h"
 #include "base/stop_signal.h"
-#include "hsm/commands.h"
-#include "hsm/custody/activation.h"
 #include "hsm/custody/commands.h"
-#include "hsm/custody/desk.h"
 #include "hsm/custody/keeper.h"
-#include "hsm/custody/records.h"
 #include "store/archive.h"
 #include "store/event_line.h"
 #include "tac/clock/reading.h"
@@ -25,6 +21,7 @@
 #include "tsa/compromise.h"
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
+#include "tsa/hsms.h"
 #include "tsa/journal.h"
 #include "tsa/key_desk.h"
 #include "tsa/key_life.h"
@@ -63,44 +60,12 @@ void note(tsa::Journal& journal, const char* kind, const std::string& text) {
     (void)journal.keep(std::move(event));
 }
 
-/// What the custodians opened: are the keys there, and do their certificates lie beside them (KEY-3)?
-void look_after_keys(hsm::Token& token, const tsa::Tsus& tsus, tsa::Journal& journal) {
-    for (const auto& tsu : *tsus.signing()) {
-        if (tsu->idle()) continue;  // its key may be gone
-        auto key = token.find_key(tsu->key().label());
-        if (key && key->spki() != tsu->key().spki())
-            key =
-                Error::no("the key '" + tsu->key().label() + "' in the HSM isn't the one of its certificate");
-        auto done =
-            key ? token.store_certificate(key->label(), key->id(), tsu->certificate().der()) : key.error();
-        if (done) continue;
-        spdlog::error("tsu={} text=\"{}; it signs nothing until that is mended\"", tsu->name(),
-                      done.error().text);
-        store::Event event;
-        event.kind = "key.missing";
-        event.subject = tsu->name();
-        event.text = done.error().text;
-        (void)journal.keep(std::move(event));
-    }
-}
-
-/// Who holds the token's PINs; nobody where a pin_file does.
-Result<hsm::custody::Rosters> custodians(const tsa::Settings& settings) {
-    if (!settings.hsm.pin_file.empty()) return hsm::custody::Rosters();
-    auto rosters = hsm::custody::read_rosters(settings.archive, settings.hsm.token);
-    if (rosters && !rosters->in_force)
-        return Error::usage(
-            "[hsm] token '" + settings.hsm.token +
-            "': nobody holds its PIN; hold a ceremony (tsactl ceremony init), or give a pin_file");
-    return rosters;
-}
-
 /// `keeper`: null, nobody holds the PIN while this process is away.
 Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     auto settings = tsa::load_settings(config_file);
     if (!settings) return std::move(settings).error();
     set_log_level(settings->log_level);
-    hsm::apply_environment(settings->hsm);
+    for (const auto& one : settings->hsms) hsm::apply_environment(one);
     net::raise_file_limit();
 
     const SystemWallClock wall;
@@ -134,17 +99,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Journal journal(**archive, clock, [&hook](WallTime at, const store::Event& event) {
         if (hook && tsa::is_change(event)) hook->tell(store::event_line(at, event));
     });
-    auto rosters = custodians(*settings);
-    if (!rosters) return std::move(rosters).error();
-    auto token = hsm::open_token(settings->hsm, [&journal, keeper](const hsm::TokenEvent& event) {
-        store::Event record;
-        record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
-        // A PIN that the token calls wrong must not be tried again after a restart.
-        if (event.kind == hsm::TokenEvent::Kind::refused && keeper) keeper->forget();
-        record.text = event.text;
-        journal.later(std::move(record));
-    });
-    if (!token) return std::move(token).error();
+    auto hsms = tsa::Hsms::open({*settings, journal, mono, keeper});
+    if (!hsms) return std::move(hsms).error();
     tsa::Tsus::List loaded;
     auto life = tsa::KeyLife::open(**archive, journal);
     if (!life) return std::move(life).error();
@@ -152,7 +108,11 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     for (const auto& one : settings->tsus)
         if (auto done = (*life)->retire_older(one.name); !done) return done;
     for (const auto& one : settings->tsus) {
-        auto tsu = tsa::load_tsu(one, **life, **token, wall.now());
+        const auto token_of = [&](const std::string& recorded) -> Result<hsm::Token*> {
+            const auto of = (*hsms)->of(recorded, one.name);
+            return of ? Result(&(*of)->token()) : of.error();
+        };
+        auto tsu = tsa::load_tsu(one, **life, token_of, wall.now());
         if (!tsu) return std::move(tsu).error();
         loaded.push_back(std::move(*tsu));
     }
@@ -161,38 +121,10 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     for (const auto& one : settings->tsus)
         if (auto done = (*life)->retire_older(one.name); !done) return done;
 
-    std::optional<hsm::custody::Activation> custody;
-    std::optional<hsm::custody::Approvals> approvals;
-    const auto record = [&journal](const store::Event& event, const std::vector<store::Blob>& blobs) {
-        return journal.write(event, blobs);
-    };
-    if (rosters->in_force) {
-        custody.emplace(std::move(*rosters->in_force),
-                        hsm::custody::Activation::Parts{"tsad", settings->digest,
-                                                        [&](const Secret& pin) {
-                                                            auto done = (*token)->unlock(Secret(pin.view()));
-                                                            if (done) look_after_keys(**token, tsus, journal);
-                                                            hsm::custody::tell_keeper(keeper, done, pin);
-                                                            return done;
-                                                        },
-                                                        [&] {
-                                                            (*token)->lock();
-                                                            if (keeper) keeper->forget();
-                                                        },
-                                                        record,
-                                                        [&](const hsm::PinChange& change) {
-                                                            auto done = (*token)->change_pins(change);
-                                                            if (done) look_after_keys(**token, tsus, journal);
-                                                            hsm::custody::tell_keeper(keeper, done, change);
-                                                            return done;
-                                                        }},
-                        std::move(rosters->next));
-        approvals.emplace([&custody] { return custody->roster(); },
-                          hsm::custody::Approvals::Parts{"tsad", settings->digest, mono, record});
-    }
+    (*hsms)->seat_custodians(tsus);
 
     tsa::Refusals refusals;
-    tsa::Stamper stamper({clock, **token, **archive, tsus, refusals});
+    tsa::Stamper stamper({clock, **archive, tsus, refusals});
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
@@ -214,8 +146,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     }
     const tac::clock::LeapFile leap_file(settings->leap_seconds);
     tsa::Leaps leaps({leap_file, journal, tsus, reference ? &*reference : nullptr});
-    tsa::Status status({clock, **token, **archive, tsus, settings->policies, stamper, refusals,
-                        custody ? &*custody : nullptr, !settings->hsm.unattended.empty(), keeper, **life,
+    tsa::Status status({clock, **hsms, **archive, tsus, settings->policies, stamper, refusals, keeper, **life,
                         leaps, settings->follow_tac ? &correction : nullptr,
                         reference ? &*reference : nullptr, crls.get(), settings->taa.has_value(),
                         revocation.get()});
@@ -228,8 +159,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
             if (!made) return std::move(made).error();
             *one = std::move(*made);
         }
-    tsa::KeyDesk desk({clock, **token, **life, tsus, settings->tsus, settings->policies,
-                       approvals ? &*approvals : nullptr, desk_requester.get(),
+    tsa::KeyDesk desk({clock, **hsms, **life, tsus, settings->tsus, settings->policies, desk_requester.get(),
                        [](nanoseconds time) { std::this_thread::sleep_for(time); }});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
@@ -242,7 +172,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     auto control = std::make_shared<net::Router>();
     tsa::add_control_routes(*control, status);
     desk.add_routes(*control);
-    if (custody) hsm::custody::add_custody_routes(*control, "tsad", *custody, *approvals);
+    (*hsms)->add_custody_routes(*control);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -273,12 +203,12 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (settings->https) {
         auto options = listener("https", settings->https->listen, settings->http);
         options.tls = net::ServerTls{settings->https->certificate, settings->https->key, ""};
-        options.workers_at_once = settings->hsm.sessions;
+        options.workers_at_once = (*hsms)->sessions();
         add(std::move(options), stamping(false));
     }
     const auto& host = settings->http.listen.host;
     auto plain = listener("http", settings->http.listen, settings->http);
-    plain.workers_at_once = settings->hsm.sessions;
+    plain.workers_at_once = (*hsms)->sessions();
     add(std::move(plain), stamping(tsa::is_loopback(host)));
 
     tsa::KeyWatch key_watch(**life, journal);
@@ -291,11 +221,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     leaps.tell_gates(clock.read());
     // And a TSU that is revoked signs none.
     housekeeper.watch_revocation();
-    if (custody)
-        if (auto done =
-                hsm::custody::open_at_start(*custody, keeper, settings->archive, settings->hsm.unattended);
-            !done)
-            return done;
+    if (auto done = (*hsms)->open_at_start(); !done) return done;
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hook) hook->start();
@@ -306,7 +232,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (revocation) revocation->start();
     tacs.start();
     if (reference) reference->start();
-    if (custody) hsm::custody::say_if_locked(*custody);
+    (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());

@@ -7,10 +7,11 @@
 
 namespace kokuin::tsa {
 
-Tsu::Tsu(TsuSettings settings, hsm::Key key, WallTime until, pki::Certificate certificate,
+Tsu::Tsu(TsuSettings settings, hsm::Token& token, hsm::Key key, WallTime until, pki::Certificate certificate,
          std::vector<pki::Certificate> chain, std::vector<pki::Certificate> path,
          std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key)
     : settings_(std::move(settings)),
+      token_(token),
       key_(std::move(key)),
       signs_until_(until),
       certificate_(std::move(certificate)),
@@ -52,8 +53,8 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, const TsuKey
             return Error::usage(own.where + ": " + path.error().text + " (chain: " + settings.chain + ")");
     }
     // Nobody can look into a locked token: the key is looked for when it opens.
-    auto in_token = token.locked() || own.idle ? token.expect_key(own.label, certificate.spki())
-                                               : token.find_key(own.label);
+    auto in_token = !token.available() || own.idle ? token.expect_key(own.label, certificate.spki())
+                                                   : token.find_key(own.label);
     if (!in_token) {
         if (in_token.error().kind != Error::Kind::no) return std::move(in_token).error();
         return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + own.label);
@@ -68,9 +69,9 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, const TsuKey
         if (!read) return std::move(read).error().in("[tsu." + settings.name + "] crls");
         crls = std::move(*read);
     }
-    auto made = std::unique_ptr<Tsu>(
-        new Tsu(settings, std::move(*in_token), tsa::signs_until(own.activated, certificate.not_after()),
-                certificate, std::move(*chain), std::move(*path), std::move(crls), std::move(*key)));
+    auto made = std::unique_ptr<Tsu>(new Tsu(
+        settings, token, std::move(*in_token), tsa::signs_until(own.activated, certificate.not_after()),
+        certificate, std::move(*chain), std::move(*path), std::move(crls), std::move(*key)));
     if (own.idle) {
         made->idle_ = true;
         made->gate_.suspend(*own.idle);

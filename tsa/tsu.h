@@ -44,13 +44,15 @@ class Tsu {
   public:
     /// Reads the chain and judges it and the certificate: one RSA-2048 key (TSA-3), the sole critical
     /// extended key usage timeStamping (RFC 3161 2.3), a valid path to the root in the chain file now. The
-    /// error names the file.
+    /// error names the file. `token` must outlive it; one that can't be asked now has its key looked for when
+    /// it opens.
     static Result<std::unique_ptr<Tsu>> load(const TsuSettings& settings, const TsuKey& key,
                                              hsm::Token& token, WallTime now);
 
     [[nodiscard]] const std::string& name() const { return settings_.name; }
-    /// Its key in the HSM.
+    /// Its key in the HSM, and the token that has it.
     [[nodiscard]] const hsm::Key& key() const { return key_; }
+    [[nodiscard]] hsm::Token& token() const { return token_; }
     [[nodiscard]] const pki::Certificate& certificate() const { return certificate_; }
     [[nodiscard]] const pki::PublicKey& public_key() const { return public_key_; }
     /// Its certificate's blob in the archive.
@@ -104,11 +106,12 @@ class Tsu {
     store::Blob basis_blob(const std::shared_ptr<const tac::clock::Basis>& basis);
 
   private:
-    Tsu(TsuSettings settings, hsm::Key key, WallTime until, pki::Certificate certificate,
+    Tsu(TsuSettings settings, hsm::Token& token, hsm::Key key, WallTime until, pki::Certificate certificate,
         std::vector<pki::Certificate> chain, std::vector<pki::Certificate> path,
         std::unique_ptr<pki::CrlFiles> crls, pki::PublicKey public_key);
 
     TsuSettings settings_;
+    hsm::Token& token_;
     hsm::Key key_;
     WallTime signs_until_;
     bool idle_ = false;

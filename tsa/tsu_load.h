@@ -1,12 +1,17 @@
 // Which key a TSU signs with when tsad starts: the archive's word, or the configuration's.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "tsa/key_life.h"
 #include "tsa/tsu.h"
 
 namespace kokuin::tsa {
+
+/// The token that has a key: `recorded` as the archive names it (KeyEntry::token); empty: the TSU's own.
+using TokenOf = std::function<Result<hsm::Token*>(const std::string& recorded)>;
 
 /// The TSU of this table. The archive knows its active key; the configuration names its first one, and may
 /// name a later one instead of `tsactl key`.
@@ -15,8 +20,8 @@ namespace kokuin::tsa {
 ///   (KeyLife::adopt); retire_older() then retires the one before.
 /// - It names a key that is retired or destroyed: the active one; the log says so. If there is none the TSU
 ///   signs nothing (Tsu::idle), until a successor takes over.
-/// Errors as of Tsu::load and KeyLife::adopt.
-Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life, hsm::Token& token,
+/// Errors as of Tsu::load, KeyLife::adopt and `token_of`.
+Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life, const TokenOf& token_of,
                                       WallTime now);
 
 }  // namespace kokuin::tsa

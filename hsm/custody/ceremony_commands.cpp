@@ -205,7 +205,7 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
         return Error::no("token '" + site.hsm.token +
                          "': nobody has shared its PINs; do it with: " + site.tool + " ceremony init");
     const auto running =
-        site.socket.empty() ? Result<Json>(Error::no("no server")) : ask(site, "GET", "/custody");
+        site.socket.empty() ? Result<Json>(Error::no("no server")) : ask(site, "GET", custody_path(site.hsm));
     const auto state = running ? Members(*running).text("text") : running.error().text;
     if (as_json) {
         auto json = Json::parse((*roster)->to_json());
@@ -222,7 +222,7 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
             << to_hex(one.keys.signing) << '\n';
     if (site.socket.empty()) return 0;
     out << site.program << ": " << shown(state) << '\n';
-    if (const auto proposals = ask(site, "GET", "/custody/proposals"); running && proposals)
+    if (const auto proposals = ask(site, "GET", custody_path(site.hsm) + "/proposals"); running && proposals)
         for (const auto& one : *proposals)
             if (const auto proposal = Proposal::from_json(dump(one)))
                 out << "proposal " << shown(proposal->id) << ": " << shown(proposal->statement.act) << " of "
@@ -276,7 +276,7 @@ Result<int> ceremony_join(const Arguments& arguments, const Site& site, bool as_
 
 Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
     if (auto done = check_why_and_by(arguments.why, arguments.by); !done) return std::move(done).error();
-    const auto now = ask(site, "GET", "/custody");
+    const auto now = ask(site, "GET", custody_path(site.hsm));
     if (!now) return now.error();
     const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
     if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
@@ -301,7 +301,7 @@ Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool 
                                 roster.ceremony);
         add(card->custodian, card->keys);
     }
-    const auto asked = ask(site, "POST", "/custody/reshare",
+    const auto asked = ask(site, "POST", custody_path(site.hsm) + "/reshare",
                            {{"threshold", arguments.plan.threshold},
                             {"custodians", custodians},
                             {"why", arguments.why},

@@ -12,6 +12,11 @@
 #include "hsm/custody/dialogue.h"
 
 namespace kokuin::hsm::custody {
+
+std::string custody_path(const Settings& hsm) {
+    return hsm.name.empty() ? "/custody" : "/hsm/" + hsm.name + "/custody";
+}
+
 namespace {
 
 /// The keys of a token that the server has open.
@@ -22,6 +27,7 @@ class KeysThere final : public Keys {
         auto body = order(arguments);
         body["bits"] = arguments.bits;
         body["tsu"] = arguments.tsu;
+        body["hsm"] = arguments.hsm;
         const auto made = ask(site_, "POST", "/keys/generate", body);
         if (!made) return made.error();
         Members members(*made);
@@ -64,7 +70,7 @@ int tell_state(const Json& state, bool as_json, std::ostream& out) {
 Result<int> activate(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
     auto file = read_share_file(arguments.share);
     if (!file) return std::move(file).error();
-    const auto now = ask(site, "GET", "/custody");
+    const auto now = ask(site, "GET", custody_path(site.hsm));
     if (!now) return now.error();
     if (!now->is_object())
         return Error::environment(site.program + " on " + site.socket + " answers nothing that fits");
@@ -92,7 +98,7 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     if (!given) return Error{given.error()}.in(arguments.share);
     auto state = Result<Json>(Json());
     for (const auto& one : *given) {
-        state = ask(site, "POST", "/custody/share", Json::parse(one.to_json()));
+        state = ask(site, "POST", custody_path(site.hsm) + "/share", Json::parse(one.to_json()));
         if (!state) return state.error();
         if (state->value("activated", false)) break;  // it took no more than that
     }
@@ -101,7 +107,7 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
 
 /// The proposal that is meant: of this id, or the only one.
 Result<Proposal> find_proposal(const Site& site, const std::string& id) {
-    const auto all = ask(site, "GET", "/custody/proposals");
+    const auto all = ask(site, "GET", custody_path(site.hsm) + "/proposals");
     if (!all) return all.error();
     std::string ids;
     for (const auto& one : *all) {
@@ -125,7 +131,7 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
         return Error::no(
             "the proposal isn't one that can be approved here; nothing was signed, look at who listens "
             "there");
-    const auto now = ask(site, "GET", "/custody");
+    const auto now = ask(site, "GET", custody_path(site.hsm));
     if (!now) return now.error();
     const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
     if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
@@ -156,7 +162,7 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
         body["officer"] =
             box_json(seal_for(proposal->letterbox, mine->officer.view(), proposal->context(custodian)));
     }
-    const auto outcome = ask(site, "POST", "/custody/approve", body);
+    const auto outcome = ask(site, "POST", custody_path(site.hsm) + "/approve", body);
     if (!outcome) return outcome.error();
     if (as_json) {
         out << dump(*outcome) << '\n';
@@ -171,8 +177,8 @@ Result<int> approve(const Arguments& arguments, const Site& site, bool as_json, 
 
 Result<int> deactivate(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
     if (auto done = check_why_and_by(arguments.why, arguments.by); !done) return std::move(done).error();
-    const auto state =
-        ask(site, "POST", "/custody/deactivate", {{"why", arguments.why}, {"by", arguments.by}});
+    const auto state = ask(site, "POST", custody_path(site.hsm) + "/deactivate",
+                           {{"why", arguments.why}, {"by", arguments.by}});
     if (!state) return state.error();
     return tell_state(*state, as_json, out);
 }

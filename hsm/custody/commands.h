@@ -22,12 +22,16 @@ class App;
 
 namespace kokuin::hsm::custody {
 
+/// Where a server's custody of this token is asked for: "/custody", "/hsm/NAME/custody".
+std::string custody_path(const Settings& hsm);
+
 /// Whose token it is: what a command needs of a program's configuration.
 struct Site {
     Settings hsm;
     std::string program;  ///< the server: "tsad"
     std::string tool;     ///< what its operators call: "tsactl", "taad"
     std::string socket;   ///< the server's Unix socket; empty: there is no server, `program` opens the token
+
     std::string archive;  ///< its folder
     keytool::Purpose purpose = keytool::Purpose::plain;
     /// What the archive keeps of the key that a ceremony has made: each event with its blobs. Empty: nothing.

@@ -135,36 +135,36 @@ Response reshare(const Request& request, Activation& activation, Approvals& appr
 
 }  // namespace
 
-void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
-                        Approvals& approvals) {
-    router.add("GET", "/custody/proposals", net::for_owner(program, [&approvals](const Request&) {
+void add_custody_routes(net::Router& router, const std::string& path, const std::string& program,
+                        Activation& activation, Approvals& approvals) {
+    router.add("GET", path + "/proposals", net::for_owner(program, [&approvals](const Request&) {
                    Json all = Json::array();
                    for (const auto& one : approvals.waiting()) all.push_back(Json::parse(one.to_json()));
                    return Response::json(200, dump(all));
                }));
     router.add(
-        "POST", "/custody/approve",
+        "POST", path + "/approve",
         net::for_owner(program, [&approvals](const Request& request) { return approve(request, approvals); }),
         {{"application/json"}, largest_body});
     const net::RouteLimits limits{{"application/json"}, largest_body};
-    router.add("POST", "/custody/reshare",
+    router.add("POST", path + "/reshare",
                net::for_owner(program,
                               [&activation, &approvals](const Request& request) {
                                   return reshare(request, activation, approvals);
                               }),
                limits);
-    router.add("GET", "/custody", net::for_owner(program, [&activation](const Request&) {
+    router.add("GET", path, net::for_owner(program, [&activation](const Request&) {
                    auto json = state_json(activation.state());
                    json["challenge"] = Json::parse(activation.challenge().to_json());
                    return Response::json(200, dump(json));
                }));
     router.add(
-        "POST", "/custody/share",
+        "POST", path + "/share",
         net::for_owner(program,
                        [&activation](const Request& request) { return take_share(request, activation); }),
         limits);
     router.add(
-        "POST", "/custody/deactivate",
+        "POST", path + "/deactivate",
         net::for_owner(program,
                        [&activation](const Request& request) { return deactivate(request, activation); }),
         limits);
@@ -235,30 +235,31 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
     });
 }
 
-void tell_keeper(Keeper* keeper, const Done& opened, const Secret& pin) {
+void tell_keeper(Keeper* keeper, const std::string& token, const Done& opened, const Secret& pin) {
     const bool refused = !opened && opened.error().kind == Error::Kind::usage;
-    if (keeper && !refused) keeper->keep(pin);
+    if (keeper && !refused) keeper->keep(token, pin);
 }
 
-void tell_keeper(Keeper* keeper, const Done& changed, const PinChange& change) {
+void tell_keeper(Keeper* keeper, const std::string& token, const Done& changed, const PinChange& change) {
     if (!keeper) return;
     if (changed)
-        keeper->keep(change.new_user);
+        keeper->keep(token, change.new_user);
     else if (changed.error().kind != Error::Kind::no)
-        keeper->forget();
+        keeper->forget(token);
 }
 
 Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
                    const std::vector<std::string>& unattended) {
     if (keeper) {
-        if (auto pin = keeper->handed()) {
-            const auto agreed = read_agreed_settings(archive, activation.roster().token);
+        const auto token = activation.roster().token;
+        if (auto pin = keeper->handed(token)) {
+            const auto agreed = read_agreed_settings(archive, token);
             if (!agreed) return agreed.error();
             if (auto done = activation.reopen(std::move(*pin), agreed->value_or("")); !done) {
                 // The archive may be away for a moment: the PIN stays where it is.
                 if (done.error().kind == Error::Kind::environment) return done;
                 spdlog::error("custody event=not-reopened text=\"{}\"", done.error().text);
-                keeper->forget();
+                keeper->forget(token);
             } else {
                 spdlog::warn("custody event=kept text=\"opened again with the PIN that the keeper held\"");
             }

@@ -15,6 +15,7 @@
 
 namespace kokuin::hsm::custody {
 
+/// Below `path`: "/custody", or custody_path() of a further token of the server.
 /// For root and the user the server runs as; 403 for all others. JSON; errors as base/net/outcome.h has them.
 /// - GET /custody: {"activated", "refused", "given": [names], "threshold", "text", "challenge"}
 /// - POST /custody/share, a Given: the state after it, as above without the challenge
@@ -23,8 +24,8 @@ namespace kokuin::hsm::custody {
 /// - POST /custody/approve {"id", "custodian", "signature"[, "officer"]}: {"proposal", "done", "text"}
 /// - POST /custody/reshare {"threshold", "custodians": [{"name", "signing_key", "sealing_key"}], "why",
 /// "by"}: {"proposal"}
-void add_custody_routes(net::Router& router, const std::string& program, Activation& activation,
-                        Approvals& approvals);
+void add_custody_routes(net::Router& router, const std::string& path, const std::string& program,
+                        Activation& activation, Approvals& approvals);
 
 /// The keys of a server that keeps no states of them (taad), while only it can open the token:
 /// - GET /keys: keys_json()
@@ -43,10 +44,10 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
 Done open_at_start(Activation& activation, Keeper* keeper, const std::string& archive,
                    const std::vector<std::string>& unattended);
 
-/// What a server's keeper (null: none) is told after its token was, or wasn't, opened with a PIN or given new
-/// ones: it holds the PIN that opens the token, and none where nobody knows which does.
-void tell_keeper(Keeper* keeper, const Done& opened, const Secret& pin);
-void tell_keeper(Keeper* keeper, const Done& changed, const PinChange& change);
+/// What a server's keeper (null: none) is told after `token` (its label) was, or wasn't, opened with a PIN or
+/// given new ones: it holds the PIN that opens the token, and none where nobody knows which does.
+void tell_keeper(Keeper* keeper, const std::string& token, const Done& opened, const Secret& pin);
+void tell_keeper(Keeper* keeper, const std::string& token, const Done& changed, const PinChange& change);
 
 /// A line in the log if custodians still have to come; for a server that listens now.
 void say_if_locked(const Activation& activation);

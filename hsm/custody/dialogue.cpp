@@ -37,8 +37,8 @@ Result<Json> ask(const Site& site, const std::string& method, const std::string&
     const auto answer = client->request(call, within);
     if (!answer) return Error{answer.error()}.in(site.program + " doesn't answer; start it first");
     if (answer->status == 404)
-        return Error::usage(site.program + " on " + site.socket +
-                            " was started with a pin_file: no custodians hold its PIN ([hsm])");
+        return Error::usage(site.program + " on " + site.socket + " has no custodians for the PIN of " +
+                            table_of(site.hsm) + ": it was started with a pin_file, or without this table");
     if (answer->status != 200) return net::error_of(*answer, site.program + " on " + site.socket);
     auto json = Json::parse(as_text(answer->body), nullptr, false);
     if (!json.is_object() && !json.is_array())

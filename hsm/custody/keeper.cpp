@@ -23,11 +23,14 @@ extern char** environ;
 namespace kokuin::hsm::custody {
 namespace {
 
-// Messages of the socket pair: one octet that says what, then the PIN.
-constexpr std::uint8_t holds = 'H';    // keeper → server, first of all: this PIN
-constexpr std::uint8_t nothing = 'N';  // keeper → server, first of all: none
-constexpr std::uint8_t keep_it = 'K';  // server → keeper
+// Messages of the socket pair: one octet that says what, one with the length of the token's label, that
+// label, the PIN.
+constexpr std::uint8_t holds = 'H';        // keeper → server, first of all, for each token: this PIN
+constexpr std::uint8_t that_is_all = 'A';  // keeper → server, after these
+constexpr std::uint8_t keep_it = 'K';      // server → keeper
 constexpr std::uint8_t forget_it = 'F';
+constexpr std::size_t head = 2;
+constexpr std::size_t longest_label = 255;
 constexpr std::size_t longest_pin = 512;
 
 constexpr int child_descriptor = 3;
@@ -38,17 +41,28 @@ constexpr milliseconds well{60'000};  // a child that lived so long was well
 
 /// A message with its PIN; wiped when it goes.
 struct Message {
-    std::array<std::uint8_t, 1 + longest_pin> octets{};
+    std::array<std::uint8_t, head + longest_label + longest_pin> octets{};
     std::size_t size = 0;
     ~Message() { ::explicit_bzero(octets.data(), octets.size()); }
     [[nodiscard]] View view() const { return View(octets).first(size); }
-    [[nodiscard]] View pin() const { return view().subspan(1); }
+    [[nodiscard]] std::uint8_t what() const { return octets[0]; }
+    [[nodiscard]] std::string token() const { return std::string(as_text(view().subspan(head, label()))); }
+    [[nodiscard]] View pin() const { return view().subspan(head + label()); }
+    [[nodiscard]] bool whole() const { return size >= head && size >= head + label(); }
+
+  private:
+    [[nodiscard]] std::size_t label() const { return octets[1]; }
 };
 
-void put(Message& message, std::uint8_t what, View pin) {
+void put(Message& message, std::uint8_t what, const std::string& token, View pin) {
+    const auto label = as_view(token).first(std::min(token.size(), longest_label));
+    pin = pin.first(std::min(pin.size(), longest_pin));
     message.octets[0] = what;
-    message.size = 1 + std::min(pin.size(), longest_pin);
-    std::copy_n(pin.begin(), message.size - 1, message.octets.begin() + 1);
+    message.octets[1] = static_cast<std::uint8_t>(label.size());
+    std::copy(label.begin(), label.end(), message.octets.begin() + head);
+    std::copy(pin.begin(), pin.end(),
+              message.octets.begin() + head + static_cast<std::ptrdiff_t>(label.size()));
+    message.size = head + label.size() + pin.size();
 }
 
 bool send_message(int socket, View message) {
@@ -142,10 +156,15 @@ class KeeperProcess {
             return Error::environment("keeper: " + file_ + " can't be started: " + std::strerror(failed));
         child_ = pid;
         socket_ = std::move(mine);
-        Message message;
-        put(message, pin_.empty() ? nothing : holds, pin_.view());
-        send_message(socket_.get(), message.view());
-        spdlog::info("keeper event=started program={} pid={} holds={}", program_, pid, !pin_.empty());
+        for (const auto& [token, pin] : pins_) {
+            Message message;
+            put(message, holds, token, pin.view());
+            send_message(socket_.get(), message.view());
+        }
+        Message last;
+        put(last, that_is_all, "", View());
+        send_message(socket_.get(), last.view());
+        spdlog::info("keeper event=started program={} pid={} holds={}", program_, pid, !pins_.empty());
         return {};
     }
 
@@ -167,12 +186,14 @@ class KeeperProcess {
             socket_.reset();
             return;
         }
-        if (message.octets[0] == keep_it && message.size > 1) {
-            pin_ = Secret(message.pin());
-            spdlog::info("keeper event=holds program={}", program_);
-        } else if (message.octets[0] == forget_it) {
-            pin_ = Secret();
-            spdlog::info("keeper event=forgot program={}", program_);
+        if (!message.whole()) return;
+        const auto token = message.token();
+        if (message.what() == keep_it && !message.pin().empty()) {
+            pins_.insert_or_assign(token, Secret(message.pin()));
+            spdlog::info("keeper event=holds program={} token=\"{}\"", program_, token);
+        } else if (message.what() == forget_it) {
+            pins_.erase(token);
+            spdlog::info("keeper event=forgot program={} token=\"{}\"", program_, token);
         }
     }
 
@@ -216,7 +237,7 @@ class KeeperProcess {
             next_start_ = now();
         } else if (exit_code_ == exit_code(Error::Kind::usage)) {
             // Nothing it is given will do; a person must act.
-            over_ = pin_.empty();
+            over_ = pins_.empty();
             if (!over_)
                 spdlog::error(
                     "keeper event=waits program={} text=\"it refuses its configuration; mend it, then send "
@@ -225,7 +246,7 @@ class KeeperProcess {
                     program_, ::getpid());
         } else if (exit_code_ == 0) {
             over_ = true;
-        } else if (pin_.empty() && now() - started_ < well) {
+        } else if (pins_.empty() && now() - started_ < well) {
             // It was never well, and there is nothing to keep.
             spdlog::error(
                 "keeper event=ended program={} status={} text=\"nothing is held, so this is the end\"",
@@ -257,7 +278,7 @@ class KeeperProcess {
     std::string file_;
     Descriptor signals_;
     Descriptor socket_;
-    Secret pin_;
+    std::map<std::string, Secret> pins_;  // by the token's label
     std::optional<pid_t> child_;
     milliseconds started_{0};
     milliseconds pause_{0};
@@ -279,15 +300,22 @@ Keeper::Keeper(int descriptor) : socket_(descriptor) {
     ::fcntl(socket_.get(), F_SETFD, FD_CLOEXEC);
 }
 
-std::optional<Secret> Keeper::handed() {
-    pollfd one{socket_.get(), POLLIN, 0};
-    Message message;
-    if (::poll(&one, 1, static_cast<int>(answer_within.count())) != 1 || !receive(socket_.get(), message)) {
-        spdlog::error("keeper text=\"doesn't answer; custodians will be needed after a crash\"");
-        return std::nullopt;
+std::optional<Secret> Keeper::handed(const std::string& token) {
+    while (!asked_) {
+        pollfd one{socket_.get(), POLLIN, 0};
+        Message message;
+        if (::poll(&one, 1, static_cast<int>(answer_within.count())) != 1 ||
+            !receive(socket_.get(), message)) {
+            spdlog::error("keeper text=\"doesn't answer; custodians will be needed after a crash\"");
+            asked_ = true;
+        } else if (message.what() == holds && message.whole() && !message.pin().empty()) {
+            handed_.insert_or_assign(message.token(), Secret(message.pin()));
+        } else {
+            asked_ = true;
+        }
     }
-    if (message.octets[0] != holds || message.size < 2) return std::nullopt;
-    return Secret(message.pin());
+    auto mine = handed_.extract(token);
+    return mine.empty() ? std::nullopt : std::optional(std::move(mine.mapped()));
 }
 
 void Keeper::tell(View message) {
@@ -295,9 +323,9 @@ void Keeper::tell(View message) {
         spdlog::error("keeper text=\"is gone; custodians will be needed after a crash\"");
 }
 
-void Keeper::keep(const Secret& pin) {
+void Keeper::keep(const std::string& token, const Secret& pin) {
     Message message;
-    put(message, keep_it, pin.view());
+    put(message, keep_it, token, pin.view());
     tell(message.view());
 }
 
@@ -306,9 +334,10 @@ bool Keeper::present() const {
     return ::poll(&one, 1, 0) >= 0 && (one.revents & (POLLHUP | POLLERR)) == 0;
 }
 
-void Keeper::forget() {
-    const std::array<std::uint8_t, 1> message{forget_it};
-    tell(message);
+void Keeper::forget(const std::string& token) {
+    Message message;
+    put(message, forget_it, token, View());
+    tell(message.view());
 }
 
 }  // namespace kokuin::hsm::custody

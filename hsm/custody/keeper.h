@@ -1,8 +1,9 @@
-// The keeper: a parent process that holds the PIN while its server is away, so that a crash at night needs no
-// custodians. It listens nowhere: the PIN goes through a socket pair that only these two have, and never
-// outlives the keeper, so never a reboot.
+// The keeper: a parent process that holds the PINs of its server's tokens while that is away, so that a crash
+// at night needs no custodians. It listens nowhere: PINs go through a socket pair that only these two have,
+// and never outlive the keeper, so never a reboot.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,25 +19,29 @@ namespace kokuin::hsm::custody {
 ///   The child crashes, or fails by its environment: started again, at once at first, then after pauses of up
 ///   to 30 s. SIGHUP: the child is stopped in good order and started again (a new configuration, a new
 ///   program). SIGTERM, SIGINT: the child is stopped in good order, and that is the end. The child ends in
-///   good order by itself, or was never well: that is the end. One that was told to start again and refuses
-///   its configuration is waited for, with the PIN, until the next SIGHUP.
+/// good order by itself, or was never well: that is the end. One that was told to start again and refuses
+///   its configuration is waited for, with the PINs, until the next SIGHUP.
 Result<int> run_with_keeper(const std::string& program, const std::vector<std::string>& arguments);
 
-/// The child's side. Thread-safe but for handed(). A keeper that is gone is a line in the log, nothing else.
+/// The child's side; `token`: label of the token a PIN opens, at most 255 octets. Thread-safe but for
+/// handed(). A keeper that is gone is a line in the log, nothing else.
 class Keeper {
   public:
     /// `descriptor`: of "--kept-by".
     explicit Keeper(int descriptor);
-    /// What the keeper holds, if anything; to be asked once, at start. Waits for its answer.
-    std::optional<Secret> handed();
-    void keep(const Secret& pin);
-    void forget();
+    /// What the keeper holds for this token, if anything; to be asked once for each, at start. Waits for its
+    /// answer.
+    std::optional<Secret> handed(const std::string& token);
+    void keep(const std::string& token, const Secret& pin);
+    void forget(const std::string& token);
     /// False once the keeper is gone: the next crash needs custodians.
     [[nodiscard]] bool present() const;
 
   private:
     void tell(View message);
     Descriptor socket_;
+    bool asked_ = false;
+    std::map<std::string, Secret> handed_;  // that nobody has asked for yet
 };
 
 }  // namespace kokuin::hsm::custody

@@ -11,12 +11,14 @@ CLIENT = '/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so'
 class RemoteHsm:
     """For a harness.TestCase."""
 
-    def start_remote(self):
+    client = CLIENT
+
+    def start_remote(self, token='kokuin-tsu'):
         socket = self.folder / 'p11.sock'
         socket.unlink(missing_ok=True)
         self.remote = self.started(Program(
             '/usr/bin/p11-kit', 'server', '-f', '-n', socket, '--provider', '/usr/lib/softhsm/libsofthsm2.so',
-            'pkcs11:token=kokuin-tsu', log=self.folder / 'remote.log',
+            f'pkcs11:token={token}', log=self.folder / 'remote.log',
             env={'SOFTHSM2_CONF': str(self.demo.dir / 'softhsm2.conf')}, ready=socket.exists))
 
     def children(self):

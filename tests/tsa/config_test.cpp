@@ -55,13 +55,51 @@ TEST_CASE("the sample configuration is read") {
 }
 
 TEST_CASE("a module gets the parameters that are written, and none otherwise") {
-    CHECK(sample_with("[hsm]\n", "[hsm]\n")->hsm.module_parameters.empty());
+    CHECK(sample_with("[hsm]\n", "[hsm]\n")->hsms.at(0).module_parameters.empty());
     const auto settings = sample_with("#   module_parameters = ", "module_parameters = ");
     REQUIRE(settings);
-    CHECK(settings->hsm.module_parameters ==
+    CHECK(settings->hsms.at(0).module_parameters ==
           "tokens=<4=[configdir='sql:/var/lib/kokuin/nss' tokenDescription='kokuin-tsu']>");
     CHECK(refusal("#   module_parameters = ", "module_parameters = 4 # ").find("module_parameters") !=
           std::string::npos);
+}
+
+TEST_CASE("several HSMs, and which TSU has which") {
+    const auto with = [](const std::string& more, const std::string& of_tsu = "hsm = \"second\"") {
+        return sample_with("[tsu.tsu-1]\n",
+                           "[hsm.second]\nmodule = \"/usr/lib/other.so\"\ntoken = \"other\"\n" + more +
+                               "\n[tsu.tsu-2]\nkey = \"k\"\ncertificate = \"c\"\nchain = \"d\"\n" + of_tsu +
+                               "\n[tsu.tsu-1]\n");
+    };
+    const auto settings = with("sessions = 9");
+    REQUIRE(settings);
+    REQUIRE(settings->hsms.size() == 2);
+    CHECK(settings->hsms[0].name.empty());
+    CHECK(settings->hsms[0].token == "kokuin-tsu");
+    CHECK(settings->hsms[1].name == "second");
+    CHECK(settings->hsms[1].token == "other");
+    CHECK(settings->hsms[1].sessions == 9);
+    REQUIRE(settings->tsus.size() == 2);
+    CHECK(settings->tsus[0].hsm == "second");
+    CHECK(settings->tsus[1].hsm.empty());
+
+    const auto refused = [&with](const std::string& more, const std::string& of_tsu = "") {
+        const auto read = with(more, of_tsu);
+        REQUIRE_FALSE(read);
+        CHECK(read.error().kind == Error::Kind::usage);
+        return read.error().text;
+    };
+    CHECK(refused("", "hsm = \"third\"").find("there is no [hsm.third]") != std::string::npos);
+    CHECK(refused("pin = 1").find("[hsm.second] pin: unknown key") != std::string::npos);
+    const std::string same = "/usr/lib/softhsm/libsofthsm2.so\"\ntoken = \"";
+    CHECK(refused("[hsm.third]\nmodule = \"" + same + "kokuin-tsu\"")
+              .find("[hsm.third] token: [hsm] is this token already") != std::string::npos);
+    CHECK(refused("[hsm.third]\nmodule = \"" + same + "x\"\nmodule_parameters = \"a\"")
+              .find("a module is started once") != std::string::npos);
+    CHECK(refused("environment = [\"A=1\"]\n[hsm.third]\nmodule = \"" + same + "x\"\nenvironment = [\"A=2\"]")
+              .find("'A' has another value in [hsm.second]") != std::string::npos);
+    CHECK(refused("[hsm.hsm]\nmodule = \"" + same + "x\"").find("means [hsm] itself") != std::string::npos);
+    CHECK(refused("[hsm.Third]\nmodule = \"" + same + "x\"").find("can't be a name") != std::string::npos);
 }
 
 TEST_CASE("the default policy comes first, whatever its place in the file") {

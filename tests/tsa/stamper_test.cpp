@@ -69,7 +69,7 @@ struct Office {
         REQUIRE(loaded);
         tsu = std::move(*loaded);
         tsus.emplace(tsa::Tsus::List{tsu});
-        stamper.emplace(tsa::StamperParts{clock, *token, *archive, *tsus, refusals});
+        stamper.emplace(tsa::StamperParts{clock, *archive, *tsus, refusals});
         policy.name = "a2";
         policy.oid = "1.3.6.1.4.1.1291.1.1.1.1";
         policy.require_tac = false;

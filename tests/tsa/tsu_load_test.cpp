@@ -55,7 +55,9 @@ struct House {
     std::unique_ptr<tsa::Tsu> start() {
         open();
         must(life->retire_older("tsu-1"));
-        auto tsu = must(tsa::load_tsu(settings, *life, *token, wall.now()));
+        auto tsu = must(tsa::load_tsu(
+            settings, *life, [this](const std::string&) -> Result<hsm::Token*> { return &*token; },
+            wall.now()));
         must(life->retire_older("tsu-1"));
         return tsu;
     }

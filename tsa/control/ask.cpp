@@ -65,22 +65,36 @@ void print_tsu(const json& tsu, std::ostream& out) {
     if (tsu["order_to_stop"].is_string()) out << "  ORDER TO STOP: " << shown(tsu["order_to_stop"]) << '\n';
 }
 
+void print_hsm(const std::string& name, const json& hsm, const json& custody, std::ostream& out) {
+    out << "HSM" << name << ": " << shown(hsm["state"]) << '\n';
+    out << "custodians" << name << ": " << shown(custody["state"]) << '\n';
+    if (const auto& warning = custody["warning"]; warning.is_string())
+        out << "WARNING: " << shown(warning) << '\n';
+}
+
 }  // namespace
 
-hsm::custody::Site site_of(const Settings& settings) {
-    return {settings.hsm,
+Result<const hsm::Settings*> choose_hsm(const Settings& settings, const std::string& name) {
+    for (const auto& one : settings.hsms)
+        if (one.name == (name == "hsm" ? "" : name)) return &one;
+    return Error::usage("--hsm " + one_line(name, 64) + ": there is no [hsm." + one_line(name, 64) + "] in " +
+                        settings.file);
+}
+
+hsm::custody::Site site_of(const Settings& settings, const hsm::Settings& hsm) {
+    return {hsm,
             "tsad",
-            "tsactl",
+            hsm.name.empty() ? "tsactl" : "tsactl --hsm " + hsm.name,
             settings.control,
             settings.archive,
             hsm::keytool::Purpose::timestamping,
-            [tsus = settings.tsus](const hsm::Key& key, const std::string& csr, const std::string& custodians,
-                                   const std::string& account) {
+            [tsus = settings.tsus, hsm](const hsm::Key& key, const std::string& csr,
+                                        const std::string& custodians, const std::string& account) {
                 // The TSU whose first key it is; a name that no table has yet is its own until one adopts it.
                 auto tsu = tsus.front().name;
                 for (const auto& one : tsus)
                     if (one.key == key.label()) tsu = one.name;
-                return records_of_new_key(key.label(), tsu, to_hex(key.id()), key.spki(), csr,
+                return records_of_new_key(key.label(), tsu, hsm.token, to_hex(key.id()), key.spki(), csr,
                                           {"made in the ceremony", custodians, account, "", custodians});
             }};
 }
@@ -116,10 +130,9 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
                     << (one["trouble"].is_string() ? "; " + shown(one["trouble"]) : "") << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
-        out << "HSM: " << shown((*answer)["hsm"]["state"]) << '\n';
-        out << "custodians: " << shown((*answer)["custody"]["state"]) << '\n';
-        if (const auto& warning = (*answer)["custody"]["warning"]; warning.is_string())
-            out << "WARNING: " << shown(warning) << '\n';
+        print_hsm("", (*answer)["hsm"], (*answer)["custody"], out);
+        for (const auto& more : (*answer)["more_hsms"])
+            print_hsm(" " + shown(more["name"]), more, more["custody"], out);
         for (const auto& warning : (*answer)["key_warnings"]) out << "WARNING: " << shown(warning) << '\n';
         for (const auto& departure : (*answer)["departures"]) out << "note: " << shown(departure) << '\n';
     } catch (const json::exception&) {
@@ -132,10 +145,16 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
 Result<int> key_list(const Settings& settings, bool as_json, std::ostream& out) {
     auto keys = ask(settings, "/keys");
     if (!keys) {
-        // tsad is down, or locked: the HSM itself knows.
-        const auto text = hsm::custody::list_keys_here(site_of(settings));
-        if (!text) return text.error();
-        keys = json::parse(*text);
+        // tsad is down, or locked: the HSMs themselves know.
+        keys = json::array();
+        for (const auto& one : settings.hsms) {
+            const auto text = hsm::custody::list_keys_here(site_of(settings, one));
+            if (!text) return text.error();
+            for (auto& key : json::parse(*text)) {
+                key["hsm"] = one.name.empty() ? "hsm" : one.name;
+                keys->push_back(std::move(key));
+            }
+        }
     }
     if (as_json) {
         out << keys->dump() << '\n';

@@ -12,8 +12,10 @@
 
 namespace kokuin::tsa::control {
 
-/// What the commands about keys and custodians need of the configuration.
-hsm::custody::Site site_of(const Settings& settings);
+/// The [hsm.NAME] that an operator chose; "hsm" or nothing: [hsm]. Error (usage): there is none.
+Result<const hsm::Settings*> choose_hsm(const Settings& settings, const std::string& name);
+/// What the commands about keys and custodians need of the configuration. `hsm`: one of its tokens.
+hsm::custody::Site site_of(const Settings& settings, const hsm::Settings& hsm);
 
 /// Asks the running tsad over its Unix socket. 0 if it is ready, 1 if not.
 Result<int> status(const Settings& settings, bool json, std::ostream& out);

@@ -33,8 +33,9 @@ Result<json> ask(const Settings& settings, const std::string& path, const KeyCha
                  nanoseconds patience) {
     if (auto done = check_why_and_by(change.why, change.by); !done) return std::move(done).error();
     const json body{{"label", change.label}, {"why", change.why}, {"by", change.by}};
-    const auto answer = hsm::custody::ask_server(
-        site_of(settings), "POST", path, body.dump(-1, ' ', false, json::error_handler_t::replace), patience);
+    const auto answer =
+        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), "POST", path,
+                                 body.dump(-1, ' ', false, json::error_handler_t::replace), patience);
     if (!answer) return answer.error();
     return json::parse(*answer);
 }
@@ -148,7 +149,8 @@ Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool 
 }
 
 Result<int> key_show(const Settings& settings, const std::string& label, bool as_json, std::ostream& out) {
-    const auto answer = hsm::custody::ask_server(site_of(settings), "GET", "/keys", "", seconds(30));
+    const auto answer =
+        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), "GET", "/keys", "", seconds(30));
     if (!answer) return answer.error();
     const auto keys = json::parse(*answer);
     for (const auto& key : keys) {

@@ -18,6 +18,7 @@ namespace control = tsa::control;
 
 struct Arguments {
     std::string config = "tsad.toml";
+    std::string hsm;
     bool json = false;
     control::StampOptions stamp;
     control::VerifyOptions verify;
@@ -72,6 +73,9 @@ Result<int> run(int argc, char** argv) {
     app.require_subcommand(1);
     auto* config =
         app.add_option("--config", arguments.config, "configuration of tsad")->capture_default_str();
+    app.add_option("--hsm", arguments.hsm,
+                   "NAME of an [hsm.NAME]: whose custodians, token, new key; without it [hsm], for a new key "
+                   "the one of its TSU");
     add_json_flag(app, arguments.json);
 
     std::function<Result<int>()> chosen;
@@ -172,22 +176,29 @@ Result<int> run(int argc, char** argv) {
     change("destroy", "destroy a key in the HSM, once the custodians agree", control::key_destroy);
     hsm::add_key_commands(*key, arguments.key, hsm::KeyRecords::yes, [&](hsm::KeyAction action) {
         choose([&, action](const tsa::Settings& settings) -> Result<int> {
-            auto keys = hsm::custody::keys_of(control::site_of(settings));
+            const auto hsm = control::choose_hsm(settings, arguments.hsm);
+            if (!hsm) return hsm.error();
+            arguments.key.hsm = arguments.hsm;
+            auto keys = hsm::custody::keys_of(control::site_of(settings, **hsm));
             if (!keys) return std::move(keys).error();
             return action(**keys, arguments.json, std::cout);
         });
     });
     hsm::custody::add_commands(app, arguments.custody, [&](hsm::custody::Action action) {
-        choose([&, action](const tsa::Settings& settings) {
-            return action(control::site_of(settings), arguments.json, std::cout);
+        choose([&, action](const tsa::Settings& settings) -> Result<int> {
+            const auto hsm = control::choose_hsm(settings, arguments.hsm);
+            if (!hsm) return hsm.error();
+            return action(control::site_of(settings, **hsm), arguments.json, std::cout);
         });
     });
 
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
     hsm::add_token_commands(*token, arguments.key, [&](hsm::TokenAction action) {
-        choose([&, action](const tsa::Settings& settings) {
-            return action(settings.hsm, arguments.json, std::cout);
+        choose([&, action](const tsa::Settings& settings) -> Result<int> {
+            const auto hsm = control::choose_hsm(settings, arguments.hsm);
+            if (!hsm) return hsm.error();
+            return action(**hsm, arguments.json, std::cout);
         });
     });
 

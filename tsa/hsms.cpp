@@ -1,0 +1,170 @@
+#include "tsa/hsms.h"
+
+#include <spdlog/spdlog.h>
+
+#include "hsm/commands.h"
+#include "hsm/custody/commands.h"
+#include "hsm/custody/desk.h"
+#include "hsm/custody/records.h"
+
+namespace kokuin::tsa {
+namespace {
+
+/// Who holds the token's PINs; nobody where a pin_file does.
+Result<hsm::custody::Rosters> custodians(const std::string& archive, const hsm::Settings& hsm) {
+    if (!hsm.pin_file.empty()) return hsm::custody::Rosters();
+    auto rosters = hsm::custody::read_rosters(archive, hsm.token);
+    if (rosters && !rosters->in_force)
+        return Error::usage(hsm::table_of(hsm) + " token '" + hsm.token +
+                            "': nobody holds its PIN; hold a ceremony (tsactl " +
+                            (hsm.name.empty() ? "" : "--hsm " + hsm.name + " ") +
+                            "ceremony init), or give a pin_file");
+    return rosters;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Hsms>> Hsms::open(HsmsParts parts) {
+    std::unique_ptr<Hsms> hsms(new Hsms(parts));
+    const auto& settings = parts.settings;
+    for (const auto& one : settings.hsms) {
+        auto rosters = custodians(settings.archive, one);
+        if (!rosters) return std::move(rosters).error();
+        const auto told = [&journal = parts.journal, keeper = parts.keeper,
+                           label = one.token](const hsm::TokenEvent& event) {
+            store::Event record;
+            record.kind = event.kind == hsm::TokenEvent::Kind::back ? "hsm.back" : "hsm.lost";
+            record.subject = label;
+            // A PIN that the token calls wrong must not be tried again after a restart.
+            if (event.kind == hsm::TokenEvent::Kind::refused && keeper) keeper->forget(label);
+            record.text = event.text;
+            journal.later(std::move(record));
+        };
+        const auto when_away = settings.hsms.size() > 1 ? hsm::WhenAway::comes_back : hsm::WhenAway::error;
+        auto token = hsm::open_token(one, hsms->modules_, when_away, told);
+        if (!token) return std::move(token).error();
+        hsms->all_.push_back(std::make_unique<Hsm>(one, std::move(*token), std::move(*rosters)));
+    }
+    return hsms;
+}
+
+void Hsms::seat_custodians(const Tsus& tsus) {
+    const auto record = [&journal = parts_.journal](const store::Event& event,
+                                                    const std::vector<store::Blob>& blobs) {
+        return journal.write(event, blobs);
+    };
+    for (const auto& each : all_) {
+        auto& one = *each;
+        if (!one.rosters_.in_force) continue;
+        const auto keeper = parts_.keeper;
+        const auto label = one.settings().token;
+        const auto opened = [this, &one, &tsus](const Done& done) {
+            if (done) look_after_keys(one, tsus);
+        };
+        one.custody_.emplace(
+            std::move(*one.rosters_.in_force),
+            hsm::custody::Activation::Parts{"tsad", parts_.settings.digest,
+                                            [&one, opened, keeper, label](const Secret& pin) {
+                                                auto done = one.token().unlock(Secret(pin.view()));
+                                                opened(done);
+                                                hsm::custody::tell_keeper(keeper, label, done, pin);
+                                                return done;
+                                            },
+                                            [&one, keeper, label] {
+                                                one.token().lock();
+                                                if (keeper) keeper->forget(label);
+                                            },
+                                            record,
+                                            [&one, opened, keeper, label](const hsm::PinChange& change) {
+                                                auto done = one.token().change_pins(change);
+                                                opened(done);
+                                                hsm::custody::tell_keeper(keeper, label, done, change);
+                                                return done;
+                                            }},
+            std::move(one.rosters_.next));
+        one.approvals_.emplace(
+            [&one] { return one.custody_->roster(); },
+            hsm::custody::Approvals::Parts{"tsad", parts_.settings.digest, parts_.mono, record});
+    }
+}
+
+void Hsms::look_after_keys(Hsm& of, const Tsus& tsus) {
+    auto& token = of.token();
+    for (const auto& tsu : *tsus.signing()) {
+        if (&tsu->token() != &token || tsu->idle()) continue;  // an idle one's key may be gone
+        auto key = token.find_key(tsu->key().label());
+        if (key && key->spki() != tsu->key().spki())
+            key =
+                Error::no("the key '" + tsu->key().label() + "' in the HSM isn't the one of its certificate");
+        auto done =
+            key ? token.store_certificate(key->label(), key->id(), tsu->certificate().der()) : key.error();
+        if (done) continue;
+        spdlog::error("tsu={} text=\"{}; it signs nothing until that is mended\"", tsu->name(),
+                      done.error().text);
+        store::Event event;
+        event.kind = "key.missing";
+        event.subject = tsu->name();
+        event.text = done.error().text;
+        (void)parts_.journal.keep(std::move(event));
+    }
+}
+
+Done Hsms::open_at_start() {
+    for (const auto& one : all_)
+        if (auto* custody = one->custody())
+            if (auto done = hsm::custody::open_at_start(*custody, parts_.keeper, parts_.settings.archive,
+                                                        one->settings().unattended);
+                !done)
+                return done;
+    return {};
+}
+
+void Hsms::say_if_locked() const {
+    for (const auto& one : all_)
+        if (const auto* custody = one->custody()) hsm::custody::say_if_locked(*custody);
+}
+
+void Hsms::add_custody_routes(net::Router& router) {
+    for (const auto& one : all_)
+        if (auto* custody = one->custody())
+            hsm::custody::add_custody_routes(router, hsm::custody::custody_path(one->settings()), "tsad",
+                                             *custody, *one->approvals());
+}
+
+Hsm* Hsms::find(const std::string& name) const {
+    for (const auto& one : all_)
+        if (one->settings().name == (name == "hsm" ? "" : name)) return one.get();
+    return nullptr;
+}
+
+Result<Hsm*> Hsms::of(const std::string& token, const std::string& tsu) const {
+    if (!token.empty()) {
+        for (const auto& one : all_)
+            if (one->settings().token == token) return one.get();
+        return Error::usage("the token '" + token +
+                            "' of this key isn't in the configuration any more; give it an [hsm.NAME] table");
+    }
+    for (const auto& one : parts_.settings.tsus)
+        if (one.name == tsu) return find(one.hsm);
+    return all_.front().get();
+}
+
+Result<Hsm*> Hsms::holder(const std::string& label) const {
+    std::optional<Error> first;
+    std::optional<Error> away;
+    for (const auto& one : all_) {
+        const auto key = one->token().find_key(label);
+        if (key) return one.get();
+        auto& kept = key.error().kind == Error::Kind::environment ? away : first;
+        if (!kept) kept = key.error();
+    }
+    return away ? *away : *first;
+}
+
+unsigned Hsms::sessions() const {
+    unsigned sum = 0;
+    for (const auto& one : all_) sum += one->settings().sessions;
+    return sum;
+}
+
+}  // namespace kokuin::tsa
