@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audit/clock_proof.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
@@ -17,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 std::string line(const Json& json) {
     // Texts in records are UTF-8; names out of foreign certificates may be anything.
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return json_text(json);
 }
 
 Json find_object(const store::Found& found) {

@@ -7,6 +7,7 @@
 
 #include "base/account.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "ca/acts.h"
 #include "ca/publish.h"
@@ -21,7 +22,7 @@ constexpr std::size_t largest_request = 64U << 10U;
 
 int tell(const Json& made, const std::string& text, bool as_json, std::ostream& out) {
     if (as_json)
-        out << made.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+        out << json_text(made) << '\n';
     else
         out << text << '\n';
     return 0;

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "pki/issue.h"
 #include "pki/ocsp_folder.h"
 
@@ -143,7 +144,7 @@ Bytes in_json(const Publication& made) {
         {"issuing", {{"crl_number", made.issuing_crl}, {"next_update", to_rfc3339(made.issuing_next, 0)}}},
         {"certificates", made.certificates},
         {"revoked", made.revoked}};
-    return octets(json.dump(2) + "\n");
+    return octets(json_text(json, 2) + "\n");
 }
 
 Done record_crl(Books& books, Profile ca, std::int64_t number, WallTime now, WallTime next, const Bytes& der,

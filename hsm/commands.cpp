@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -18,7 +19,7 @@ using nlohmann::json;
 /// Answers in JSON or as the line `text`; an empty one is none.
 int answer(bool as_json, const json& value, const std::string& text, std::ostream& out) {
     if (as_json)
-        out << value.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
+        out << json_text(value) << '\n';
     else if (!text.empty())
         out << text << '\n';
     return 0;
@@ -157,11 +158,11 @@ Result<std::string> keys_json(Token& token) {
                        {"certificates", certificates}});
     }
     // A label is whatever somebody wrote into the token.
-    return all.dump(-1, ' ', false, json::error_handler_t::replace);
+    return json_text(all);
 }
 
 std::string keys_text(const std::string& text) {
-    const auto keys = json::parse(text, nullptr, false);
+    const auto keys = parse_json(text);
     if (!keys.is_array() || keys.empty()) return "no keys\n";
     std::string out;
     for (const auto& key : keys) {

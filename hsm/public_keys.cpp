@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/time.h"
 #include "hsm/call.h"
 #include "hsm/commands.h"
@@ -74,7 +75,7 @@ Result<std::string> public_keys_json(const Settings& settings) {
                        {"certificates", beside}});
     }
     std::sort(all.begin(), all.end(), [](const json& a, const json& b) { return a["label"] < b["label"]; });
-    return json(all).dump(-1, ' ', false, json::error_handler_t::replace);
+    return json_text(json(all));
 }
 
 }  // namespace kokuin::hsm

@@ -1,4 +1,5 @@
 #include "store/event_line.h"
+#include "base/json_text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,7 @@ std::string event_line(WallTime at, const Event& event) {
     json["subject"] = event.subject;
     json["text"] = event.text;
     json["fields"] = fields_json<Json>(event);
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+    return json_text(json) + '\n';
 }
 
 }  // namespace kokuin::store

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/account.h"
+#include "base/json_text.h"
 #include "base/net/client.h"
 #include "base/net/outcome.h"
 #include "base/net/owner.h"
@@ -33,7 +34,7 @@ struct Sent {
 };
 
 std::optional<Sent> read_order(std::string_view body) {
-    const auto value = json::parse(body, nullptr, false);
+    const auto value = parse_json(body);
     if (!value.is_object()) return std::nullopt;
     const auto text = [&value](const char* key) {
         const auto at = value.find(key);
@@ -61,7 +62,7 @@ Response answer_to(const net::Request& request, Admissions& admissions,
     spdlog::info("tsu={} step={} account={} by=\"{}\" record={} text=\"{}\"", order.tsu, name(order.step),
                  order.account, order.by, *number, order.why);
     taken(order.tsu);
-    return Response::json(200, json{{"record", *number}}.dump());
+    return Response::json(200, json_text(json{{"record", *number}}));
 }
 
 Result<store::RecordNumber> ask(net::Connection connection, const Settings& settings,
@@ -74,17 +75,20 @@ Result<store::RecordNumber> ask(net::Connection connection, const Settings& sett
     call.path = "/tsu";
     call.content_type = "application/json";
     const auto identity = order.identity.value_or(Identity{});
-    const auto body =
-        json{{"archive", (*reader)->id()}, {"step", name(order.step)}, {"tsu", order.tsu},
-             {"why", order.why},           {"by", order.by},           {"certificate", identity.certificate},
-             {"peer", identity.peer},      {"called", identity.called}}
-            .dump(-1, ' ', false, json::error_handler_t::replace);
+    const auto body = json_text(json{{"archive", (*reader)->id()},
+                                     {"step", name(order.step)},
+                                     {"tsu", order.tsu},
+                                     {"why", order.why},
+                                     {"by", order.by},
+                                     {"certificate", identity.certificate},
+                                     {"peer", identity.peer},
+                                     {"called", identity.called}});
     call.body = Bytes(body.begin(), body.end());
     const auto answer = connection.request(call, patience);
     if (!answer)
         return Error::environment(where + " was asked and didn't answer (" + answer.error().text +
                                   "); look with: taad tsu list");
-    const auto value = json::parse(as_text(answer->body), nullptr, false);
+    const auto value = parse_json(as_text(answer->body));
     if (answer->status == 200 && value.is_object() && value.contains("record") &&
         value["record"].is_number_integer())
         return value["record"].get<store::RecordNumber>();

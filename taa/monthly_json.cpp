@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "taa/monthly_present.h"
 
 namespace kokuin::taa {
@@ -141,7 +142,7 @@ std::string to_json(const MonthlyReport& report) {
                     {"en", sentence(remark, Language::en)},
                     {"ja", sentence(remark, Language::ja)}};
     });
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return json_text(json);
 }
 
 }  // namespace kokuin::taa

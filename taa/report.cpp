@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/text.h"
 
 namespace kokuin::taa {
@@ -126,7 +127,7 @@ std::string Report::json() const {
         out["reason"] = verdict ? verdict->reason : "";
         out["undelivered"] = undelivered;
     }
-    return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return json_text(out);
 }
 
 store::Event audit_event(const Report& report, const AuditRules& rules, const pki::Certificate& holder,

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/json_text.h"
 #include "base/program.h"
 #include "base/stop_signal.h"
 #include "hsm/commands.h"
@@ -234,7 +235,7 @@ Result<int> archive_init(const taa::Settings& settings, bool json) {
     if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
         return std::move(done).error();
     if (json)
-        std::cout << nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}.dump() << '\n';
+        std::cout << json_text(nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}) << '\n';
     else
         std::cout << "made an empty archive in " << settings.archive << '\n';
     return 0;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "base/json_text.h"
 #include "base/text.h"
 #include "store/reader.h"
 #include "taa/control.h"
@@ -88,9 +89,7 @@ Result<int> tsu_list(const Settings& settings, bool json, WallTime now, std::ost
         rows[tsu.name].now = effective(rows[tsu.name].admission, identity_of(tsu, certificates->front()));
     }
     for (const auto& [tsu, row] : rows)
-        out << (json ? in_json(tsu, row, settings.review_within, now)
-                               .dump(-1, ' ', false, Json::error_handler_t::replace) +
-                           '\n'
+        out << (json ? json_text(in_json(tsu, row, settings.review_within, now)) + '\n'
                      : in_words(tsu, row, settings.review_within, now));
     return 0;
 }
@@ -100,7 +99,7 @@ Result<int> tsu_step(const Settings& settings, Step step, const TsuArguments& ar
     const auto number = order_step(settings, {step, arguments.tsu, arguments.why, arguments.by, ""}, wall);
     if (!number) return number.error();
     if (json)
-        out << Json{{"tsu", arguments.tsu}, {"step", name(step)}, {"record", *number}}.dump() << '\n';
+        out << json_text(Json{{"tsu", arguments.tsu}, {"step", name(step)}, {"record", *number}}) << '\n';
     else
         out << arguments.tsu << ": " << name(step) << " is recorded as record " << *number << '\n';
     return 0;

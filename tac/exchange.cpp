@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/text.h"
 
 namespace kokuin::tac {
@@ -147,7 +148,7 @@ class Object {
 
 /// Texts from outside (reasons, names) may hold anything: what isn't UTF-8 is replaced, never thrown at.
 std::string dump(const json& object) {
-    return object.dump(-1, ' ', false, json::error_handler_t::replace);
+    return json_text(object);
 }
 std::int64_t ns_of(WallTime time) {
     return time.time_since_epoch().count();

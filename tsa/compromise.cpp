@@ -8,6 +8,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/text.h"
 #include "pki/certificate.h"
 #include "pki/hash.h"
@@ -26,7 +27,7 @@ constexpr std::size_t most_tokens = 5'000;
 constexpr nanoseconds margin = std::chrono::hours(24);
 
 std::string dump(const Json& json, int indent = -1) {
-    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+    return json_text(json, indent);
 }
 
 /// Names and digits as `tsaudit find --json` has them.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/account.h"
+#include "base/json_text.h"
 #include "base/net/outcome.h"
 #include "base/net/owner.h"
 #include "base/text.h"
@@ -30,7 +31,7 @@ constexpr nanoseconds look_every = milliseconds(20);
 constexpr nanoseconds last_token_within = seconds(30);
 
 std::string dump(const json& value) {
-    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return json_text(value);
 }
 
 /// "active key of tsu-1 since …, signs until …".
@@ -93,7 +94,7 @@ void KeyDesk::add_routes(net::Router& router) {
             net::for_owner(
                 "tsad",
                 [this, wants_reasons, act](const net::Request& request) {
-                    const auto body = json::parse(as_text(request.body), nullptr, false);
+                    const auto body = parse_json(as_text(request.body));
                     const auto text = [&body](const char* key) {
                         const auto at = body.is_object() ? body.find(key) : body.end();
                         return body.is_object() && at != body.end() && at->is_string()
@@ -152,7 +153,7 @@ Result<std::string> KeyDesk::list() {
         const auto in_hsm = hsm::keys_json(one->token());
         if (!in_hsm) continue;
         asked.insert(one->name());
-        for (auto& key : json::parse(*in_hsm)) {
+        for (auto& key : parse_json(*in_hsm)) {
             key["hsm"] = one->name();
             keys.push_back(std::move(key));
         }
@@ -504,7 +505,7 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
             return carry_out_destruction(order.label, step);
         });
     if (!proposal) return proposal.error();
-    return dump({{"proposal", json::parse(proposal->to_json())}});
+    return dump({{"proposal", parse_json(proposal->to_json())}});
 }
 
 Result<std::string> KeyDesk::carry_out_destruction(const std::string& label, const KeyStep& step) {

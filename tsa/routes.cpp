@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/net/owner.h"
 
 namespace kokuin::tsa {
@@ -16,7 +17,7 @@ using net::Request;
 using net::Response;
 
 Response problem(int status, const std::string& text) {
-    return Response::json(status, nlohmann::json{{"error", text}}.dump());
+    return Response::json(status, json_text(nlohmann::json{{"error", text}}));
 }
 
 /// Parses a JSON message, lets `act` answer it, and turns both outcomes into a response. What the TAA, a

@@ -1,4 +1,5 @@
 #include "tsa/status.h"
+#include "base/json_text.h"
 
 #include <set>
 
@@ -162,7 +163,7 @@ void add(prometheus::MetricFamily& to, double value,
 
 std::pair<bool, std::string> Status::readiness() const {
     const auto why = reasons();
-    return {why.empty(), json{{"ready", why.empty()}, {"reasons", why}}.dump()};
+    return {why.empty(), json_text(json{{"ready", why.empty()}, {"reasons", why}})};
 }
 
 std::string Status::status() const {
@@ -202,27 +203,26 @@ std::string Status::status() const {
                             {"require_reference", policy.require_reference},
                             {"obstacles", parts_.stamper.obstacles(policy)}});
     const auto archive = parts_.archive.state();
-    return json{{"ready", why.empty()},
-                {"reasons", why},
-                {"time", to_rfc3339(reading.wall)},
-                {"tsus", tsus},
-                {"policies", policies},
-                {"reference", reference_of(parts_.reference, reading)},
-                {"correction", correction_of(parts_.correction, reading)},
-                {"leap", leap_of(parts_.leaps)},
-                {"revocation", revocation_of(parts_.revocation)},
-                {"departures", departures()},
-                {"key_warnings", key_warnings(parts_.life, reading.wall)},
-                {"custody", custody_of(parts_, *parts_.hsms.all().front())},
-                {"hsm", hsm_of(*parts_.hsms.all().front())},
-                {"more_hsms", more_hsms_of(parts_)},
-                {"archive",
-                 {{"ready", archive.kind == store::ArchiveState::Kind::ready},
-                  {"state", archive.text},
-                  {"segment", archive.segment},
-                  {"records", archive.next}}},
-                {"tokens_since_start", parts_.stamper.granted()}}
-        .dump();
+    return json_text(json{{"ready", why.empty()},
+                          {"reasons", why},
+                          {"time", to_rfc3339(reading.wall)},
+                          {"tsus", tsus},
+                          {"policies", policies},
+                          {"reference", reference_of(parts_.reference, reading)},
+                          {"correction", correction_of(parts_.correction, reading)},
+                          {"leap", leap_of(parts_.leaps)},
+                          {"revocation", revocation_of(parts_.revocation)},
+                          {"departures", departures()},
+                          {"key_warnings", key_warnings(parts_.life, reading.wall)},
+                          {"custody", custody_of(parts_, *parts_.hsms.all().front())},
+                          {"hsm", hsm_of(*parts_.hsms.all().front())},
+                          {"more_hsms", more_hsms_of(parts_)},
+                          {"archive",
+                           {{"ready", archive.kind == store::ArchiveState::Kind::ready},
+                            {"state", archive.text},
+                            {"segment", archive.segment},
+                            {"records", archive.next}}},
+                          {"tokens_since_start", parts_.stamper.granted()}});
 }
 
 std::vector<PathRevocation> Status::revocation(const Tsu& tsu) const {

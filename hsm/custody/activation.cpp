@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/text.h"
 #include "hsm/custody/json.h"
 #include "hsm/custody/records.h"
@@ -42,14 +43,14 @@ store::Event event_of(const char* kind, std::string text) {
 std::string Challenge::to_json() const {
     Json json{{"statement", statement_json(statement)},
               {"letterbox", to_hex(letterbox)},
-              {"roster", Json::parse(roster.to_json())},
+              {"roster", parse_ordered_json(roster.to_json())},
               {"officers_too", officers_too}};
-    if (next) json["next"] = Json::parse(next->to_json());
+    if (next) json["next"] = parse_ordered_json(next->to_json());
     return dump(json);
 }
 
 Result<Challenge> Challenge::from_json(std::string_view text) {
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_ordered_json(text);
     Members members(json);
     Challenge challenge;
     challenge.letterbox = members.octets("letterbox", 32);
@@ -93,7 +94,7 @@ std::string Given::to_json() const {
 }
 
 Result<Given> Given::from_json(std::string_view text) {
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_ordered_json(text);
     Members members(json);
     Given given;
     given.ceremony = members.text("ceremony");

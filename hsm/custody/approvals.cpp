@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_text.h"
 #include "base/text.h"
 #include "hsm/custody/json.h"
 #include "pki/hash.h"
@@ -29,7 +30,7 @@ std::string Proposal::to_json() const {
 }
 
 Result<Proposal> Proposal::from_json(std::string_view text) {
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_ordered_json(text);
     Members members(json);
     Proposal proposal;
     proposal.id = members.text("id");

@@ -10,6 +10,7 @@
 
 #include "base/account.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/time.h"
 #include "hsm/custody/activation.h"
 #include "hsm/custody/approvals.h"
@@ -208,7 +209,7 @@ Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out) {
         site.socket.empty() ? Result<Json>(Error::no("no server")) : ask(site, "GET", custody_path(site.hsm));
     const auto state = running ? Members(*running).text("text") : running.error().text;
     if (as_json) {
-        auto json = Json::parse((*roster)->to_json());
+        auto json = parse_ordered_json((*roster)->to_json());
         json["state"] = running ? Json(state) : Json();
         json["activated"] = running ? running->value("activated", false) : false;
         json["given"] = running ? running->value("given", Json::array()) : Json::array();

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/account.h"
+#include "base/json_text.h"
 #include "base/net/client.h"
 #include "base/text.h"
 #include "hsm/custody/activation.h"
@@ -98,7 +99,7 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     if (!given) return Error{given.error()}.in(arguments.share);
     auto state = Result<Json>(Json());
     for (const auto& one : *given) {
-        state = ask(site, "POST", custody_path(site.hsm) + "/share", Json::parse(one.to_json()));
+        state = ask(site, "POST", custody_path(site.hsm) + "/share", parse_ordered_json(one.to_json()));
         if (!state) return state.error();
         if (state->value("activated", false)) break;  // it took no more than that
     }
@@ -213,7 +214,7 @@ void add_keeper_options(CLI::App& app, bool& keep, std::optional<int>& kept_by) 
 
 Result<std::string> ask_server(const Site& site, const std::string& method, const std::string& path,
                                const std::string& body, nanoseconds within) {
-    const auto answer = ask(site, method, path, body.empty() ? Json() : Json::parse(body), within);
+    const auto answer = ask(site, method, path, body.empty() ? Json() : parse_ordered_json(body), within);
     if (!answer) return answer.error();
     return dump(*answer);
 }

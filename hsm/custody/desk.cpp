@@ -7,6 +7,7 @@
 
 #include "base/account.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/net/outcome.h"
 #include "base/net/owner.h"
 #include "hsm/commands.h"
@@ -53,7 +54,7 @@ Response take_share(const Request& request, Activation& activation) {
 }
 
 Response deactivate(const Request& request, Activation& activation) {
-    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    const auto json = parse_ordered_json(as_text(request.body));
     Members members(json);
     const auto why = members.text("why");
     const auto by = members.text("by");
@@ -70,7 +71,7 @@ Response deactivate(const Request& request, Activation& activation) {
 using Act = std::function<Response(Members&, const std::string& account)>;
 net::Handler of_json(Act act) {
     return [act = std::move(act)](const Request& request) {
-        const auto json = Json::parse(as_text(request.body), nullptr, false);
+        const auto json = parse_ordered_json(as_text(request.body));
         Members members(json);
         return act(members, account_of(request));
     };
@@ -85,7 +86,7 @@ Response unreadable() {
 namespace {
 
 Response approve(const Request& request, Approvals& approvals) {
-    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    const auto json = parse_ordered_json(as_text(request.body));
     Members members(json);
     const auto id = members.text("id");
     const Approval approval{members.text("custodian"), members.octets("signature", 64)};
@@ -105,13 +106,13 @@ Response approve(const Request& request, Approvals& approvals) {
     }
     spdlog::info("custody event=approved proposal={} custodian={} account={} done={}", id, approval.custodian,
                  account_of(request), outcome->done);
-    return Response::json(200, dump({{"proposal", Json::parse(outcome->proposal.to_json())},
+    return Response::json(200, dump({{"proposal", parse_ordered_json(outcome->proposal.to_json())},
                                      {"done", outcome->done},
                                      {"text", outcome->text}}));
 }
 
 Response reshare(const Request& request, Activation& activation, Approvals& approvals) {
-    const auto json = Json::parse(as_text(request.body), nullptr, false);
+    const auto json = parse_ordered_json(as_text(request.body));
     Members members(json);
     Successors successors;
     successors.threshold = members.number("threshold", most_custodians);
@@ -130,7 +131,7 @@ Response reshare(const Request& request, Activation& activation, Approvals& appr
     if (auto done = check_why_and_by(why, by); !done) return net::problem(done.error());
     const auto proposal = propose_resharing(activation, approvals, successors, why, by, account_of(request));
     if (!proposal) return net::problem(proposal.error());
-    return Response::json(200, dump({{"proposal", Json::parse(proposal->to_json())}}));
+    return Response::json(200, dump({{"proposal", parse_ordered_json(proposal->to_json())}}));
 }
 
 }  // namespace
@@ -139,7 +140,8 @@ void add_custody_routes(net::Router& router, const std::string& path, const std:
                         Activation& activation, Approvals& approvals) {
     router.add("GET", path + "/proposals", net::for_owner(program, [&approvals](const Request&) {
                    Json all = Json::array();
-                   for (const auto& one : approvals.waiting()) all.push_back(Json::parse(one.to_json()));
+                   for (const auto& one : approvals.waiting())
+                       all.push_back(parse_ordered_json(one.to_json()));
                    return Response::json(200, dump(all));
                }));
     router.add(
@@ -155,7 +157,7 @@ void add_custody_routes(net::Router& router, const std::string& path, const std:
                limits);
     router.add("GET", path, net::for_owner(program, [&activation](const Request&) {
                    auto json = state_json(activation.state());
-                   json["challenge"] = Json::parse(activation.challenge().to_json());
+                   json["challenge"] = parse_ordered_json(activation.challenge().to_json());
                    return Response::json(200, dump(json));
                }));
     router.add(

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/net/client.h"
 #include "base/net/outcome.h"
 #include "base/terminal.h"
@@ -40,7 +41,7 @@ Result<Json> ask(const Site& site, const std::string& method, const std::string&
         return Error::usage(site.program + " on " + site.socket + " has no custodians for the PIN of " +
                             table_of(site.hsm) + ": it was started with a pin_file, or without this table");
     if (answer->status != 200) return net::error_of(*answer, site.program + " on " + site.socket);
-    auto json = Json::parse(as_text(answer->body), nullptr, false);
+    auto json = parse_ordered_json(as_text(answer->body));
     if (!json.is_object() && !json.is_array())
         return Error::environment(site.program + "'s answer on " + site.socket + " is no JSON");
     return json;

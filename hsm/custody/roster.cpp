@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_text.h"
 #include "hsm/custody/json.h"
 
 namespace kokuin::hsm::custody {
@@ -68,7 +69,7 @@ Result<Roster> Roster::from_json(std::string_view text) {
         return Error::environment(
             "the roster of the custodians can't be read: it is damaged, or newer than this program");
     };
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_ordered_json(text);
     Members members(json);
     if (members.text("kokuin") != "roster" || members.number("version", 1) != 1) return wrong();
     Roster roster;

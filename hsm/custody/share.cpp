@@ -1,5 +1,6 @@
 #include "hsm/custody/share.h"
 
+#include "base/json_text.h"
 #include "hsm/custody/json.h"
 #include "pki/hash.h"
 
@@ -69,7 +70,7 @@ std::string ShareFile::to_json() const {
 }
 
 Result<ShareFile> ShareFile::from_json(std::string_view text) {
-    auto json = Json::parse(text, nullptr, false);
+    auto json = parse_ordered_json(text);
     Members members(json);
     if (members.text("kokuin") != "custodian share") return Error::usage("is no custodian's share");
     if (members.number("version", 1'000'000) != 1)
@@ -155,7 +156,7 @@ std::string Card::to_json() const {
 }
 
 Result<Card> Card::from_json(std::string_view text) {
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_ordered_json(text);
     Members members(json);
     const bool known = members.text("kokuin") == "custodian" && members.number("version", 1) == 1;
     Card card{members.text("ceremony"),

@@ -401,7 +401,8 @@ class CustodyTest(CustodyCase):
         for name in ('demo-1', 'demo-2'):
             self.assertEqual(self.give(name, self.taad(), 'taa-custody')[0], 0)
         demo.taad.process.send_signal(signal.SIGHUP)
-        until(lambda: len(demo.taa_events('custody.kept')) == 1, lambda: demo.taad.tail())
+        # Once it listens again, a signal is an order: before, it is its own effect.
+        until(lambda: len(demo.taa_events('custody.kept')) == 1 and demo.listens(demo.port + 3), lambda: demo.taad.tail())
         self.assertEqual(demo.taad.stop(), 0)
 
     # -- where the PIN must not be

@@ -1,6 +1,7 @@
 // Commands that the running server answers.
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/net/client.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -34,7 +35,7 @@ Result<json> ask(const Settings& settings, const std::string& path) {
     call.path = path;
     auto answer = client->request(call, patience);
     if (!answer) return std::move(answer).error().in("tsad doesn't answer");
-    auto value = json::parse(as_text(answer->body), nullptr, false);
+    auto value = parse_json(as_text(answer->body));
     if (value.is_discarded())
         return Error::environment("tsad's answer on " + settings.control + " is no JSON");
     if (answer->status != 200)
@@ -104,7 +105,7 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
     if (!answer) return answer.error();
     const bool ready = answer->value("ready", false);
     if (as_json) {
-        out << answer->dump() << '\n';
+        out << json_text(*answer) << '\n';
         return ready ? 0 : 1;
     }
     try {
@@ -150,17 +151,17 @@ Result<int> key_list(const Settings& settings, bool as_json, std::ostream& out) 
         for (const auto& one : settings.hsms) {
             const auto text = hsm::custody::list_keys_here(site_of(settings, one));
             if (!text) return text.error();
-            for (auto& key : json::parse(*text)) {
+            for (auto& key : parse_json(*text)) {
                 key["hsm"] = one.name.empty() ? "hsm" : one.name;
                 keys->push_back(std::move(key));
             }
         }
     }
     if (as_json) {
-        out << keys->dump() << '\n';
+        out << json_text(*keys) << '\n';
         return 0;
     }
-    out << hsm::keys_text(keys->dump());
+    out << hsm::keys_text(json_text(*keys));
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/account.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "store/reader.h"
 #include "tsa/compromise.h"
@@ -33,15 +34,14 @@ Result<json> ask(const Settings& settings, const std::string& path, const KeyCha
                  nanoseconds patience) {
     if (auto done = check_why_and_by(change.why, change.by); !done) return std::move(done).error();
     const json body{{"label", change.label}, {"why", change.why}, {"by", change.by}};
-    const auto answer =
-        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), "POST", path,
-                                 body.dump(-1, ' ', false, json::error_handler_t::replace), patience);
+    const auto answer = hsm::custody::ask_server(site_of(settings, settings.hsms.front()), "POST", path,
+                                                 json_text(body), patience);
     if (!answer) return answer.error();
-    return json::parse(*answer);
+    return parse_json(*answer);
 }
 
 int tell(const json& answer, const std::string& text, bool as_json, std::ostream& out) {
-    out << (as_json ? answer.dump() : text) << '\n';
+    out << (as_json ? json_text(answer) : text) << '\n';
     return 0;
 }
 
@@ -152,14 +152,14 @@ Result<int> key_show(const Settings& settings, const std::string& label, bool as
     const auto answer =
         hsm::custody::ask_server(site_of(settings, settings.hsms.front()), "GET", "/keys", "", seconds(30));
     if (!answer) return answer.error();
-    const auto keys = json::parse(*answer);
+    const auto keys = parse_json(*answer);
     for (const auto& key : keys) {
         if (key.value("label", "") != label) continue;
         if (as_json) {
-            out << key.dump() << '\n';
+            out << json_text(key) << '\n';
             return 0;
         }
-        out << hsm::keys_text(json::array({key}).dump());
+        out << hsm::keys_text(json_text(json::array({key})));
         for (const auto* field :
              {"activated", "signs_until", "retired", "destroy_by", "certificate_sha256", "why"})
             if (const auto text = text_of(key, field); !text.empty())

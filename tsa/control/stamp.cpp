@@ -3,6 +3,7 @@
 
 #include "base/der.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/net/client.h"
 #include "base/time.h"
 #include "tsa/control/commands.h"
@@ -81,11 +82,10 @@ Result<int> stamp(const StampOptions& options, bool as_json, std::ostream& out) 
     const auto time = to_rfc3339(token->tst_info.gen_time);
     const auto serial = to_hex(token->tst_info.serial);
     if (as_json)
-        out << nlohmann::json{{"file", output},
-                              {"serial", serial},
-                              {"gen_time", time},
-                              {"policy", token->tst_info.policy}}
-                   .dump()
+        out << json_text(nlohmann::json{{"file", output},
+                                        {"serial", serial},
+                                        {"gen_time", time},
+                                        {"policy", token->tst_info.policy}})
             << '\n';
     else
         out << options.file << " stamped at " << time << ", serial " << serial << ": " << output << '\n';

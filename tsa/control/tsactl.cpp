@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/program.h"
 #include "hsm/commands.h"
 #include "hsm/custody/commands.h"
@@ -61,7 +62,7 @@ Result<int> archive_init(const tsa::Settings& settings, bool json) {
     if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
         return std::move(done).error();
     if (json)
-        std::cout << nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}.dump() << '\n';
+        std::cout << json_text(nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}) << '\n';
     else
         std::cout << "made an empty archive in " << settings.archive << '\n';
     return 0;

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "pki/certificate.h"
 #include "tac/validate.h"
@@ -104,12 +105,11 @@ Result<int> verify(const VerifyOptions& options, bool as_json, std::ostream& out
         json checks = json::array();
         for (const auto& line : lines)
             checks.push_back({{"check", line.check}, {"outcome", line.outcome}, {"text", line.text}});
-        out << json{{"ok", ok},
-                    {"serial", serial},
-                    {"gen_time", time},
-                    {"policy", token->tst_info.policy},
-                    {"checks", checks}}
-                   .dump(-1, ' ', false, json::error_handler_t::replace)
+        out << json_text(json{{"ok", ok},
+                              {"serial", serial},
+                              {"gen_time", time},
+                              {"policy", token->tst_info.policy},
+                              {"checks", checks}})
             << '\n';
     } else {
         for (const auto& line : lines)
