@@ -2,11 +2,12 @@
 
 Every process started here dies with the test (PR_SET_PDEATHSIG) and is ended by its own pid. Nothing sleeps for luck:
 until() polls a condition with a deadline. Environment: KOKUIN_BIN, the programs to test (default build/bin);
-KOKUIN_KEEP=1 keeps the folders of a run.
+KOKUIN_KEEP=1 keeps the folders of a run; KOKUIN_DEMO_TEMPLATE, where a demo is kept that tests copy (ctest sets it).
 """
 import base64
 import contextlib
 import ctypes
+import fcntl
 import http.client
 import json
 import os
@@ -215,10 +216,37 @@ class Demo:
         self.dir = pathlib.Path(directory)
         self.port = free_ports()
         self.tsad = self.taad = None
+        if template := os.environ.get('KOKUIN_DEMO_TEMPLATE'):
+            self._copy(pathlib.Path(template))
+        else:
+            self._set_up(self.dir, self.port)
+
+    def _set_up(self, directory, port):
         try:
-            self.script('--dir', self.dir, '--port', self.port, '--detach', '--outside-ca')
+            self.script('--dir', directory, '--port', port, '--detach', '--outside-ca')
         finally:
-            self.script('--stop', '--dir', self.dir, ok=None)
+            self.script('--stop', '--dir', directory, ok=None)
+
+    def _copy(self, template):
+        """A run of ctest sets up one demo with scripts/demo; each test has a copy of it, with paths and ports of its own."""
+        whole = template.with_suffix('.whole')
+        template.parent.mkdir(parents=True, exist_ok=True)
+        with open(template.with_suffix('.lock'), 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            newest = max((BIN / name).stat().st_mtime for name in ('tsad', 'tsactl', 'taad', 'tsaudit', 'tsca'))
+            if not whole.exists() or whole.stat().st_mtime < max(newest, time.time() - 1200):
+                whole.unlink(missing_ok=True)
+                shutil.rmtree(template, ignore_errors=True)
+                self._set_up(template, free_ports())
+                whole.touch()
+            shutil.copytree(template, self.dir)
+        first = int((self.dir / 'demo.port').read_text())
+        for name in ('tsad.toml', 'taad.toml', 'softhsm2.conf'):
+            text = (self.dir / name).read_text().replace(str(template), str(self.dir))
+            for number in range(5):
+                text = text.replace(f'"127.0.0.1:{first + number}"', f'"127.0.0.1:@{self.port + number}"')
+            (self.dir / name).write_text(text.replace(':@', ':'))
+        (self.dir / 'demo.port').write_text(f'{self.port}\n')
 
     @staticmethod
     def script(*arguments, ok=(0,), build=False):
