@@ -148,6 +148,7 @@ hsm::custody::Site site_of(const Settings& settings) {
     site.program = "tsca";
     site.tool = "tsca";
     site.archive = settings.archive;
+    site.settings = settings.digest;
     return site;
 }
 

@@ -1,7 +1,5 @@
 #include "hsm/commands.h"
 
-#include <spdlog/spdlog.h>
-
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -104,32 +102,24 @@ TokenOptions options_of(const Settings& settings) {
 
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event) {
-    Modules modules;
-    return open_token(settings, modules, WhenAway::error, std::move(on_event));
+    auto options = options_of(settings);
+    if (!settings.pin_file.empty()) {
+        auto pin = read_secret_file(settings.pin_file);
+        if (!pin) return std::move(pin).error();
+        options.pin = std::move(*pin);
+    }
+    options.on_event = std::move(on_event);
+    return settings.pin_file.empty() ? Token::open_locked(std::move(options))
+                                     : Token::open(std::move(options));
 }
 
-Result<std::unique_ptr<Token>> open_token(const Settings& settings, Modules& modules, WhenAway when_away,
-                                          std::function<void(const TokenEvent&)> on_event) {
+Result<std::unique_ptr<Token>> open_locked_token(const Settings& settings, Modules& modules,
+                                                 std::function<void(const TokenEvent&)> on_event) {
     auto module = modules.get(settings.module, settings.module_parameters);
     if (!module) return std::move(module).error();
-    const auto options = [&](const Secret& pin) {
-        auto made = options_of(settings);
-        made.on_event = on_event;
-        made.pin = Secret(pin.view());
-        return made;
-    };
-    if (settings.pin_file.empty()) return Token::open_locked(options({}), *module);
-    auto pin = read_secret_file(settings.pin_file);
-    if (!pin) return std::move(pin).error();
-    auto token = Token::open(options(*pin), *module);
-    if (token || token.error().kind != Error::Kind::environment || when_away == WhenAway::error) return token;
-    const auto why = token.error().text;
-    token = Token::open_locked(options({}), *module);
-    if (!token) return token;
-    if (auto done = (*token)->unlock(std::move(*pin)); !done && done.error().kind != Error::Kind::environment)
-        return std::move(done).error();
-    spdlog::error("hsm text=\"{}; what needs it waits until it is back\"", why);
-    return token;
+    auto options = options_of(settings);
+    options.on_event = std::move(on_event);
+    return Token::open_locked(std::move(options), std::move(*module));
 }
 
 Result<std::unique_ptr<Keys>> keys_here(const Settings& settings, keytool::Purpose purpose) {

@@ -25,12 +25,10 @@ TokenOptions options_of(const Settings& settings);
 /// TokenOptions.
 Result<std::unique_ptr<Token>> open_token(const Settings& settings,
                                           std::function<void(const TokenEvent&)> on_event = {});
-/// What a token with a pin_file that can't be reached now means: an error (environment), or an open token
-/// that comes back by itself.
-enum class WhenAway { error, comes_back };
-/// The same for a program with several tokens: those of one module share it.
-Result<std::unique_ptr<Token>> open_token(const Settings& settings, Modules& modules, WhenAway when_away,
-                                          std::function<void(const TokenEvent&)> on_event);
+/// For a program with several tokens, those of one module share it: locked, whether there is a pin_file or
+/// not. Nothing but the module's start is asked of the HSM.
+Result<std::unique_ptr<Token>> open_locked_token(const Settings& settings, Modules& modules,
+                                                 std::function<void(const TokenEvent&)> on_event);
 
 /// Initialises a free slot of the module as the token that the configuration names, with the PINs of pin_file
 /// and `so_pin_file`. A token of this label whose user has no PIN yet (a call before got no further) is gone

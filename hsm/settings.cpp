@@ -35,8 +35,11 @@ std::pair<std::string, std::string> split_variable(const std::string& entry) {
 }
 
 void check_beside(const Settings& one, const Settings& other, config::Table& table) {
-    if (one.module == other.module && one.token == other.token)
-        table.problem("token", table_of(other) + " is this token already; allowed: another one");
+    // Records, the keeper and operators tell tokens by their labels.
+    if (one.token == other.token)
+        table.problem("token", table_of(other) +
+                                   " has a token of this label already; allowed: another label, also for "
+                                   "a token of another module");
     if (one.module == other.module && one.module_parameters != other.module_parameters)
         table.problem("module_parameters", table_of(other) +
                                                " starts the same module with others; allowed: the same, a "

@@ -27,8 +27,8 @@ struct Settings {
 /// Problems are collected by the table's document.
 Settings read_settings(config::Table table);
 /// The same, and a program's further tokens: the tables [hsm.NAME]. What they can't have side by side is a
-/// problem: one token twice, one module with two sets of parameters, one variable of the environment with two
-/// values.
+/// problem: one label of a token twice, one module with two sets of parameters, one variable of the
+/// environment with two values.
 std::vector<Settings> read_all_settings(config::Table table);
 /// "[hsm]", "[hsm.NAME]".
 std::string table_of(const Settings& settings);

@@ -45,6 +45,8 @@ struct Use {
     [[nodiscard]] CK_SESSION_HANDLE session() const { return lease.session(); }
 };
 
+constexpr seconds hanging{5};
+
 std::string handle_name(const std::string& label, View id) {
     return label + '\0' + as_text(id);
 }
@@ -54,6 +56,8 @@ std::string handle_name(const std::string& label, View id) {
 struct Token::Impl {
     std::string description;
     std::atomic<unsigned> signing{0};
+    std::mutex inside_mutex;
+    std::multiset<MonoTime> inside;  // since when each signature is in the module
     std::mutex mutex;
     std::vector<std::shared_ptr<const Key::Content>> known;  // found again after a loss
     std::unique_ptr<Recovery> recovery;  // last: its thread uses what stands above until it ends
@@ -73,6 +77,31 @@ struct Token::Impl {
     Result<Key> key_of(const Use& use, CK_OBJECT_HANDLE object, const std::string& tried);
     // The Key of this content, found again from now on.
     Key keep(std::shared_ptr<const Key::Content> content);
+};
+
+/// A caller of sign().
+struct Token::Counted {
+    Impl& of;
+    explicit Counted(Impl& impl) : of(impl) { ++of.signing; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --of.signing; }
+};
+
+/// A signature that is in the module.
+struct Token::Inside {
+    Impl& of;
+    std::multiset<MonoTime>::iterator at;
+    explicit Inside(Impl& impl) : of(impl) {
+        const std::lock_guard lock(of.inside_mutex);
+        at = of.inside.insert(SystemMonoClock().now());
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() {
+        const std::lock_guard lock(of.inside_mutex);
+        of.inside.erase(at);
+    }
 };
 
 Result<Use> Token::Impl::use() {
@@ -248,10 +277,17 @@ bool Token::locked() const {
 }
 
 bool Token::available() const {
-    return impl_->recovery->connection().ok();
+    return impl_->recovery->connection().ok() && !hangs();
 }
 std::string Token::state() const {
+    if (const auto connected = impl_->recovery->connection(); connected.ok() && hangs())
+        return description() + ": doesn't answer: signatures have been under way for more than " +
+               std::to_string(hanging.count()) + " s";
     return impl_->recovery->state();
+}
+bool Token::hangs() const {
+    const std::lock_guard lock(impl_->inside_mutex);
+    return !impl_->inside.empty() && SystemMonoClock().now() - *impl_->inside.begin() >= hanging;
 }
 std::uint64_t Token::recoveries() const {
     return impl_->recovery->recoveries();
@@ -529,16 +565,10 @@ Result<Bytes> Token::sign(const Key& key, pki::Hash hash, View message) {
     const Key::Content& content = *key.content_;
     if (hash == pki::Hash::sha1)
         return Error::usage(impl_->description + ": nothing is signed over SHA-1; use SHA-256 or better");
-    struct Counted {
-        std::atomic<unsigned>& count;
-        explicit Counted(std::atomic<unsigned>& of) : count(of) { ++count; }
-        Counted(const Counted&) = delete;
-        Counted& operator=(const Counted&) = delete;
-        ~Counted() { --count; }
-    };
-    const Counted counted(impl_->signing);
+    const Counted counted(*impl_);
     auto use = impl_->use();
     if (!use) return std::move(use).error();
+    const Inside inside(*impl_);
     const auto tried = [&content] { return "signing with key '" + content.label + "'"; };
 
     auto handle = use->connection->handle(content.name);

@@ -148,7 +148,7 @@ class Token {
     /// says that a wrong one would be the last.
     Done change_pins(const PinChange& change);
 
-    /// True if, as far as is known, a signature would succeed now.
+    /// True if, as far as is known, a signature would succeed now; false also while it hangs().
     [[nodiscard]] bool available() const;
     /// One line: "ready", or why not.
     [[nodiscard]] std::string state() const;
@@ -160,6 +160,9 @@ class Token {
     [[nodiscard]] const std::string& name() const;
     /// How many callers of sign() are in there now, waiting for a session included.
     [[nodiscard]] unsigned signing() const;
+    /// True while a signature that has a session has been under way for 5 s or longer: the HSM doesn't
+    /// answer.
+    [[nodiscard]] bool hangs() const;
 
     /// The RSA key pair with this label, or, if no label fits, with this id in hexadecimal. Error::Kind::no
     /// if there is none, usage if several fit.
@@ -197,6 +200,8 @@ class Token {
 
   private:
     struct Impl;
+    struct Counted;
+    struct Inside;
     explicit Token(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };

@@ -178,6 +178,7 @@ Result<Settings> load_settings(const std::string& path) {
                                  table.boolean("include_chain", false),
                                  table.paths("crls", std::vector<std::string>{}),
                                  table.maybe_string("hsm").value_or("")});
+        if (settings.tsus.back().hsm == "hsm") settings.tsus.back().hsm.clear();
         if (!has_hsm(settings, settings.tsus.back().hsm))
             table.problem("hsm", "there is no [hsm." + settings.tsus.back().hsm +
                                      "]; allowed: the NAME of an [hsm.NAME], or nothing for [hsm]");

@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <future>
+
 #include "hsm/commands.h"
 #include "hsm/custody/commands.h"
 #include "hsm/custody/desk.h"
@@ -9,6 +12,9 @@
 
 namespace kokuin::tsa {
 namespace {
+
+/// At start, of several.
+constexpr seconds waits_for_an_hsm{10};
 
 /// Who holds the token's PINs; nobody where a pin_file does.
 Result<hsm::custody::Rosters> custodians(const std::string& archive, const hsm::Settings& hsm) {
@@ -40,8 +46,9 @@ Result<std::unique_ptr<Hsms>> Hsms::open(HsmsParts parts) {
             record.text = event.text;
             journal.later(std::move(record));
         };
-        const auto when_away = settings.hsms.size() > 1 ? hsm::WhenAway::comes_back : hsm::WhenAway::error;
-        auto token = hsm::open_token(one, hsms->modules_, when_away, told);
+        // Of several none is asked before the others serve.
+        auto token = settings.hsms.size() > 1 ? hsm::open_locked_token(one, hsms->modules_, told)
+                                              : hsm::open_token(one, told);
         if (!token) return std::move(token).error();
         hsms->all_.push_back(std::make_unique<Hsm>(one, std::move(*token), std::move(*rosters)));
     }
@@ -49,6 +56,7 @@ Result<std::unique_ptr<Hsms>> Hsms::open(HsmsParts parts) {
 }
 
 void Hsms::seat_custodians(const Tsus& tsus) {
+    tsus_ = &tsus;
     const auto record = [&journal = parts_.journal](const store::Event& event,
                                                     const std::vector<store::Blob>& blobs) {
         return journal.write(event, blobs);
@@ -109,14 +117,49 @@ void Hsms::look_after_keys(Hsm& of, const Tsus& tsus) {
     }
 }
 
-Done Hsms::open_at_start() {
-    for (const auto& one : all_)
-        if (auto* custody = one->custody())
-            if (auto done = hsm::custody::open_at_start(*custody, parts_.keeper, parts_.settings.archive,
-                                                        one->settings().unattended);
-                !done)
-                return done;
+Done Hsms::open_at_start(Hsm& one) {
+    if (auto* custody = one.custody())
+        return hsm::custody::open_at_start(*custody, parts_.keeper, parts_.settings.archive,
+                                           one.settings().unattended);
+    if (!one.token().locked()) return {};
+    auto pin = read_secret_file(one.settings().pin_file);
+    if (!pin) return std::move(pin).error();
+    auto done = one.token().unlock(std::move(*pin));
+    if (done) look_after_keys(one, *tsus_);
+    if (done || done.error().kind == Error::Kind::usage) return done;
+    spdlog::error("hsm text=\"{}; what needs it waits until it is back\"", done.error().text);
     return {};
+}
+
+Done Hsms::open_at_start() {
+    if (all_.size() == 1) return open_at_start(*all_.front());
+    std::vector<std::pair<Hsm*, std::future<Done>>> outcomes;
+    for (const auto& one : all_) {
+        std::packaged_task<Done()> task([this, &one = *one] {
+            auto done = open_at_start(one);
+            if (!done) spdlog::error("hsm token=\"{}\" text=\"{}\"", one.settings().token, done.error().text);
+            return done;
+        });
+        outcomes.emplace_back(one.get(), task.get_future());
+        opening_.emplace_back(std::move(task));
+    }
+    const auto until = std::chrono::steady_clock::now() + waits_for_an_hsm;
+    Done outcome;
+    for (auto& [one, future] : outcomes) {
+        if (future.wait_until(until) != std::future_status::ready) {
+            spdlog::error(
+                "hsm token=\"{}\" text=\"doesn't answer; the others serve, and what needs it waits\"",
+                one->settings().token);
+            continue;
+        }
+        if (auto done = future.get(); !done && outcome) outcome = std::move(done);
+    }
+    if (parts_.keeper && outcome) parts_.keeper->forget_the_rest();
+    return outcome;
+}
+
+Hsms::~Hsms() {
+    for (auto& one : opening_) one.join();
 }
 
 void Hsms::say_if_locked() const {
@@ -137,16 +180,14 @@ Hsm* Hsms::find(const std::string& name) const {
     return nullptr;
 }
 
-Result<Hsm*> Hsms::of(const std::string& token, const std::string& tsu) const {
-    if (!token.empty()) {
-        for (const auto& one : all_)
-            if (one->settings().token == token) return one.get();
-        return Error::usage("the token '" + token +
-                            "' of this key isn't in the configuration any more; give it an [hsm.NAME] table");
-    }
-    for (const auto& one : parts_.settings.tsus)
-        if (one.name == tsu) return find(one.hsm);
-    return all_.front().get();
+Result<Hsm*> Hsms::of(const KeyEntry& key) const {
+    if (key.token.empty()) return all_.front().get();
+    for (const auto& one : all_)
+        if (one->settings().token == key.token) return one.get();
+    return Error::usage("the key '" + key.label + "' is in the token '" + key.token +
+                        "', which the configuration doesn't name any more; give it an [hsm.NAME] table "
+                        "again, or name another "
+                        "key");
 }
 
 Result<Hsm*> Hsms::holder(const std::string& label) const {

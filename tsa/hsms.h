@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/net/router.h"
@@ -17,6 +18,7 @@
 #include "hsm/token.h"
 #include "tsa/config.h"
 #include "tsa/journal.h"
+#include "tsa/key_life.h"
 #include "tsa/tsus.h"
 
 namespace kokuin::tsa {
@@ -58,18 +60,22 @@ struct HsmsParts {
 /// Thread-safe from seat_custodians() on. At least one; all that are configured, for as long as it lives.
 class Hsms {
   public:
-    /// Opens them with the PINs of their pin_file; those with custodians stay locked. The environment must
+    /// Starts their modules; one alone with a pin_file is opened, all others are locked. The environment must
     /// have been applied (hsm::apply_environment). Events "hsm.lost" and "hsm.back" from now on; the subject
-    /// is the token's label. One of several that can't be reached comes back by itself: it takes none of the
-    /// others down. Error (usage): nobody holds a token's PIN, or as hsm::Token::open.
+    /// is the token's label. One of several that can't be reached takes none of the others down, once its
+    /// module has started. Error (usage): nobody holds a token's PIN, or as hsm::Token::open.
     static Result<std::unique_ptr<Hsms>> open(HsmsParts parts);
     Hsms(const Hsms&) = delete;
     Hsms& operator=(const Hsms&) = delete;
+    /// Waits for what open_at_start() left behind.
+    ~Hsms();
 
     /// From now on custodians can open them. Then the TSUs' keys are looked for, and their certificates laid
     /// beside them (KEY-3); what is missing is an event "key.missing". `tsus` must outlive it.
     void seat_custodians(const Tsus& tsus);
-    /// What the keeper holds, and unattended shares, open them. Error as of hsm::custody::open_at_start().
+    /// What the keeper holds, unattended shares and pin_files open them. Of several one that doesn't answer
+    /// within 10 s is left to come later. Error as of hsm::custody::open_at_start(), or a token refused the
+    /// PIN of its pin_file.
     Done open_at_start();
     /// A line in the log for each that waits for its custodians; for a server that listens now.
     void say_if_locked() const;
@@ -79,9 +85,9 @@ class Hsms {
     [[nodiscard]] const std::vector<std::unique_ptr<Hsm>>& all() const { return all_; }
     /// NAME of an [hsm.NAME]; "hsm" or nothing for [hsm]. Null: there is none.
     [[nodiscard]] Hsm* find(const std::string& name) const;
-    /// The one that a key is in: `token` as its records name it (KeyEntry::token); where they don't, the one
-    /// that its TSU is configured with. Error (usage): it isn't in the configuration any more.
-    [[nodiscard]] Result<Hsm*> of(const std::string& token, const std::string& tsu) const;
+    /// The one that a key is in, by its records; those that name no token (KeyEntry::token) are of a time
+    /// when [hsm] was the only one. Error (usage): it isn't in the configuration any more.
+    [[nodiscard]] Result<Hsm*> of(const KeyEntry& key) const;
     /// The one that has a key pair of this label. Error (no): none; (environment): none, as far as can be
     /// known now.
     [[nodiscard]] Result<Hsm*> holder(const std::string& label) const;
@@ -90,11 +96,14 @@ class Hsms {
 
   private:
     explicit Hsms(const HsmsParts& parts) : parts_(parts) {}
+    Done open_at_start(Hsm& one);
     void look_after_keys(Hsm& of, const Tsus& tsus);
 
     HsmsParts parts_;
     hsm::Modules modules_;
     std::vector<std::unique_ptr<Hsm>> all_;
+    const Tsus* tsus_ = nullptr;
+    std::vector<std::thread> opening_;
 };
 
 }  // namespace kokuin::tsa

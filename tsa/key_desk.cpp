@@ -141,8 +141,7 @@ const TsuSettings* KeyDesk::settings_of(const std::string& tsu) const {
 
 Result<Hsm*> KeyDesk::hsm_of(const std::string& label) const {
     const auto entry = parts_.life.find(label);
-    return entry && entry->state != KeyState::destroyed ? parts_.hsms.of(entry->token, entry->tsu)
-                                                        : parts_.hsms.holder(label);
+    return entry && entry->state != KeyState::destroyed ? parts_.hsms.of(*entry) : parts_.hsms.holder(label);
 }
 
 Result<std::string> KeyDesk::list() {
@@ -150,7 +149,10 @@ Result<std::string> KeyDesk::list() {
     std::set<std::string> asked;  // names of HSMs that answered
     auto keys = json::array();
     for (const auto& one : parts_.hsms.all()) {
-        const auto in_hsm = hsm::keys_json(one->token());
+        // One that hangs would be waited for without end.
+        const auto in_hsm = one->token().available()
+                                ? hsm::keys_json(one->token())
+                                : Result<std::string>(Error::environment(one->token().state()));
         if (!in_hsm) continue;
         asked.insert(one->name());
         for (auto& key : parse_json(*in_hsm)) {
@@ -163,7 +165,7 @@ Result<std::string> KeyDesk::list() {
     for (auto& key : keys) {
         const auto label = key.value("label", "");
         const auto at = std::find_if(known.begin(), known.end(), [&](const KeyEntry& one) {
-            const auto in = parts_.hsms.of(one.token, one.tsu);
+            const auto in = parts_.hsms.of(one);
             return one.label == label && one.state != KeyState::destroyed && in &&
                    (*in)->name() == key["hsm"];
         });
@@ -173,7 +175,7 @@ Result<std::string> KeyDesk::list() {
     }
     // What isn't in the HSM, or not any more.
     for (const auto& entry : known) {
-        const auto in = parts_.hsms.of(entry.token, entry.tsu);
+        const auto in = parts_.hsms.of(entry);
         json key{{"label", entry.label},
                  {"id", entry.id},
                  {"type", "RSA"},
@@ -201,10 +203,7 @@ Result<std::string> KeyDesk::generate(const Order& order) {
                          std::string(name(known->state)));
     auto* const hsm = parts_.hsms.find(order.hsm.empty() ? settings_of(tsu)->hsm : order.hsm);
     if (!hsm) return Error::usage("there is no [hsm." + one_line(order.hsm, 64) + "] in the configuration");
-    // A label says which key is meant, whatever token it is in.
-    for (const auto& other : parts_.hsms.all())
-        if (other.get() != hsm && other->token().find_key(order.label))
-            return Error::no("there is a key '" + order.label + "' in " + other->token().description());
+
     auto& token = hsm->token();
     const auto key = hsm::keytool::generate(token, order.label, order.bits);
     if (!key) return key.error();
@@ -328,7 +327,7 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     const std::lock_guard turn(turn_);
     if (auto done = parts_.life.legal(order.label, KeyState::active); !done) return std::move(done).error();
     const auto entry = parts_.life.find(order.label).value();
-    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    const auto hsm = parts_.hsms.of(entry);
     if (!hsm) return hsm.error();
     auto& token = (*hsm)->token();
     if (!token.available()) return Error::environment("hsm: " + token.state());
@@ -387,6 +386,8 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     while (old.use_count() > 1 && !stopping_ && parts_.clock.read().after - switched < last_token_within)
         parts_.sleep(look_every);
     const bool drained = old.use_count() == 1;
+    // What hangs in an HSM or in the archive must not leave when it comes back: its key is to be retired.
+    if (!drained && old) old->gate().suspend("its key has been replaced");
     // So that the TAA follows at once, and not with its next audit.
     if (parts_.requester)
         (void)parts_.requester->ask(entry.tsu, "its successor signs now", successor->certificate().der());
@@ -394,10 +395,11 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
     spdlog::warn("key={} tsu={} event=activated predecessor={} account={} by=\"{}\" text=\"{}\"", order.label,
                  entry.tsu, before ? before->label : "-", order.step.account, order.step.by, order.step.why);
     if (!drained)
-        return Error::environment(order.label +
-                                  " signs now, but a token of its predecessor still hangs in the archive; "
-                                  "retire that key when the archive is well: tsactl key retire " +
-                                  (before ? before->label : ""));
+        return Error::environment(
+            order.label +
+            " signs now, but a token of its predecessor still hangs in its HSM or in the archive; "
+            "retire that key when they are well: tsactl key retire " +
+            (before ? before->label : ""));
     if (before && parts_.life.find(before->label)->state == KeyState::active)
         if (auto done = parts_.life.retired(before->label, order.step); !done)
             return Error::environment(order.label + " signs now, but that " + before->label +
@@ -483,7 +485,7 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     if (auto done = parts_.life.legal(order.label, KeyState::destroyed); !done)
         return std::move(done).error();
     const auto entry = parts_.life.find(order.label).value();
-    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    const auto hsm = parts_.hsms.of(entry);
     if (!hsm) return hsm.error();
     auto* const approvals = (*hsm)->approvals();
     if (!approvals) {
@@ -505,14 +507,14 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
             return carry_out_destruction(order.label, step);
         });
     if (!proposal) return proposal.error();
-    return dump({{"proposal", parse_json(proposal->to_json())}});
+    return dump({{"proposal", parse_json(proposal->to_json())}, {"hsm", (*hsm)->name()}});
 }
 
 Result<std::string> KeyDesk::carry_out_destruction(const std::string& label, const KeyStep& step) {
     if (auto done = parts_.life.legal(label, KeyState::destroyed); !done) return std::move(done).error();
     const auto entry = parts_.life.find(label).value();
     const auto spki = from_hex(entry.spki_sha256).value_or(Bytes());
-    const auto hsm = parts_.hsms.of(entry.token, entry.tsu);
+    const auto hsm = parts_.hsms.of(entry);
     if (!hsm) return hsm.error();
     if (auto done = (*hsm)->token().destroy_key(label, spki); !done) return std::move(done).error();
     if (auto done = parts_.life.destroyed(label, step); !done) return std::move(done).error();

@@ -14,8 +14,6 @@ using tsp::FailInfo;
 
 namespace {
 
-constexpr const char* hsm_cause = "hsm";
-
 /// genTime as the token says it: the rest is cut off, never rounded up (the gate's bound counts it).
 WallTime floor_to(WallTime time, int digits) {
     const nanoseconds unit = tac::clock::truncation(digits);
@@ -99,8 +97,10 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
         Tsu::Work work(std::move(tsu));
         auto decision = work.tsu().gate().decide(reading, demand);
         if (auto* open = std::get_if<tac::Open>(&decision)) {
+            const auto signing = work.keep();
             auto made = sign(std::move(work), *request, **policy, reading, std::move(*open));
-            if (made || made.error().cause != hsm_cause) return made;
+            signing->signed_well(made.ok() ? "" : made.error().rejection.detail);
+            if (made) return made;
             refused = std::move(made).error();
         } else if (!refused) {
             refused = refused_by(std::get<tac::Closed>(decision));
@@ -113,12 +113,18 @@ Tsus::List Stamper::by_turn() {
     auto tsus = *parts_.tsus.signing();
     const auto first = turn_++ % tsus.size();
     std::rotate(tsus.begin(), tsus.begin() + static_cast<std::ptrdiff_t>(first), tsus.end());
-    // The token with the fewest signatures on their way first: one that hangs keeps those it has, and gets no
-    // more than the others.
-    if (tsus.size() > 1)
-        std::stable_sort(tsus.begin(), tsus.end(), [](const auto& a, const auto& b) {
-            return a->token().signing() < b->token().signing();
-        });
+    if (tsus.size() < 2) return tsus;
+    // The token with the fewest signatures on their way first, and one that doesn't answer last. Looked at
+    // once: what is compared must not change meanwhile.
+    std::vector<std::pair<std::pair<bool, unsigned>, std::shared_ptr<Tsu>>> seen;
+    seen.reserve(tsus.size());
+    for (auto& tsu : tsus) {
+        const std::pair load(tsu->token().hangs(), tsu->token().signing());
+        seen.emplace_back(load, std::move(tsu));
+    }
+    std::stable_sort(seen.begin(), seen.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t i = 0; i < seen.size(); ++i) tsus[i] = std::move(seen[i].second);
     return tsus;
 }
 
@@ -147,7 +153,7 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Wo
     const auto info_der = tsp::encode(info);
     const auto attributes = profile.signed_attributes(info_der);
     const auto signature = tsu.token().sign(tsu.key(), pki::Hash::sha512, attributes);
-    if (!signature) return failure(hsm_cause, signature.error().text);
+    if (!signature) return failure("hsm", signature.error().text);
 
     // 7. A fault in the HSM, or another key under this label, must not become a token.
     if (!tsu.public_key().verify(pki::Hash::sha512, attributes, *signature)) {

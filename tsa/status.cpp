@@ -178,6 +178,7 @@ std::string Status::status() const {
         tsus.push_back({{"name", tsu->name()},
                         {"key", tsu->key().label()},
                         {"hsm", tsu->token().name()},
+                        {"failures", tsu->failures()},
                         {"certificate_subject", tsu->certificate().subject_text()},
                         {"certificate_not_after", to_rfc3339(tsu->certificate().not_after(), 0)},
                         {"key_signs_until", to_rfc3339(tsu->signs_until(), 0)},

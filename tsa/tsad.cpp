@@ -108,8 +108,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     for (const auto& one : settings->tsus)
         if (auto done = (*life)->retire_older(one.name); !done) return done;
     for (const auto& one : settings->tsus) {
-        const auto token_of = [&](const std::string& recorded) -> Result<hsm::Token*> {
-            const auto of = (*hsms)->of(recorded, one.name);
+        const auto token_of = [&](const tsa::KeyEntry* recorded) -> Result<hsm::Token*> {
+            const auto of = recorded ? (*hsms)->of(*recorded) : Result((*hsms)->find(one.hsm));
             return of ? Result(&(*of)->token()) : of.error();
         };
         auto tsu = tsa::load_tsu(one, **life, token_of, wall.now());

@@ -1,5 +1,7 @@
 #include "tsa/tsu.h"
 
+#include <spdlog/spdlog.h>
+
 #include "pki/path.h"
 #include "tsa/key_life.h"
 #include "tsa/serial.h"
@@ -77,6 +79,17 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, const TsuKey
         made->gate_.suspend(*own.idle);
     }
     return made;
+}
+
+void Tsu::signed_well(const std::string& failure) {
+    if (failure.empty()) {
+        if (failing_ && failing_.exchange(false)) spdlog::info("tsu={} text=\"signs again\"", name());
+        return;
+    }
+    ++failures_;
+    if (!failing_.exchange(true))
+        spdlog::error("tsu={} text=\"makes no token: {}; another TSU signs instead, where there is one\"",
+                      name(), failure);
 }
 
 std::optional<std::string> Tsu::uncovered() const {

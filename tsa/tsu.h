@@ -84,10 +84,17 @@ class Tsu {
             if (tsu_) --tsu_->signing_;
         }
         [[nodiscard]] Tsu& tsu() const { return *tsu_; }
+        /// Keeps the TSU alive beyond this.
+        [[nodiscard]] std::shared_ptr<Tsu> keep() const { return tsu_; }
 
       private:
         std::shared_ptr<Tsu> tsu_;
     };
+    /// Told after each attempt to make a token, why it failed ("": it didn't). The log has the first of a
+    /// row, and its end.
+    void signed_well(const std::string& failure);
+    /// Attempts that failed since start; others may have signed instead.
+    [[nodiscard]] std::uint64_t failures() const { return failures_; }
     /// How many there are now. Once the gate is closed they can only become fewer that will leave.
     [[nodiscard]] unsigned signing() const { return signing_; }
     /// Held while a delivered TAC is judged, archived and given to the gate: one after the other.
@@ -124,6 +131,8 @@ class Tsu {
     tac::Gate gate_;
     std::mutex delivery_;
     std::atomic<unsigned> signing_{0};
+    std::atomic<std::uint64_t> failures_{0};
+    std::atomic<bool> failing_{false};
     mutable std::mutex notice_mutex_;
     std::optional<std::string> notice_;
 

@@ -10,7 +10,7 @@ Result<std::unique_ptr<Tsu>> load_active(const TsuSettings& settings, const KeyL
                                          const KeyEntry& active, const TokenOf& token_of, WallTime now) {
     auto certificates = life.certificates(active);
     if (!certificates) return std::move(certificates).error();
-    const auto token = token_of(active.token);
+    const auto token = token_of(&active);
     if (!token) return Error{token.error()}.in("tsu " + settings.name + ", key " + active.label);
     return Tsu::load(settings,
                      {active.label, certificates->first, "the certificate of the key '" + active.label + "'",
@@ -24,8 +24,6 @@ Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life
                                       WallTime now) {
     const auto active = life.active(settings.name);
     const auto named = life.find(settings.key);
-    const auto token = token_of(named && named->state != KeyState::destroyed ? named->token : "");
-    if (!token) return Error{token.error()}.in("[tsu." + settings.name + "] key " + settings.key);
     const bool over = named && (named->state == KeyState::retired || named->state == KeyState::destroyed);
     if (!active && over) {
         // No key signs for it. The server starts all the same: the others go on, and a successor can be made.
@@ -36,6 +34,10 @@ Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life
         spdlog::error(
             "tsu={} text=\"signs nothing: {}; have a successor certified, then: tsactl key rotate\"",
             settings.name, why);
+        // It needn't be there any more, nor its token.
+        auto token = token_of(&*named);
+        if (!token) token = token_of(nullptr);
+        if (!token) return token.error();
         return Tsu::load(
             settings,
             {settings.key, certificates->first, "the certificate of the key '" + settings.key + "'",
@@ -63,6 +65,8 @@ Result<std::unique_ptr<Tsu>> load_tsu(const TsuSettings& settings, KeyLife& life
         return load_active(settings, life, *active, token_of, now);
     // Judged before anything is recorded.
     const bool from_records = named && named->state != KeyState::destroyed;
+    const auto token = token_of(from_records ? &*named : nullptr);
+    if (!token) return Error{token.error()}.in("[tsu." + settings.name + "] key " + settings.key);
     const auto since = named && named->activated ? *named->activated
                        : from_records            ? now
                                                  : certificate.not_before();

@@ -10,8 +10,8 @@
 
 namespace kokuin::tsa {
 
-/// The token that has a key: `recorded` as the archive names it (KeyEntry::token); empty: the TSU's own.
-using TokenOf = std::function<Result<hsm::Token*>(const std::string& recorded)>;
+/// The token that has a key, by its records; null: there are none, so it is the TSU's own.
+using TokenOf = std::function<Result<hsm::Token*>(const KeyEntry* recorded)>;
 
 /// The TSU of this table. The archive knows its active key; the configuration names its first one, and may
 /// name a later one instead of `tsactl key`.

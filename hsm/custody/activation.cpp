@@ -171,11 +171,18 @@ Result<std::vector<Given>> answers(const Challenge& challenge, const OpenShare& 
 Activation::Activation(Roster roster, Parts parts, std::optional<Roster> next)
     : roster_(std::move(roster)), next_(std::move(next)), parts_(std::move(parts)) {
     begin_anew();
+    show();
+}
+
+void Activation::show() {
+    Shown now{state_locked(), roster_};
+    const std::lock_guard lock(shown_mutex_);
+    shown_ = std::move(now);
 }
 
 Roster Activation::roster() const {
-    const std::lock_guard lock(mutex_);
-    return roster_;
+    const std::lock_guard lock(shown_mutex_);
+    return shown_.roster;
 }
 
 void Activation::begin_anew() {
@@ -199,8 +206,8 @@ Statement Activation::statement_of(const Roster& roster) const {
 }
 
 Activation::State Activation::state() const {
-    const std::lock_guard lock(mutex_);
-    return state_locked();
+    const std::lock_guard lock(shown_mutex_);
+    return shown_.state;
 }
 
 Activation::State Activation::state_locked() const {
@@ -235,7 +242,7 @@ Done Activation::record(store::Event event, const std::vector<store::Blob>& blob
 }
 
 Result<Activation::State> Activation::give(const Given& given, const std::string& account) {
-    const std::lock_guard lock(mutex_);
+    const Turn turn(*this);
     const auto& name = given.approval.custodian;
     if (refused_) return Error::usage(parts_.program + " is " + state_locked().text);
     if (activated_) return Error::no("token '" + roster_.token + "' is activated already");
@@ -334,7 +341,7 @@ Done Activation::go_on_resharing() {
 
 Done Activation::reshare(const Roster& next, const PinChange& change, const std::string& custodians,
                          const std::string& why) {
-    const std::lock_guard lock(mutex_);
+    const Turn turn(*this);
     if (!activated_)
         return Error::no("token '" + roster_.token + "' isn't activated; its custodians must do that first");
     // Two generations that the archive doesn't know would be one too many to go on from.
@@ -405,7 +412,7 @@ Done Activation::open_locked(const Secret& pin) {
 }
 
 Done Activation::reopen(Secret pin, const std::string& agreed) {
-    const std::lock_guard lock(mutex_);
+    const Turn turn(*this);
     if (next_) return Error::no(state_locked().text);
     if (activated_ || refused_) return Error::no("token '" + roster_.token + "' is no longer locked");
     if (agreed != parts_.settings) {
@@ -421,7 +428,7 @@ Done Activation::reopen(Secret pin, const std::string& agreed) {
 }
 
 Done Activation::deactivate(const std::string& why, const std::string& by, const std::string& account) {
-    const std::lock_guard lock(mutex_);
+    const Turn turn(*this);
     if (!activated_ && held_.empty() && held_of_next_.empty())
         return Error::no("token '" + roster_.token + "' isn't activated");
     // Whatever the archive says: who deactivates has a reason not to wait.

@@ -89,8 +89,9 @@ class Activation {
         unsigned threshold = 0;
         std::string text;  ///< one line
     };
+    /// As it was after the last act; never waits for one, whatever the token does.
     [[nodiscard]] State state() const;
-    /// The custodians in force.
+    /// The custodians in force; likewise.
     [[nodiscard]] Roster roster() const;
 
     /// Takes a share. With the last one that is needed the token is opened and everything recorded.
@@ -133,12 +134,31 @@ class Activation {
         Secret officer;
         Approval approval;
     };
+    // One act after the other; state() and roster() show what it led to.
+    class Turn {
+      public:
+        explicit Turn(Activation& of) : of_(of), lock_(of.mutex_) {}
+        ~Turn() { of_.show(); }
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+      private:
+        Activation& of_;
+        std::unique_lock<std::mutex> lock_;
+    };
+    void show();
+    struct Shown {
+        State state;
+        Roster roster;
+    };
     using Bench = std::map<std::string, Held>;  // by custodian
     static Result<Secret> combine_all(const Bench& bench, Secret Held::*which);
     Roster roster_;
     std::optional<Roster> next_;
     const Parts parts_;
     const Letterbox letterbox_;
+    mutable std::mutex shown_mutex_;
+    Shown shown_;
     mutable std::mutex mutex_;
     std::string nonce_;
     Bench held_;

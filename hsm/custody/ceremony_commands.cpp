@@ -144,7 +144,8 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
     auto plan = arguments.plan;
     plan.token = site.hsm.token;
     if (!site.hsm.pin_file.empty())
-        return Error::usage("[hsm] has a pin_file: take it away, so that the custodians alone hold the PIN");
+        return Error::usage(table_of(site.hsm) +
+                            " has a pin_file: take it away, so that the custodians alone hold the PIN");
     if (auto done = check(plan); !done) return std::move(done).error();
     // All that can be wrong is found before a token is made: nobody could repeat it with the same one.
     const bool with_key = !arguments.key.empty();
@@ -275,22 +276,12 @@ Result<int> ceremony_join(const Arguments& arguments, const Site& site, bool as_
     return 0;
 }
 
-Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
-    if (auto done = check_why_and_by(arguments.why, arguments.by); !done) return std::move(done).error();
-    const auto now = ask(site, "GET", custody_path(site.hsm));
-    if (!now) return now.error();
-    const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
-    if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
-    const auto& roster = challenge->roster;
-    Json custodians = Json::array();
-    const auto add = [&custodians](const std::string& name, const PublicKeys& keys) {
-        custodians.push_back(
-            {{"name", name}, {"signing_key", to_hex(keys.signing)}, {"sealing_key", to_hex(keys.sealing)}});
-    };
+Result<Successors> successors_of(const Arguments& arguments, const Roster& roster) {
+    Successors successors{arguments.plan.threshold, {}};
     for (const auto& name : arguments.keep) {
         const auto* stays = roster.find(name);
         if (!stays) return Error::usage("--keep " + name + ": is none of the " + roster.text());
-        add(name, stays->keys);
+        successors.custodians.emplace_back(name, stays->keys);
     }
     for (const auto& path : arguments.cards) {
         const auto text = read_file(path, largest_card);
@@ -300,8 +291,23 @@ Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool 
         if (card->ceremony != roster.ceremony)
             return Error::usage(path + ": was made for the ceremony " + card->ceremony + ", not for " +
                                 roster.ceremony);
-        add(card->custodian, card->keys);
+        successors.custodians.emplace_back(card->custodian, card->keys);
     }
+    return successors;
+}
+
+Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out) {
+    if (auto done = check_why_and_by(arguments.why, arguments.by); !done) return std::move(done).error();
+    const auto now = ask(site, "GET", custody_path(site.hsm));
+    if (!now) return now.error();
+    const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
+    if (!challenge) return Error{challenge.error()}.in(site.program + " on " + site.socket);
+    const auto successors = successors_of(arguments, challenge->roster);
+    if (!successors) return successors.error();
+    Json custodians = Json::array();
+    for (const auto& [name, keys] : successors->custodians)
+        custodians.push_back(
+            {{"name", name}, {"signing_key", to_hex(keys.signing)}, {"sealing_key", to_hex(keys.sealing)}});
     const auto asked = ask(site, "POST", custody_path(site.hsm) + "/reshare",
                            {{"threshold", arguments.plan.threshold},
                             {"custodians", custodians},

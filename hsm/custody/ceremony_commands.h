@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "hsm/custody/commands.h"
+#include "hsm/custody/reshare.h"
 
 namespace kokuin::hsm::custody {
 
@@ -14,7 +15,13 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
 Result<int> ceremony_show(const Site& site, bool as_json, std::ostream& out);
 /// A new custodian makes keys: NAME.share for the custodian, NAME.custodian to hand out.
 Result<int> ceremony_join(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out);
+/// Who shall hold the PINs, by --threshold, --keep and --join.
+Result<Successors> successors_of(const Arguments& arguments, const Roster& roster);
 /// Asks the custodians in force to let others hold the PINs.
 Result<int> ceremony_reshare(const Arguments& arguments, const Site& site, bool as_json, std::ostream& out);
+/// The same where there is no server: those who open the token together agree at once (reshare_here.cpp). One
+/// that broke off is gone on with.
+Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, bool as_json,
+                                  std::ostream& out);
 
 }  // namespace kokuin::hsm::custody

@@ -76,7 +76,9 @@ Result<int> activate(const Arguments& arguments, const Site& site, bool as_json,
     if (!now->is_object())
         return Error::environment(site.program + " on " + site.socket + " answers nothing that fits");
     if (now->value("activated", false))
-        return Error::no(site.program + " is activated already; nothing to do");
+        return Error::no(
+            site.program + " has the token '" + site.hsm.token + "' activated already; nothing to do" +
+            (file->token == site.hsm.token ? "" : " for a share of '" + shown(file->token) + "' here"));
     if (now->value("refused", false))
         return Error::usage(site.program + " is " + shown(Members(*now).text("text")));
     const auto challenge = Challenge::from_json(dump(now->value("challenge", Json::object())));
@@ -228,8 +230,8 @@ Result<std::string> list_keys_here(const Site& site) {
 
 namespace {
 
-/// For a server's token: its custodians approve there.
-void add_replacement_commands(CLI::App& ceremony, Arguments& arguments,
+/// Custodians of a server's token approve there; where there is none (FirstKey::later), here and now.
+void add_replacement_commands(CLI::App& ceremony, Arguments& arguments, FirstKey first_key,
                               const std::function<void(Action)>& choose) {
     auto* join =
         ceremony.add_subcommand("join", "a new custodian makes keys, to be given a share of the PINs later");
@@ -246,7 +248,7 @@ void add_replacement_commands(CLI::App& ceremony, Arguments& arguments,
         });
     });
     auto* reshare = ceremony.add_subcommand(
-        "reshare", "ask the custodians for new PINs in other hands; the keys stay as they are");
+        "reshare", "new PINs in other hands, once the custodians agree; the keys stay as they are");
     reshare
         ->add_option("--threshold", arguments.plan.threshold, "how many custodians are enough from then on")
         ->required();
@@ -254,9 +256,12 @@ void add_replacement_commands(CLI::App& ceremony, Arguments& arguments,
     reshare->add_option("--join", arguments.cards, "the NAME.custodian file of one who joins; once for each");
     reshare->add_option("--why", arguments.why, "the reason, one line, for the record")->required();
     reshare->add_option("--by", arguments.by, "who, as a role or number (no name of a person)")->required();
-    reshare->callback([&arguments, choose] {
-        choose([&arguments](const Site& site, bool as_json, std::ostream& out) {
-            return ceremony_reshare(arguments, site, as_json, out);
+    const bool here = first_key == FirstKey::later;
+    if (here) add_session_options(*reshare, arguments.session);
+    reshare->callback([&arguments, here, choose] {
+        choose([&arguments, here](const Site& site, bool as_json, std::ostream& out) {
+            return here ? ceremony_reshare_here(arguments, site, as_json, out)
+                        : ceremony_reshare(arguments, site, as_json, out);
         });
     });
 }
@@ -293,7 +298,7 @@ void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_k
     });
     ceremony->add_subcommand("show", "who the custodians are, and how many shares a running server has")
         ->callback([choose] { choose(ceremony_show); });
-    if (first_key == FirstKey::made) add_replacement_commands(*ceremony, arguments, choose);
+    add_replacement_commands(*ceremony, arguments, first_key, choose);
 }
 
 void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(Action)>& choose) {

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "hsm/commands.h"
 #include "hsm/custody/ceremony.h"
+#include "hsm/custody/session.h"
 #include "hsm/keytool.h"
 #include "hsm/settings.h"
 #include "store/blob.h"
@@ -38,6 +39,7 @@ struct Site {
     std::function<std::vector<std::pair<store::Event, std::vector<store::Blob>>>(
         const Key& key, const std::string& csr, const std::string& custodians, const std::string& account)>
         records_of_key{};
+    std::string settings{};  ///< where there is no server: SHA-256 of the configuration, hex
 };
 
 /// What the commands read from the command line.
@@ -55,6 +57,7 @@ struct Arguments {
     std::string joining;             ///< name of a new custodian
     std::vector<std::string> keep;   ///< names of custodians who stay
     std::vector<std::string> cards;  ///< files of those who join
+    SessionArguments session;        ///< where there is no server: whose shares open the token
     std::string why;
     std::string by;
 };
@@ -78,8 +81,9 @@ void add_commands(CLI::App& app, Arguments& arguments, const std::function<void(
 
 /// Whether a ceremony makes a first key and its request with the token: for the one key of a server.
 enum class FirstKey { made, later };
-/// Adds `ceremony init` (without --key, --subject and --csr where the keys come later) and `ceremony show`
-/// alone: what a program without a server needs. add_commands() adds these too.
+/// Adds the `ceremony` commands alone, for a program without a server: `init` without --key, --subject and
+/// --csr, the keys come later; `reshare` with --share FILE… of those who agree. add_commands() adds those of
+/// a program with one.
 void add_ceremony_commands(CLI::App& app, Arguments& arguments, FirstKey first_key,
                            const std::function<void(Action)>& choose);
 

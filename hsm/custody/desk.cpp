@@ -260,10 +260,13 @@ Done open_at_start(Activation& activation, Keeper* keeper, const std::string& ar
             if (auto done = activation.reopen(std::move(*pin), agreed->value_or("")); !done) {
                 // The archive may be away for a moment: the PIN stays where it is.
                 if (done.error().kind == Error::Kind::environment) return done;
-                spdlog::error("custody event=not-reopened text=\"{}\"", done.error().text);
+                spdlog::error("custody event=not-reopened token=\"{}\" text=\"{}\"", token,
+                              done.error().text);
                 keeper->forget(token);
             } else {
-                spdlog::warn("custody event=kept text=\"opened again with the PIN that the keeper held\"");
+                spdlog::warn(
+                    "custody event=kept token=\"{}\" text=\"opened again with the PIN that the keeper held\"",
+                    token);
             }
         }
     }
@@ -272,8 +275,9 @@ Done open_at_start(Activation& activation, Keeper* keeper, const std::string& ar
 
 void say_if_locked(const Activation& activation) {
     if (const auto state = activation.state(); !state.activated && !state.refused)
-        spdlog::warn("custody event=locked text=\"{}; each gives a share with the command 'activate'\"",
-                     state.text);
+        spdlog::warn(
+            "custody event=locked token=\"{}\" text=\"{}; each gives a share with the command 'activate'\"",
+            activation.roster().token, state.text);
 }
 
 namespace {

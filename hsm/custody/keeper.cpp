@@ -37,6 +37,7 @@ constexpr int child_descriptor = 3;
 constexpr milliseconds answer_within{5000};
 constexpr milliseconds first_pause{100};
 constexpr milliseconds longest_pause{30'000};
+constexpr milliseconds hangs_after{20'000};
 constexpr milliseconds well{60'000};  // a child that lived so long was well
 
 /// A message with its PIN; wiped when it goes.
@@ -122,7 +123,7 @@ class KeeperProcess {
 
     Done start() {
         started_ = now();
-        told_to_end_ = false;
+        told_to_end_.reset();
         std::array<int, 2> pair{};
         if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
             return Error::environment("keeper: no socket pair: " + reason());
@@ -218,9 +219,12 @@ class KeeperProcess {
         }
     }
 
-    /// Once: a second signal ends it at once, whatever is in flight.
+    /// Once, but for one that hangs: a second signal ends it at once, whatever is in flight.
     void tell_to_end() {
-        if (!std::exchange(told_to_end_, true)) ::kill(*child_, SIGTERM);
+        if (told_to_end_ && now() - *told_to_end_ < hangs_after) return;
+        if (told_to_end_) spdlog::warn("keeper text=\"{} hangs; it is ended at once\"", program_);
+        told_to_end_ = now();
+        ::kill(*child_, SIGTERM);
     }
 
     void reap() {
@@ -284,7 +288,7 @@ class KeeperProcess {
     milliseconds pause_{0};
     std::optional<milliseconds> next_start_;
     bool restart_ = false;
-    bool told_to_end_ = false;
+    std::optional<milliseconds> told_to_end_;
     bool stopping_ = false;
     bool over_ = false;
     int exit_code_ = 0;
@@ -301,6 +305,7 @@ Keeper::Keeper(int descriptor) : socket_(descriptor) {
 }
 
 std::optional<Secret> Keeper::handed(const std::string& token) {
+    const std::lock_guard lock(mutex_);
     while (!asked_) {
         pollfd one{socket_.get(), POLLIN, 0};
         Message message;
@@ -327,6 +332,12 @@ void Keeper::keep(const std::string& token, const Secret& pin) {
     Message message;
     put(message, keep_it, token, pin.view());
     tell(message.view());
+}
+
+void Keeper::forget_the_rest() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [token, pin] : handed_) forget(token);
+    handed_.clear();
 }
 
 bool Keeper::present() const {

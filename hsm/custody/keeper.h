@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,8 @@ namespace kokuin::hsm::custody {
 ///   its configuration is waited for, with the PINs, until the next SIGHUP.
 Result<int> run_with_keeper(const std::string& program, const std::vector<std::string>& arguments);
 
-/// The child's side; `token`: label of the token a PIN opens, at most 255 octets. Thread-safe but for
-/// handed(). A keeper that is gone is a line in the log, nothing else.
+/// The child's side; `token`: label of the token a PIN opens, at most 255 octets. Thread-safe. A keeper that
+/// is gone is a line in the log, nothing else.
 class Keeper {
   public:
     /// `descriptor`: of "--kept-by".
@@ -36,10 +37,14 @@ class Keeper {
     void forget(const std::string& token);
     /// False once the keeper is gone: the next crash needs custodians.
     [[nodiscard]] bool present() const;
+    /// After the last handed(): what nobody has asked for is forgotten, here and there: its token is in
+    /// nobody's configuration now.
+    void forget_the_rest();
 
   private:
     void tell(View message);
     Descriptor socket_;
+    std::mutex mutex_;
     bool asked_ = false;
     std::map<std::string, Secret> handed_;  // that nobody has asked for yet
 };

@@ -18,6 +18,12 @@ Done check(const Successors& successors) {
     return check(plan);
 }
 
+std::string keys_text(const Successors& successors) {
+    Roster next;
+    for (const auto& [name, keys] : successors.custodians) next.custodians.push_back({name, keys, {}, {}});
+    return next.keys_text();
+}
+
 Division divide(const Roster& now, const Successors& successors) {
     Division made{now, draw_pin(), draw_pin()};
     auto& roster = made.roster;
@@ -45,10 +51,7 @@ Result<Proposal> propose_resharing(Activation& activation, Approvals& approvals,
                                    const std::string& why, const std::string& by,
                                    const std::string& account) {
     if (auto done = check(successors); !done) return std::move(done).error();
-    Roster next;  // for its text
-    next.threshold = successors.threshold;
-    for (const auto& [name, keys] : successors.custodians) next.custodians.push_back({name, keys, {}, {}});
-    const auto content = std::to_string(next.threshold) + " of " + next.keys_text();
+    const auto content = std::to_string(successors.threshold) + " of " + keys_text(successors);
     return approvals.propose(
         {"reshare", content, why, by, account, true},
         [&activation] {

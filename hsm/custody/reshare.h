@@ -22,6 +22,8 @@ struct Successors {
 };
 /// Error (usage) that says what is allowed, as for a first ceremony; two with the same keys aren't.
 Done check(const Successors& successors);
+/// Roster::keys_text() of them.
+std::string keys_text(const Successors& successors);
 
 /// The next generation: PINs drawn, divided and sealed for each. Nothing of the shares is kept but in the
 /// roster's boxes.

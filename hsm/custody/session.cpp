@@ -39,14 +39,16 @@ Result<std::vector<ShareFile>> read_shares(const Roster& roster, const std::vect
         if (!text) return text.error();
         auto file = ShareFile::from_json(as_text(*text));
         if (!file) return std::move(file).error().in(path);
-        if (file->ceremony != roster.ceremony || file->generation != roster.generation ||
-            file->token != roster.token)
+        const auto* me = roster.find(file->custodian);
+        // From the second generation on the shares are in the roster, for the keys in the files.
+        const bool holds = me && (me->share ? me->keys == file->keys : file->generation == roster.generation);
+        if (file->ceremony != roster.ceremony || file->token != roster.token || (me && !holds))
             return Error::no(path + ": is a share of the token '" + one_line(file->token) + "', ceremony " +
                              one_line(file->ceremony) + ", generation " + std::to_string(file->generation) +
                              ", but needed is one of '" + roster.token + "', ceremony " + roster.ceremony +
                              ", generation " + std::to_string(roster.generation) +
                              "; take the share of that one");
-        if (!roster.find(file->custodian))
+        if (!me)
             return Error::no(path + ": '" + one_line(file->custodian) +
                              "' is none of the custodians of this ceremony");
         if (!custodians.insert(file->custodian).second)
@@ -82,12 +84,14 @@ Result<Opened> ask_custodian(const Roster& roster, const Statement& statement, S
     if (!passphrase) return passphrase.error();
     auto share = open_share_file(std::move(file), passphrase->view());
     if (!share) return std::move(share).error().in(path);
-    const auto digest = pki::digest(pki::Hash::sha256, share->share.pin.view());
+    auto mine = share_in(roster, *share);
+    if (!mine) return std::move(mine).error().in(path);
+    const auto digest = pki::digest(pki::Hash::sha256, mine->pin.view());
     if (!equal_constant_time(digest, roster.find(name)->pin_share))
         return Error::no(path + ": isn't the share that was made for " + name + "; the token was not asked");
     auto approval = approve(statement, name, share->seed.view());
     if (auto done = check(statement, approval, roster); !done) return std::move(done).error().in(path);
-    return Opened{std::move(share->share.pin), std::move(approval)};
+    return Opened{std::move(mine->pin), std::move(approval)};
 }
 
 /// The token of these settings, opened with this PIN.
@@ -124,12 +128,18 @@ Result<std::unique_ptr<Session>> Session::open(SessionPlan plan, const SessionAr
         if (!token) return std::move(token).error();
         return std::unique_ptr<Session>(new Session(std::move(plan), std::move(*token), ""));
     }
-    const auto known = read_roster(plan.archive, plan.hsm.token);
+    const auto known = read_rosters(plan.archive, plan.hsm.token);
     if (!known) return known.error();
-    if (!*known)
+    if (known->next)
+        return Error::no("token '" + plan.hsm.token +
+                         "': a re-sharing broke off, and nobody knows which PIN it has; go on with it first, "
+                         "with shares of "
+                         "both generations: " +
+                         plan.program + " ceremony reshare");
+    if (!known->in_force)
         return Error::usage("[hsm] token '" + plan.hsm.token + "': nobody holds its PIN; hold a ceremony (" +
                             plan.program + " ceremony init), or give a pin_file");
-    const auto& roster = **known;
+    const auto& roster = *known->in_force;
     auto files = read_shares(roster, arguments.shares);
     if (!files) return std::move(files).error();
     if (!arguments.passphrase_files.empty() && arguments.passphrase_files.size() != files->size())

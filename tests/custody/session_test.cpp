@@ -8,7 +8,9 @@
 
 #include "base/file.h"
 #include "hsm/commands.h"
+#include "hsm/custody/ceremony_commands.h"
 #include "hsm/custody/records.h"
+#include "hsm/custody/reshare.h"
 #include "hsm/keytool.h"
 #include "store/archive.h"
 #include "tests/custody/held.h"
@@ -181,6 +183,91 @@ TEST_CASE("a PIN that somebody has changed is given to the token once, and that 
     REQUIRE_FALSE(session);
     CHECK(session.error().kind == Error::Kind::usage);
     CHECK(house.kinds() == std::vector<std::string>{"custody.activated", "custody.refused"});
+}
+
+namespace {
+
+/// `ceremony join` of a custodian of the house's ceremony: the files "NAME.share", "NAME.passphrase" and
+/// "NAME.custodian".
+void join(const House& house, const std::string& name) {
+    const auto seed = random_secret(32);
+    const auto file =
+        make_joining_file(house.held.ceremony.roster, name, seed.view(), Held::passphrase(name).view());
+    house.write(file);
+    REQUIRE(write_file(house.folder.path + "/" + name + ".custodian",
+                       as_view(Card{file.ceremony, name, file.keys}.to_json())));
+}
+
+Site site_of(const House& house) {
+    Site site;
+    site.hsm = house.plan.hsm;
+    site.program = site.tool = "tsca";
+    site.archive = house.plan.archive;
+    site.settings = house.plan.settings;
+    return site;
+}
+
+/// What `ceremony reshare` is given: c goes, d comes.
+Arguments replace_c_by_d(const House& house, const std::vector<std::string>& shares) {
+    Arguments arguments;
+    arguments.plan.threshold = 2;
+    arguments.keep = {"a", "b"};
+    arguments.cards = {house.folder.path + "/d.custodian"};
+    arguments.session = house.with(shares);
+    arguments.why = "c leaves";
+    arguments.by = "operator 1";
+    return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("at one desk: custodians are replaced, and the token is opened by those who came and stayed") {
+    House house;
+    join(house, "d");
+    const auto site = site_of(house);
+    std::ostringstream out;
+    const auto few = ceremony_reshare_here(replace_c_by_d(house, {"a"}), site, false, out);
+    REQUIRE_FALSE(few);
+    CHECK(has(few.error().text, "1 of 2 shares are here"));
+    const auto stranger = ceremony_reshare_here(replace_c_by_d(house, {"a", "d"}), site, false, out);
+    REQUIRE_FALSE(stranger);
+    CHECK(has(stranger.error().text, "none of the custodians"));
+    const auto done = ceremony_reshare_here(replace_c_by_d(house, {"c", "a"}), site, false, out);
+    INFO((done ? "" : done.error().text));
+    REQUIRE(done);
+    CHECK(has(out.str(), "generation 2"));
+    CHECK(house.open({"b", "d"}));
+    CHECK(has(house.open({"a", "c"}).error().text, "none of the custodians"));
+}
+
+TEST_CASE("at one desk: a re-sharing that broke off opens nothing, until it is gone on with") {
+    House house;
+    join(house, "d");
+    const auto& now = house.held.ceremony.roster;
+    const auto of = must(successors_of(replace_c_by_d(house, {}), now));
+    {
+        // What a process leaves that died before the HSM did anything.
+        const auto archive = must(store::Archive::open(house.plan.archive));
+        const auto next = divide(now, of).roster.to_json();
+        const store::Blob blob(Bytes(next.begin(), next.end()));
+        store::Event event;
+        event.kind = "custody.resharing";
+        event.subject = now.token;
+        event.text = "c leaves";
+        event.blobs.push_back(blob.id());
+        REQUIRE(archive->append(SystemWallClock().now(), event, {blob}));
+    }
+    CHECK(has(house.refusal({"a", "b"}), "broke off"));
+    const auto site = site_of(house);
+    std::ostringstream out;
+    const auto few = ceremony_reshare_here(replace_c_by_d(house, {"a", "c"}), site, false, out);
+    REQUIRE_FALSE(few);
+    CHECK(has(few.error().text, "2 of 2"));
+    CHECK(has(few.error().text, "1 of 2"));
+    const auto done = ceremony_reshare_here(replace_c_by_d(house, {"a", "c", "d"}), site, false, out);
+    INFO((done ? "" : done.error().text));
+    REQUIRE(done);
+    CHECK(house.open({"b", "d"}));
 }
 
 TEST_CASE("with a pin_file there are no custodians, and without a ceremony nobody opens anything") {

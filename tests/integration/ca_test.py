@@ -502,6 +502,42 @@ class CaTest(harness.TestCase):
             done = run(BIN / 'tsca', *words, ok=None, **at)
             self.refused(done, 3, 'the archive was changed', "the CA's signature isn't over the records before it")
 
+    def test_m_another_custodian(self):
+        """The page's last commands: officer-3 goes, officer-4 comes, and keys and certificates stay."""
+        page = (TOP / 'docs/ca.md').read_text()
+        (block,) = re.findall(r'^```sh\n(.*?)^```', page, re.M | re.S)
+        join, reshare = map(shlex.split, block.splitlines())
+        before = run(BIN / 'kokuin-share', *(self.dir / f'custody/officer-{i}' for i in (1, 2, 3))).out.split()[6]
+        terminal = Terminal(*join, cwd=self.dir, env=self.env)
+        for ask in ('Custodian officer-4, choose a passphrase', 'Custodian officer-4, the same again:'):
+            terminal.expect(ask)
+            terminal.type(self.ask('officer-4'))
+        status, said = terminal.end()
+        self.assertEqual(status, 0, said)
+        number = re.search(r'officer-4  ([0-9a-f]+)', said)[1]
+        # Too few, or somebody who holds nothing yet: the token hears nothing.
+        alone = reshare[:reshare.index('--share') + 2] + reshare[-4:]
+        status, said = self.typed(alone)
+        self.assertEqual(status, 1, said)
+        self.assertIn('1 of 2 shares are here', said)
+        status, said = self.typed(reshare)
+        self.assertEqual(status, 0, said)
+        self.assertIn(f'officer-4 {number}', said)  # each saw who shall hold the PINs
+        self.assertIn('both PINs are new, and with 2 of 3 custodians (officer-1, officer-2, officer-4), generation 2', said)
+        (event,) = self.events('custody.resharing')
+        self.assertEqual((event['text'], event['fields']['custodians']), ('officer-3 leaves', 'officer-3, officer-1'))
+        self.assertEqual([e['fields']['generation'] for e in self.events('custody.shared')], [1, 2])
+        self.assertEqual(self.events()[-1]['kind'], 'custody.deactivated')
+        done = run('pkcs11-tool', '--module', SOFTHSM, '--token-label', 'kokuin-ca', '--login', '--pin', before, '-O', ok=None, env=self.env)
+        self.assertIn('CKR_PIN_INCORRECT', done.out + done.err)
+        # Who went opens nothing; who stays needs no other file; who came opens.
+        file = self.dir / 'custody/officer-4.passphrase'
+        file.write_text(self.ask('officer-4'))
+        file.chmod(0o600)
+        self.refused(self.tsca('publish', 'publication', *WHY, *self.shares('officer-3', 'officer-1'), ok=None), 1, 'none of the custodians')
+        self.tsca('publish', 'publication', *WHY, *self.shares('officer-4', 'officer-2'))
+        self.crl_check('tsu-2027.pem')
+
 
 if __name__ == '__main__':
     harness.main()

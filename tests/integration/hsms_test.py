@@ -140,6 +140,14 @@ class HsmsTest(RemoteHsm, Keys):
         at = saved.size()
         self.wait_tokens(saved, at, 200)
         self.assertEqual(demo.readiness(), (200, {'ready': True, 'reasons': []}))
+        # After 5 s it counts as hanging, and nobody waits for it: not operators either.
+        until(lambda: not self.second()['available'], lambda: self.second())
+        self.assertIn("doesn't answer", self.second()['state'])
+        keys = {key['label']: key for key in json.loads(self.tsactl('key', 'list', '--json'))}
+        self.assertEqual((keys['tsu-2']['state'], keys['tsu-2']['missing'], keys['tsu-2']['hsm']), ('active', False, 'second'))
+        self.assertEqual(demo.readiness()[0], 200)
+        at = saved.size()
+        self.wait_tokens(saved, at, 200)
         self.assertGreater(self.kill_remote(), 0)
         until(lambda: [e['subject'] for e in demo.events('hsm.lost')][-1:] == [self.token], lambda: demo.tsad.tail())
         at = saved.size()
@@ -201,7 +209,7 @@ class HsmsTest(RemoteHsm, Keys):
         until(lambda: self.signers(20) == {'tsu-1', 'tsu-2'}, keeper.tail, 60)
         (child,) = [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/stat') if self.parent_of(p) == keeper.pid]
         os.kill(child, signal.SIGKILL)
-        until(lambda: len(re.findall('custody event=kept', keeper.written())) == 2, keeper.tail, 60)
+        until(lambda: len(re.findall('custody event=kept token=', keeper.written())) == 2, keeper.tail, 60)
         until(lambda: demo.listens(demo.port) and self.signers(20) == {'tsu-1', 'tsu-2'}, keeper.tail, 60)
         keeper.stop()
 

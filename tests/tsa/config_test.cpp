@@ -93,7 +93,7 @@ TEST_CASE("several HSMs, and which TSU has which") {
     CHECK(refused("pin = 1").find("[hsm.second] pin: unknown key") != std::string::npos);
     const std::string same = "/usr/lib/softhsm/libsofthsm2.so\"\ntoken = \"";
     CHECK(refused("[hsm.third]\nmodule = \"" + same + "kokuin-tsu\"")
-              .find("[hsm.third] token: [hsm] is this token already") != std::string::npos);
+              .find("[hsm.third] token: [hsm] has a token of this label already") != std::string::npos);
     CHECK(refused("[hsm.third]\nmodule = \"" + same + "x\"\nmodule_parameters = \"a\"")
               .find("a module is started once") != std::string::npos);
     CHECK(refused("environment = [\"A=1\"]\n[hsm.third]\nmodule = \"" + same + "x\"\nenvironment = [\"A=2\"]")

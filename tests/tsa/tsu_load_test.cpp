@@ -56,7 +56,7 @@ struct House {
         open();
         must(life->retire_older("tsu-1"));
         auto tsu = must(tsa::load_tsu(
-            settings, *life, [this](const std::string&) -> Result<hsm::Token*> { return &*token; },
+            settings, *life, [this](const tsa::KeyEntry*) -> Result<hsm::Token*> { return &*token; },
             wall.now()));
         must(life->retire_older("tsu-1"));
         return tsu;

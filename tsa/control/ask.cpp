@@ -53,7 +53,7 @@ void print_tsu(const json& tsu, std::ostream& out) {
         out << "closed: " << text_or(tsu, "closed_because", "(unknown)") << '\n';
     out << "  key " << text_or(tsu, "key", "") << ", certificate " << text_or(tsu, "certificate_subject", "")
         << " until " << text_or(tsu, "certificate_not_after", "") << ", signs until "
-        << text_or(tsu, "key_signs_until", "") << '\n';
+        << text_or(tsu, "key_signs_until", "") << ", in the token " << text_or(tsu, "hsm", "") << '\n';
     if (tsu["tac"].is_object()) {
         const auto& tac = tsu["tac"];
         out << "  TAC " << text_or(tac, "serial", "") << " of " << text_or(tac, "audited", "") << ", offset "

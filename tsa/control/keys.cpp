@@ -138,12 +138,13 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool as_json, std::ostream& out) {
     const auto answer = ask(settings, "/keys/destroy", change, seconds(30));
     if (!answer) return answer.error();
+    const auto hsm = text_of(*answer, "hsm");
+    const auto of_hsm = hsm.empty() || hsm == "hsm" ? "" : "--hsm " + hsm + " ";
     if (const auto proposal = answer->find("proposal"); proposal != answer->end())
         return tell(*answer,
                     "proposal " + text_of(*proposal, "id") + ": to be approved by " +
-                        std::to_string(proposal->value("threshold", 0)) +
-                        " custodians, each with: tsactl approve " + text_of(*proposal, "id") +
-                        " --share FILE",
+                        std::to_string(proposal->value("threshold", 0)) + " custodians, each with: tsactl " +
+                        of_hsm + "approve " + text_of(*proposal, "id") + " --share FILE",
                     as_json, out);
     return tell(*answer, text_of(*answer, "text"), as_json, out);
 }

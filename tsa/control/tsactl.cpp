@@ -177,7 +177,10 @@ Result<int> run(int argc, char** argv) {
     change("destroy", "destroy a key in the HSM, once the custodians agree", control::key_destroy);
     hsm::add_key_commands(*key, arguments.key, hsm::KeyRecords::yes, [&](hsm::KeyAction action) {
         choose([&, action](const tsa::Settings& settings) -> Result<int> {
-            const auto hsm = control::choose_hsm(settings, arguments.hsm);
+            auto name = arguments.hsm;
+            for (const auto& one : settings.tsus)
+                if (name.empty() && one.name == arguments.key.tsu) name = one.hsm;
+            const auto hsm = control::choose_hsm(settings, name);
             if (!hsm) return hsm.error();
             arguments.key.hsm = arguments.hsm;
             auto keys = hsm::custody::keys_of(control::site_of(settings, **hsm));
