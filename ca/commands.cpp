@@ -149,6 +149,17 @@ hsm::custody::Site site_of(const Settings& settings) {
     site.tool = "tsca";
     site.archive = settings.archive;
     site.settings = settings.digest;
+    site.books = [archive = settings.archive](std::ostream& people) -> Result<hsm::custody::Site::Record> {
+        static const SystemWallClock clock;
+        auto opened = Books::open(archive, clock);
+        if (!opened) return std::move(opened).error();
+        const std::shared_ptr<Books> books = std::move(*opened);
+        people << "now: " << to_rfc3339(books->now(), 0) << std::endl;
+        return hsm::custody::Site::Record(
+            [books](const store::Event& event, const std::vector<store::Blob>& blobs) {
+                return books->record(event, blobs);
+            });
+    };
     return site;
 }
 

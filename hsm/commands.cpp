@@ -182,8 +182,9 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, KeyRecords records
         command->add_option("LABEL", arguments.label, "label of the key in the token")->required();
         options(*command);
         if (records == KeyRecords::yes) {
-            command->add_option("--why", arguments.why, "the reason, one line, for the record");
-            command->add_option("--by", arguments.by, "who, as a role or number (no name of a person)");
+            command->add_option("--why", arguments.why, "the reason, one line, for the record")->required();
+            command->add_option("--by", arguments.by, "who, as a role or number (no name of a person)")
+                ->required();
         }
         command->callback([choose, action, &arguments] {
             choose([action, &arguments](Keys& keys, bool as_json, std::ostream& out) {

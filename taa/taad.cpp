@@ -79,8 +79,8 @@ Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::
                                             return done;
                                         },
                                         [&house, keeper, label] {
-                                            house.signer->token()->lock();
                                             if (keeper) keeper->forget(label);
+                                            house.signer->token()->lock();
                                         },
                                         record,
                                         [&house, keeper, label](const hsm::PinChange& change) {
@@ -93,7 +93,10 @@ Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::
         std::move(rosters->next));
     house.approvals.emplace([&house] { return house.custody->roster(); },
                             hsm::custody::Approvals::Parts{"taad", settings.digest, house.mono, record});
-    return hsm::custody::open_at_start(*house.custody, keeper, settings.archive, settings.hsm.unattended);
+    auto done =
+        hsm::custody::open_at_start(*house.custody, keeper, settings.archive, settings.hsm.unattended);
+    if (keeper && done) keeper->forget_the_rest();
+    return done;
 }
 
 /// `hook`: null, nobody is told. `keeper`: null, nobody holds the PIN while this process is away.

@@ -79,8 +79,9 @@ void Hsms::seat_custodians(const Tsus& tsus) {
                                                 return done;
                                             },
                                             [&one, keeper, label] {
-                                                one.token().lock();
+                                                // First: a token that hangs may not come back from the other.
                                                 if (keeper) keeper->forget(label);
+                                                one.token().lock();
                                             },
                                             record,
                                             [&one, opened, keeper, label](const hsm::PinChange& change) {
@@ -132,7 +133,11 @@ Done Hsms::open_at_start(Hsm& one) {
 }
 
 Done Hsms::open_at_start() {
-    if (all_.size() == 1) return open_at_start(*all_.front());
+    if (all_.size() == 1) {
+        auto done = open_at_start(*all_.front());
+        if (parts_.keeper && done) parts_.keeper->forget_the_rest();
+        return done;
+    }
     std::vector<std::pair<Hsm*, std::future<Done>>> outcomes;
     for (const auto& one : all_) {
         std::packaged_task<Done()> task([this, &one = *one] {
@@ -145,6 +150,7 @@ Done Hsms::open_at_start() {
     }
     const auto until = std::chrono::steady_clock::now() + waits_for_an_hsm;
     Done outcome;
+    bool any = false;
     for (auto& [one, future] : outcomes) {
         if (future.wait_until(until) != std::future_status::ready) {
             spdlog::error(
@@ -152,14 +158,23 @@ Done Hsms::open_at_start() {
                 one->settings().token);
             continue;
         }
-        if (auto done = future.get(); !done && outcome) outcome = std::move(done);
+        auto done = future.get();
+        any = any || done;
+        if (!done && outcome) outcome = std::move(done);
     }
+    // One that refuses its PIN, or whose shares don't open, takes none of the others down either.
+    if (any) outcome = Done();
     if (parts_.keeper && outcome) parts_.keeper->forget_the_rest();
     return outcome;
 }
 
-Hsms::~Hsms() {
+void Hsms::wait() {
     for (auto& one : opening_) one.join();
+    opening_.clear();
+}
+
+Hsms::~Hsms() {
+    wait();
 }
 
 void Hsms::say_if_locked() const {
@@ -194,7 +209,9 @@ Result<Hsm*> Hsms::holder(const std::string& label) const {
     std::optional<Error> first;
     std::optional<Error> away;
     for (const auto& one : all_) {
-        const auto key = one->token().find_key(label);
+        const auto key = one->token().available()
+                             ? one->token().find_key(label)
+                             : Result<hsm::Key>(Error::environment("hsm: " + one->token().state()));
         if (key) return one.get();
         auto& kept = key.error().kind == Error::Kind::environment ? away : first;
         if (!kept) kept = key.error();

@@ -67,15 +67,16 @@ class Hsms {
     static Result<std::unique_ptr<Hsms>> open(HsmsParts parts);
     Hsms(const Hsms&) = delete;
     Hsms& operator=(const Hsms&) = delete;
-    /// Waits for what open_at_start() left behind.
     ~Hsms();
+    /// For what open_at_start() left behind; to be called before `tsus` goes.
+    void wait();
 
     /// From now on custodians can open them. Then the TSUs' keys are looked for, and their certificates laid
     /// beside them (KEY-3); what is missing is an event "key.missing". `tsus` must outlive it.
     void seat_custodians(const Tsus& tsus);
     /// What the keeper holds, unattended shares and pin_files open them. Of several one that doesn't answer
-    /// within 10 s is left to come later. Error as of hsm::custody::open_at_start(), or a token refused the
-    /// PIN of its pin_file.
+    /// within 10 s is left to come later, and one that can't be opened is a line in the log. Error, of all:
+    /// as of hsm::custody::open_at_start(), or the token refused the PIN of its pin_file.
     Done open_at_start();
     /// A line in the log for each that waits for its custodians; for a server that listens now.
     void say_if_locked() const;

@@ -88,12 +88,12 @@ void KeyDesk::add_routes(net::Router& router) {
                    const auto keys = list();
                    return keys ? Response::json(200, *keys) : net::problem(keys.error());
                }));
-    const auto post = [&](const char* path, bool wants_reasons, Act act) {
+    const auto post = [&](const char* path, Act act) {
         router.add(
             "POST", path,
             net::for_owner(
                 "tsad",
-                [this, wants_reasons, act](const net::Request& request) {
+                [this, act](const net::Request& request) {
                     const auto body = parse_json(as_text(request.body));
                     const auto text = [&body](const char* key) {
                         const auto at = body.is_object() ? body.find(key) : body.end();
@@ -116,27 +116,34 @@ void KeyDesk::add_routes(net::Router& router) {
                     if (order.label.empty())
                         return net::problem(
                             Error::usage("no key is named; is this tool of the same version?"));
-                    if (wants_reasons || !order.step.why.empty() || !order.step.by.empty())
-                        if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
-                            return net::problem(done.error());
+                    if (auto done = check_why_and_by(order.step.why, order.step.by); !done)
+                        return net::problem(done.error());
+                    order.step.custodians = activated_by(order.label);
                     const auto answer = (this->*act)(order);
                     return answer ? Response::json(200, *answer) : net::problem(answer.error());
                 }),
             {{"application/json"}, largest_body});
     };
-    post("/keys/generate", false, &KeyDesk::generate);
-    post("/keys/csr", false, &KeyDesk::csr);
-    post("/keys/import", false, &KeyDesk::import);
-    post("/keys/rotate", true, &KeyDesk::rotate);
-    post("/keys/retire", true, &KeyDesk::retire);
-    post("/keys/compromise", true, &KeyDesk::compromise);
-    post("/keys/destroy", true, &KeyDesk::destroy);
+    post("/keys/generate", &KeyDesk::generate);
+    post("/keys/csr", &KeyDesk::csr);
+    post("/keys/import", &KeyDesk::import);
+    post("/keys/rotate", &KeyDesk::rotate);
+    post("/keys/retire", &KeyDesk::retire);
+    post("/keys/compromise", &KeyDesk::compromise);
+    post("/keys/destroy", &KeyDesk::destroy);
 }
 
 const TsuSettings* KeyDesk::settings_of(const std::string& tsu) const {
     for (const auto& one : parts_.settings)
         if (one.name == tsu) return &one;
     return nullptr;
+}
+
+std::string KeyDesk::activated_by(const std::string& label) const {
+    const auto entry = parts_.life.find(label);
+    if (!entry) return {};
+    const auto hsm = parts_.hsms.of(*entry);
+    return hsm && (*hsm)->custody() ? (*hsm)->custody()->state().custodians : std::string();
 }
 
 Result<Hsm*> KeyDesk::hsm_of(const std::string& label) const {
@@ -204,12 +211,14 @@ Result<std::string> KeyDesk::generate(const Order& order) {
     auto* const hsm = parts_.hsms.find(order.hsm.empty() ? settings_of(tsu)->hsm : order.hsm);
     if (!hsm) return Error::usage("there is no [hsm." + one_line(order.hsm, 64) + "] in the configuration");
 
+    auto step = order.step;
+    if (const auto* custody = hsm->custody()) step.custodians = custody->state().custodians;
     auto& token = hsm->token();
+    if (!token.available()) return Error::environment("hsm: " + token.state());
     const auto key = hsm::keytool::generate(token, order.label, order.bits);
     if (!key) return key.error();
     const auto id = to_hex(key->id());
-    if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), order.step, token.name());
-        !done) {
+    if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), step, token.name()); !done) {
         // A key without a record isn't used (KEY-8).
         const auto gone = token.destroy_key(order.label, pki::digest(pki::Hash::sha256, key->spki()));
         return Error::environment(done.error().text +
@@ -228,6 +237,7 @@ Result<std::string> KeyDesk::csr(const Order& order) {
             return std::move(done).error();
     const auto hsm = hsm_of(order.label);
     if (!hsm) return hsm.error();
+    if (!(*hsm)->token().available()) return Error::environment("hsm: " + (*hsm)->token().state());
     const auto pem =
         hsm::keytool::csr((*hsm)->token(), order.label, order.subject, hsm::keytool::Purpose::timestamping);
     if (!pem) return pem.error();
@@ -263,6 +273,7 @@ Result<std::string> KeyDesk::import(const Order& order) {
     const auto hsm = hsm_of(order.label);
     if (!hsm) return hsm.error();
     auto& token = (*hsm)->token();
+    if (!token.available()) return Error::environment("hsm: " + token.state());
     if (auto done = hsm::keytool::import(token, order.label, certificate.pem()); !done)
         return std::move(done).error();
     // The chain lies beside it (KEY-3), each under a name of its own.
@@ -387,7 +398,7 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
         parts_.sleep(look_every);
     const bool drained = old.use_count() == 1;
     // What hangs in an HSM or in the archive must not leave when it comes back: its key is to be retired.
-    if (!drained && old) old->gate().suspend("its key has been replaced");
+    if (!drained && old && !stopping_) old->gate().suspend("its key has been replaced");
     // So that the TAA follows at once, and not with its next audit.
     if (parts_.requester)
         (void)parts_.requester->ask(entry.tsu, "its successor signs now", successor->certificate().der());

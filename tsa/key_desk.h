@@ -37,12 +37,13 @@ class KeyDesk {
     explicit KeyDesk(KeyDeskParts parts) : parts_(std::move(parts)) {}
 
     /// For root and the user tsad runs as; JSON in and out; errors as base/net/outcome.h has them. "why" and
-    /// "by" are recorded; those in brackets may be left out.
+    /// "by" are recorded, with the custodians who have activated the token; what stands in brackets may be
+    /// left out.
     /// - GET /keys: what the HSMs have and the archive says of it; that alone while a token can't be asked
-    /// - POST /keys/generate {"label", "bits", ["tsu", "hsm", "why", "by"]}: made in the HSM of this name
+    /// - POST /keys/generate {"label", "bits", "why", "by", ["tsu", "hsm"]}: made in the HSM of this name
     /// (Hsms::find), or in its TSU's; recorded
-    /// - POST /keys/csr {"label", "subject", ["why", "by"]}: {"pem"}
-    /// - POST /keys/import {"label", "pem", ["why", "by"]}: the certificate and what is above it, checked
+    /// - POST /keys/csr {"label", "subject", "why", "by"}: {"pem"}
+    /// - POST /keys/import {"label", "pem", "why", "by"}: the certificate and what is above it, checked
     /// - POST /keys/rotate {"label", "why", "by"}: this certified key takes over, as soon as it is audited
     /// - POST /keys/retire {"label", "why", "by"}: its TSU signs nothing until another key takes over
     /// - POST /keys/compromise {"label", "why", "by"}: the same at once, whatever it was (KEY-6)
@@ -64,6 +65,8 @@ class KeyDesk {
     Result<std::string> destroy(const Order& order);
 
     [[nodiscard]] const TsuSettings* settings_of(const std::string& tsu) const;
+    /// The custodians who have activated the token of this key; empty where none have, or nobody knows.
+    [[nodiscard]] std::string activated_by(const std::string& label) const;
     /// The HSM that has the key of this label, by its records; of one without records, whichever has it.
     [[nodiscard]] Result<Hsm*> hsm_of(const std::string& label) const;
     Done audit(Tsu& successor, const std::string& why);

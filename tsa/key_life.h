@@ -73,7 +73,7 @@ struct KeyStep {
     std::string by;            ///< role or number
     std::string account;       ///< by the kernel's word
     std::string agreed_in{};   ///< the proposal that custodians agreed to, if the step needed that; hex
-    std::string custodians{};  ///< they
+    std::string custodians{};  ///< they; of other steps those who have activated the token
 };
 
 class KeyLife;

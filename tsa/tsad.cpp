@@ -117,6 +117,9 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         loaded.push_back(std::move(*tsu));
     }
     tsa::Tsus tsus(std::move(loaded));
+    // What an HSM that hung keeps busy looks at the TSUs when it answers.
+    const std::unique_ptr<tsa::Hsms, void (*)(tsa::Hsms*)> waited(hsms->get(),
+                                                                  [](tsa::Hsms* all) { all->wait(); });
     // And where the configuration names a new one.
     for (const auto& one : settings->tsus)
         if (auto done = (*life)->retire_older(one.name); !done) return done;

@@ -175,7 +175,7 @@ Activation::Activation(Roster roster, Parts parts, std::optional<Roster> next)
 }
 
 void Activation::show() {
-    Shown now{state_locked(), roster_};
+    Shown now{state_locked(), roster_, challenge_locked()};
     const std::lock_guard lock(shown_mutex_);
     shown_ = std::move(now);
 }
@@ -192,8 +192,8 @@ void Activation::begin_anew() {
 }
 
 Challenge Activation::challenge() const {
-    const std::lock_guard lock(mutex_);
-    return challenge_locked();
+    const std::lock_guard lock(shown_mutex_);
+    return shown_.challenge;
 }
 
 Challenge Activation::challenge_locked() const {
@@ -211,7 +211,7 @@ Activation::State Activation::state() const {
 }
 
 Activation::State Activation::state_locked() const {
-    State state{activated_, refused_, {}, roster_.threshold, ""};
+    State state{activated_, refused_, {}, roster_.threshold, "", activated_ ? activated_by_ : ""};
     for (const auto& [name, held] : held_) state.given.push_back(name);
     for (const auto& [name, held] : held_of_next_)
         if (held_.count(name) == 0) state.given.push_back(name);
@@ -292,6 +292,9 @@ Done Activation::activate_locked() {
     }
     // Recorded first: what the custodians agreed to counts, also if the HSM is away now.
     if (auto done = record_agreed(roster_); !done) return done;
+    std::vector<std::string> by;
+    for (const auto& [name, held] : held_) by.push_back(name);
+    activated_by_ = names(by);
     begin_anew();
     return open_locked(*pin);
 }
@@ -370,6 +373,7 @@ Done Activation::take_over(const std::string& custodians) {
     roster_ = std::move(*next_);
     next_.reset();
     activated_ = true;
+    activated_by_ = custodians;
     return record_shared(custodians, "the PINs are new, and with " + roster_.text());
 }
 

@@ -87,7 +87,8 @@ class Activation {
         bool refused = false;            ///< the token has refused the PIN: nothing helps in this process
         std::vector<std::string> given;  ///< custodians whose share is here; empty once activated
         unsigned threshold = 0;
-        std::string text;  ///< one line
+        std::string text;          ///< one line
+        std::string custodians{};  ///< "officer-1, officer-3": who activated it; empty if a keeper did
     };
     /// As it was after the last act; never waits for one, whatever the token does.
     [[nodiscard]] State state() const;
@@ -150,6 +151,7 @@ class Activation {
     struct Shown {
         State state;
         Roster roster;
+        Challenge challenge;
     };
     using Bench = std::map<std::string, Held>;  // by custodian
     static Result<Secret> combine_all(const Bench& bench, Secret Held::*which);
@@ -166,6 +168,7 @@ class Activation {
     bool activated_ = false;
     bool refused_ = false;
     std::string trouble_;
+    std::string activated_by_;
     bool unrecorded_ = false;  ///< who holds the PINs now isn't in the archive yet
 };
 

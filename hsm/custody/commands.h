@@ -39,7 +39,12 @@ struct Site {
     std::function<std::vector<std::pair<store::Event, std::vector<store::Blob>>>(
         const Key& key, const std::string& csr, const std::string& custodians, const std::string& account)>
         records_of_key{};
-    std::string settings{};  ///< where there is no server: SHA-256 of the configuration, hex
+    // Where there is no server:
+    std::string settings{};  ///< SHA-256 of the configuration, hex
+    /// Opens what the program remembers, to write, and tells `people` what they must know before they agree.
+    /// The function records, durably; nobody else writes while it lives.
+    using Record = std::function<Done(const store::Event&, const std::vector<store::Blob>&)>;
+    std::function<Result<Record>(std::ostream& people)> books{};
 };
 
 /// What the commands read from the command line.

@@ -2,6 +2,7 @@
 // over days, at one desk and in one process.
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/account.h"
@@ -13,10 +14,15 @@
 #include "hsm/custody/dialogue.h"
 #include "hsm/custody/records.h"
 #include "hsm/custody/reshare.h"
-#include "store/archive.h"
 
 namespace kokuin::hsm::custody {
 namespace {
+
+/// Whether this custodian has a share in the roster, with the keys of this file.
+bool holds(const Roster& roster, const ShareFile& file) {
+    const auto* me = roster.find(file.custodian);
+    return me && me->keys == file.keys;
+}
 
 /// The files that fit what is asked for; before anybody has typed anything.
 Result<std::vector<ShareFile>> fitting_files(const Challenge& challenge,
@@ -28,11 +34,24 @@ Result<std::vector<ShareFile>> fitting_files(const Challenge& challenge,
         if (auto done = fits(challenge, *file);
             !done && !(challenge.next && fits(challenge.to_next(), *file)))
             return std::move(done).error().in(path);
+        if (!holds(challenge.roster, *file) && !(challenge.next && holds(*challenge.next, *file)))
+            return Error::no(path + ": holds no share yet, or is of other keys; take the file that '" +
+                             file->custodian + "' holds a share with");
         for (const auto& other : files)
             if (other.custodian == file->custodian && other.keys == file->keys)
                 return Error::no(path + ": is another copy of the share of " + file->custodian +
                                  "; take that of another custodian");
         files.push_back(std::move(*file));
+    }
+    for (const auto* roster : {&challenge.roster, challenge.next ? &*challenge.next : nullptr}) {
+        if (!roster) continue;
+        const auto count = std::count_if(files.begin(), files.end(),
+                                         [roster](const ShareFile& one) { return holds(*roster, one); });
+        if (count < roster->threshold)
+            return Error::no("token '" + roster->token + "' needs " + roster->text() + ", generation " +
+                             std::to_string(roster->generation) + ", but " + std::to_string(count) +
+                             (count == 1 ? " share of them is" : " shares of them are") +
+                             " given; add more with --share FILE");
     }
     return files;
 }
@@ -48,9 +67,10 @@ Result<std::vector<OpenShare>> open_all(std::vector<ShareFile> files, const Argu
     for (std::size_t i = 0; i < files.size(); ++i) {
         out << "custodian " << files[i].custodian << ": you agree that " << what << std::endl;
         Arguments one;
+        one.share = session.shares[i];
         if (!session.passphrase_files.empty()) one.passphrase_file = session.passphrase_files[i];
         auto share = open_share(one, std::move(files[i]));
-        if (!share) return std::move(share).error().in(session.shares[i]);
+        if (!share) return std::move(share).error();
         all.push_back(std::move(*share));
     }
     return all;
@@ -61,7 +81,7 @@ Done give_all(Activation& activation, const std::vector<OpenShare>& shares) {
     const auto challenge = activation.challenge();
     for (const auto& share : shares) {
         const auto given = answers(challenge, share);
-        if (!given) return given.error();
+        if (!given) return Error{given.error()}.in("the share of " + share.file.custodian);
         for (const auto& one : *given) {
             if (activation.state().activated) return {};
             if (const auto state = activation.give(one, account_text(::geteuid())); !state)
@@ -95,6 +115,10 @@ Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, 
     if (auto done = check_why_and_by(arguments.why, arguments.by); !done) return std::move(done).error();
     if (!site.hsm.pin_file.empty())
         return Error::usage("[hsm] has a pin_file: no custodians hold this token's PINs");
+    std::ostream& people = as_json ? std::cerr : out;
+    // First of all: from here on nobody else changes anything.
+    const auto record = site.books(people);
+    if (!record) return record.error();
     auto rosters = read_rosters(site.archive, site.hsm.token);
     if (!rosters) return std::move(rosters).error();
     if (!rosters->in_force)
@@ -105,13 +129,6 @@ Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, 
         goes_on ? Result<Successors>(Successors()) : successors_of(arguments, *rosters->in_force);
     if (!successors) return successors.error();
     if (auto done = goes_on ? Done() : check(*successors); !done) return std::move(done).error();
-    auto archive = store::Archive::open(site.archive);
-    if (!archive) return std::move(archive).error();
-    const auto record = [&archive](const store::Event& event, const std::vector<store::Blob>& blobs) {
-        const auto kept =
-            (*archive)->append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
-        return kept ? Done() : kept.error();
-    };
     apply_environment(site.hsm);
     auto token = open_token(site.hsm);
     if (!token) return std::move(token).error();
@@ -122,12 +139,12 @@ Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, 
     Activation activation(*rosters->in_force,
                           {site.program, site.settings,
                            [&](const Secret& pin) { return opened((*token)->unlock(Secret(pin.view()))); },
-                           [&] { (*token)->lock(); }, record,
+                           [&] { (*token)->lock(); }, *record,
                            [&](const PinChange& change) { return (*token)->change_pins(change); }},
                           rosters->next);
     const SystemMonoClock mono;
     Approvals approvals([&activation] { return activation.roster(); },
-                        {site.program, site.settings, mono, record});
+                        {site.program, site.settings, mono, *record});
 
     auto files = fitting_files(activation.challenge(), arguments.session.shares);
     if (!files) return std::move(files).error();
@@ -137,7 +154,6 @@ Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, 
         site.program + " opens the token '" + site.hsm.token + "' and sets its PINs anew, for " + next +
         (goes_on ? " (a re-sharing that broke off; what is asked for now isn't looked at)" : "") +
         ", under the configuration with SHA-256 " + site.settings;
-    std::ostream& people = as_json ? std::cerr : out;
     const auto shares = open_all(std::move(*files), arguments, what, people);
     if (!shares) return shares.error();
     if (auto done = give_all(activation, *shares); !done) return std::move(done).error();
@@ -147,8 +163,8 @@ Result<int> ceremony_reshare_here(const Arguments& arguments, const Site& site, 
         const auto before = activation.roster();
         const auto proposal = propose_resharing(activation, approvals, *successors, arguments.why,
                                                 arguments.by, account_text(::geteuid()));
-        if (!proposal) return proposal.error();
-        said = approve_all(approvals, *proposal, before, *shares);
+        said = proposal ? approve_all(approvals, *proposal, before, *shares)
+                        : Result<std::string>(proposal.error());
     }
     const auto closed =
         activation.state().activated

@@ -517,12 +517,13 @@ class CaTest(harness.TestCase):
         number = re.search(r'officer-4  ([0-9a-f]+)', said)[1]
         # Too few, or somebody who holds nothing yet: the token hears nothing.
         alone = reshare[:reshare.index('--share') + 2] + reshare[-4:]
-        status, said = self.typed(alone)
-        self.assertEqual(status, 1, said)
-        self.assertIn('1 of 2 shares are here', said)
+        done = self.tsca(*alone[1:], ok=None)
+        self.assertEqual(done.returncode, 1, done.err)
+        self.assertIn('but 1 share of them is given', done.err)
         status, said = self.typed(reshare)
         self.assertEqual(status, 0, said)
         self.assertIn(f'officer-4 {number}', said)  # each saw who shall hold the PINs
+        self.assertRegex(said, r'now: 20\d\d-')
         self.assertIn('both PINs are new, and with 2 of 3 custodians (officer-1, officer-2, officer-4), generation 2', said)
         (event,) = self.events('custody.resharing')
         self.assertEqual((event['text'], event['fields']['custodians']), ('officer-3 leaves', 'officer-3, officer-1'))

@@ -255,13 +255,14 @@ class CliTest(harness.TestCase):
         self.assertEqual(json.loads(early.splitlines()[0])['kind'], 'server.started')
         self.assertEqual(early, demo.tsaudit('events', '--kind', 'server.started', '--json').out)
 
-        made = tsactl('--json', 'key', 'generate', 'spare')
+        reasons = ('--why', 'a test', '--by', 'operator 1')
+        made = tsactl('--json', 'key', 'generate', 'spare', *reasons)
         self.assertEqual((made['made'], made['label'], made['type'], made['bits']), ('key', 'spare', 'RSA', 2048))
         self.assertRegex(made['id'], HEX)
         made = taad('key', 'csr', 'taa', '--subject', 'CN=TAA', '--json', '-o', place / 'taa.csr')
         self.assertEqual(made, {'made': 'request', 'key': 'taa', 'file': str(place / 'taa.csr')})
         self.assertEqual([e['fields']['key'] for e in demo.taa_events('key.requested')], ['taa', 'taa'])  # the ceremony's, and this
-        made = tsactl('key', 'csr', 'spare', '--subject', 'CN=Spare', '--json')
+        made = tsactl('key', 'csr', 'spare', '--subject', 'CN=Spare', '--json', *reasons)
         self.assertIn('BEGIN CERTIFICATE REQUEST', made['pem'])
         for pin in ('user', 'officer'):
             (place / f'{pin}.pin').touch(0o600)

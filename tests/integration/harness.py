@@ -380,8 +380,9 @@ class Demo:
         return run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', *arguments, ok=ok)
 
     def compare(self, saved=os.devnull):
-        """kokuin-compare: every token of a --save file against the archive, and all serials of the archive."""
-        done = run(BIN / 'kokuin-compare', '--archive', self.dir / 'archive', '--saved', saved, ok=(0, 1), seconds=300)
+        """kokuin-compare: every token of a --save file against the archive, its signature and path, and all serials of the archive."""
+        done = run(BIN / 'kokuin-compare', '--archive', self.dir / 'archive', '--saved', saved, '--anchors', self.root(),
+                   '--certificates', self.chain(), ok=(0, 1), seconds=300)
         return json.loads(done.out)
 
     def root(self):

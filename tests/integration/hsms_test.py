@@ -160,7 +160,7 @@ class HsmsTest(RemoteHsm, Keys):
         result = load.result()
         self.assertEqual((result['refused'], result['errors']), ({}, {}))
         compared = demo.compare(saved.path)
-        self.assertEqual([compared[fault] for fault in ('missing', 'different', 'repeated')], [0, 0, 0])
+        self.assertEqual([compared[fault] for fault in ('missing', 'different', 'repeated', 'unverified')], [0, 0, 0, 0])
         self.both_stamp()
 
     def test_3_each_has_its_custodians(self):
@@ -220,7 +220,7 @@ class HsmsTest(RemoteHsm, Keys):
         saved = Saved(self.folder / 'rotations')
         load = self.started(demo.load('--connections', 4, '--save', saved.path, '--save-refusals'))
         self.wait_tokens(saved, 0)
-        self.assertIn("there is a key 'tsu-1'", self.tsactl('key', 'generate', 'tsu-1', '--hsm', 'second', '--tsu', 'tsu-1', ok=1))
+        self.assertIn("there is a key 'tsu-1'", self.tsactl('key', 'generate', 'tsu-1', '--hsm', 'second', '--tsu', 'tsu-1', *REASONS, ok=1))
         last = 'tsu-1'
         for number in range(1, ROTATIONS + 1):
             label, hsm = f'tsu-1-{number}', ('hsm', 'second')[number % 2]
@@ -236,7 +236,7 @@ class HsmsTest(RemoteHsm, Keys):
         result = load.result()
         self.assertEqual((result['refused'], result['errors']), ({}, {}))
         compared = demo.compare(saved.path)
-        self.assertEqual([compared[fault] for fault in ('missing', 'different', 'repeated')], [0, 0, 0])
+        self.assertEqual([compared[fault] for fault in ('missing', 'different', 'repeated', 'unverified')], [0, 0, 0, 0])
         states = self.states()
         self.assertEqual({label for label, state in states.items() if state == 'active'}, {last, 'tsu-2'})
 
@@ -286,6 +286,38 @@ class HsmsTest(RemoteHsm, Keys):
                       '--type', 'privkey', env={'SOFTHSM2_CONF': str(demo.dir / 'softhsm2.conf')}).out
         self.assertNotIn('tsu-1-1\n', objects)
         self.assertIn('tsu-2\n', objects)
+        # Beside the keys lie their certificates and what is above them (KEY-3).
+        objects = run('pkcs11-tool', '--module', '/usr/lib/softhsm/libsofthsm2.so', '--token-label', self.token, '-O', '--type', 'cert',
+                      env={'SOFTHSM2_CONF': str(demo.dir / 'softhsm2.conf')}).out
+        for name in ('Kokuin Demo TSU 1', 'Kokuin Demo Issuing CA', 'Kokuin Demo Root'):
+            self.assertRegex(objects, f'subject: .*CN={name}')
+        # Each step says who, why and which custodians had activated the token.
+        for kind in ('key.generated', 'key.requested', 'key.certified', 'key.activated', 'key.retired'):
+            (event,) = [e for e in demo.events(kind) if e['fields']['key'] == 'tsu-1-2']
+            self.assertEqual((event['text'], event['fields']['by']), ('a test', 'operator 1'), kind)
+            self.assertEqual(event['fields']['custodians'], 'demo-1, demo-2', kind)
+            self.assertEqual(event['fields']['token'], 'kokuin-tsu', kind)
+
+    def test_5_one_is_compromised(self):
+        """Under load: nothing of its key leaves after that, and the other TSU goes on (KEY-6, TSA-2)."""
+        demo = self.demo
+        saved = Saved(self.folder / 'compromised')
+        load = self.started(demo.load('--connections', 4, '--save', saved.path, '--save-refusals'))
+        self.wait_tokens(saved, 0)
+        self.tsactl('key', 'compromise', 'tsu-2', *REASONS, '--dir', self.folder / 'papers')
+        at = saved.size()
+        self.wait_tokens(saved, at, 200)
+        result = load.result()
+        # But for what was on its way at that moment, at most one request of each connection.
+        self.assertEqual(result['errors'], {})
+        self.assertLessEqual(sum(result['refused'].values()), 4)
+        self.assertLessEqual(set(result['refused']), {'systemFailure'})
+        (event,) = demo.events('key.compromised')
+        last = max(row['number'] for row in self.rows() if row['tsu'] == 'tsu-2')
+        self.assertLess(last, event['number'])
+        self.assertGreater(max(row['number'] for row in self.rows() if row['tsu'] == 'tsu-1'), event['number'])
+        lost = [json.loads(line)['serial'] for line in (self.folder / 'papers/tokens.jsonl').read_text().splitlines()]
+        self.assertEqual(sorted(lost), sorted(row['serial'] for row in self.rows() if row['tsu'] == 'tsu-2'))
 
 
 if __name__ == '__main__':

@@ -87,12 +87,13 @@ class LateTacTest(harness.TestCase):
     def add_tsu(self, name):
         demo, pki = self.demo, self.demo.dir / 'pki'
         demo.start_tsad()  # it alone can open the token
-        demo.tsactl('key', 'generate', name)
-        demo.tsactl('key', 'csr', name, '--subject', f'C=JP,O=Kokuin Demo,CN=Kokuin Demo {name}', '-o', pki / f'{name}.csr')
+        reasons = ('--why', 'a second TSU', '--by', 'operator 1')
+        demo.tsactl('key', 'generate', name, *reasons)
+        demo.tsactl('key', 'csr', name, '--subject', f'C=JP,O=Kokuin Demo,CN=Kokuin Demo {name}', '-o', pki / f'{name}.csr', *reasons)
         (pki / f'{name}.ext').write_text('extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
         run('openssl', 'x509', '-req', '-in', pki / f'{name}.csr', '-CA', pki / 'issuing.pem', '-CAkey', pki / 'issuing.key',
             '-days', '365', '-extfile', pki / f'{name}.ext', '-out', pki / f'{name}.pem')
-        demo.tsactl('key', 'import', name, pki / f'{name}.pem')
+        demo.tsactl('key', 'import', name, pki / f'{name}.pem', *reasons)
         demo.tsad.stop()
         demo.edit('tsad', append=f'\n[tsu.{name}]\nkey = "{name}"\ncertificate = "pki/{name}.pem"\n'
                                  'chain = "pki/chain.pem"\n')

@@ -1,6 +1,6 @@
 // kokuin-compare: holds an archive against what a client received (kokuin-load --save): every token must be
-// there byte for byte, and no serial number may stand in the archive twice. Prints one line of JSON; exit 0
-// when all is well.
+// there byte for byte, and no serial number may stand in the archive twice; with --anchors every token must
+// also verify, up to one of them. Prints one line of JSON; exit 0 when all is well.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "store/reader.h"
 #include "tests/tools/saved.h"
+#include "tsa/protocol/verify.h"
 
 namespace {
 // Octets as a key; gcc 12 warns wrongly when it compares vectors.
@@ -24,14 +25,28 @@ std::string text(const std::vector<unsigned char>& octets) {
 
 int main(int argc, char** argv) {
     using namespace kokuin;
-    std::string archive, saved;
+    std::string archive, saved, anchors, certificates;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (std::strcmp(argv[i], "--archive") == 0) archive = argv[i + 1];
         if (std::strcmp(argv[i], "--saved") == 0) saved = argv[i + 1];
+        if (std::strcmp(argv[i], "--anchors") == 0) anchors = argv[i + 1];
+        if (std::strcmp(argv[i], "--certificates") == 0) certificates = argv[i + 1];
     }
     if (archive.empty() || saved.empty()) {
-        std::fputs("kokuin-compare --archive DIR --saved FILE\n", stderr);
+        std::fputs("kokuin-compare --archive DIR --saved FILE [--anchors FILE --certificates FILE]\n",
+                   stderr);
         return 2;
+    }
+    tsp::Expectations expected;
+    for (const auto& [path, into] :
+         {std::pair(&anchors, &expected.anchors), std::pair(&certificates, &expected.more_certificates)}) {
+        if (path->empty()) continue;
+        auto read = pki::load_certificates(*path);
+        if (!read) {
+            std::fprintf(stderr, "kokuin-compare: %s\n", read.error().text.c_str());
+            return 3;
+        }
+        *into = std::move(*read);
     }
     auto reader = store::ArchiveReader::open(archive);
     if (!reader) {
@@ -54,11 +69,16 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "kokuin-compare: %s\n", done.error().text.c_str());
         return 3;
     }
-    std::size_t tokens = 0, missing = 0, different = 0;
+    std::size_t tokens = 0, missing = 0, different = 0, unverified = 0;
     std::ifstream file(saved, std::ios::binary);
     for (load::Record record; load::read_record(file, record);) {
         if (record.kind != 0) continue;
         ++tokens;
+        if (!anchors.empty()) {
+            const auto token = tsp::parse_token(record.body);
+            expected.imprint = Bytes(record.imprint.begin(), record.imprint.end());
+            if (!token || !tsp::verify(*token, expected).ok()) ++unverified;
+        }
         const auto at = serials_of.find(text(record.imprint));
         if (at == serials_of.end()) {
             ++missing;
@@ -74,7 +94,8 @@ int main(int argc, char** argv) {
         if (!same) ++different;
     }
     std::printf(
-        "{\"tokens\": %zu, \"issued\": %zu, \"missing\": %zu, \"different\": %zu, \"repeated\": %zu}\n",
-        tokens, issued, missing, different, repeated);
-    return missing + different + repeated == 0 ? 0 : 1;
+        "{\"tokens\": %zu, \"issued\": %zu, \"missing\": %zu, \"different\": %zu, \"repeated\": %zu, "
+        "\"unverified\": %zu}\n",
+        tokens, issued, missing, different, repeated, unverified);
+    return missing + different + repeated + unverified == 0 ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include "tests/pki/workshop.h"
 #include "tests/tac/town.h"
+#include "tsa/key_watch.h"
 
 using namespace kokuin;
 using tsa::KeyLife;
@@ -261,4 +262,61 @@ TEST_CASE("A key that was here before its records counts from its certificate; o
         house.open();
     }
     CHECK_FALSE(house.life->adopt("old", "tsu-1", certificate("one"), {}));
+}
+
+TEST_CASE("The calendar of a key is told once for each step, also over restarts") {
+    using std::chrono::days;
+    using std::chrono::hours;
+    House house;
+    must(house.generate("k1", "one"));
+    must(house.certify("k1", "one"));
+    const auto begun = house.wall.time;
+    must(house.life->activated("k1", begun, house.step));
+    const auto end = tsa::signs_until(begun, at("2060-01-01"));
+    // What the archive has of this kind: the fields "days".
+    const auto said = [&house](const std::string& kind) {
+        std::vector<std::int64_t> all;
+        store::EventQuery query;
+        query.kind = kind;
+        must(house.archive->events(query, [&all](const store::Found& found) {
+            all.push_back(std::get<std::int64_t>(found.event().fields.at("days")));
+            return true;
+        }));
+        return all;
+    };
+    const auto look = [&house](WallTime now) {
+        house.wall.time = now;
+        house.open();  // a restart before each look
+        tsa::KeyWatch watch(*house.life, *house.journal);
+        must(watch.restore(*house.archive));
+        watch.tick(now);
+        watch.tick(now + std::chrono::seconds(1));
+    };
+    using Days = std::vector<std::int64_t>;
+    look(end - days(60) - hours(1));
+    CHECK(said("key.ending").empty());
+    look(end - days(60));
+    CHECK(said("key.ending") == Days{60});
+    look(end - days(31));
+    CHECK(said("key.ending") == Days{60});
+    look(end - days(30) + hours(1));
+    CHECK(said("key.ending") == Days{60, 30});
+    look(end - days(7) + hours(1));
+    look(end - days(1) + hours(1));
+    CHECK(said("key.ending") == Days{60, 30, 7, 1});
+    look(end - std::chrono::seconds(1));
+    CHECK(said("key.ended").empty());
+    look(end + std::chrono::seconds(1));
+    look(end + days(1));
+    CHECK(said("key.ended") == Days{0});
+    CHECK(said("key.ending").size() == 4);
+
+    // KEY-5: not a moment before the month is over.
+    must(house.life->retired("k1", house.step));
+    const auto gone_by = tsa::destroy_by(house.wall.time);
+    look(gone_by - hours(1));
+    CHECK(said("key.overdue").empty());
+    look(gone_by + hours(1));
+    look(gone_by + days(1));
+    CHECK(said("key.overdue") == Days{0});
 }
