@@ -26,7 +26,7 @@ namespace kokuin::tsa {
 /// One of them: what [hsm] or an [hsm.NAME] configures. Thread-safe as its parts are.
 class Hsm {
   public:
-    /// `token`: its key pairs; `rosters`: who holds its PINs, nobody where a pin_file does.
+    /// `rosters`: who holds its PINs, nobody where a pin_file does.
     Hsm(hsm::Settings settings, std::unique_ptr<hsm::Token> token, hsm::custody::Rosters rosters)
         : settings_(std::move(settings)), rosters_(std::move(rosters)), token_(std::move(token)) {}
 

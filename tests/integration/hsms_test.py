@@ -1,6 +1,5 @@
 """Two TSUs side by side, each with an HSM of its own (TSA-2): losing one takes nothing of the other down, each has its own
 custodians, and a TSU's keys follow each other from one HSM into the other under load."""
-import base64
 import json
 import os
 import pathlib
@@ -8,17 +7,12 @@ import re
 import signal
 
 import harness
-from harness import BIN, Saved, TOP, run, until
+from harness import BIN, Saved, run, until
 from remote_hsm import RemoteHsm
-from rotation_test import REASONS, Keys
+from rotation_test import REASONS, Keys, der_of
 
 ROTATIONS = int(os.environ.get('KOKUIN_ROTATIONS', '4'))
 SECOND_NAME = 'C=JP,O=Kokuin Demo,CN=Kokuin Demo TSU 2'
-
-
-def der_of(pem):
-    text = pathlib.Path(pem).read_text()
-    return base64.b64decode(''.join(re.search(r'-----BEGIN CERTIFICATE-----(.*?)-----END', text, re.S)[1].split()))
 
 
 class HsmsTest(RemoteHsm, Keys):
@@ -240,27 +234,7 @@ class HsmsTest(RemoteHsm, Keys):
         states = self.states()
         self.assertEqual({label for label, state in states.items() if state == 'active'}, {last, 'tsu-2'})
 
-        # Each token verifies with the certificate it names, whose key was active when its record was made.
-        ders = {label: der_of(pem) for label, pem in certificates.items()}
-        span = {label: [None, float('inf')] for label in certificates}
-        for event in demo.events('key.activated'):
-            span[event['fields']['key']][0] = event['number']
-        for event in demo.events('key.retired'):
-            span[event['fields']['key']][1] = event['number']
-        numbers = {row['serial']: row['number'] for row in self.rows()}
-        count = dict.fromkeys(certificates, 0)
-        for kind, _, _, imprint, token in saved.records():
-            self.assertEqual(kind, 0)
-            (label,) = [label for label, octets in ders.items() if octets in token]
-            number = numbers[harness.rfc3161.TstInfo(token).serial]
-            self.assertTrue(span[label][0] < number < span[label][1], (label, number, span[label]))
-            count[label] += 1
-            if count[label] in (1, 10):
-                (self.folder / 'token.der').write_bytes(token)
-                done = run('openssl', 'ts', '-verify', '-digest', imprint.hex(), '-in', self.folder / 'token.der', '-token_in', '-CAfile',
-                           demo.root(), '-untrusted', demo.chain())
-                self.assertIn('Verification: OK', done.out + done.err)
-        self.assertEqual([label for label, many in count.items() if many == 0], [])
+        self.each_signed_while_active(saved, certificates)
 
         # After a restart the records say which HSM has the key that signs.
         demo.tsad.stop()

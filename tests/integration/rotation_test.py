@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import json
 import os
+import pathlib
 import re
 
 import harness
@@ -14,6 +15,11 @@ ROTATIONS = int(os.environ.get('KOKUIN_ROTATIONS', '3'))
 SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
 REASONS = ('--why', 'a test', '--by', 'operator 1')
 TSU_NAME = 'C=JP,O=Kokuin Demo,CN=Kokuin Demo TSU 1'
+
+
+def der_of(pem):
+    text = pathlib.Path(pem).read_text()
+    return base64.b64decode(''.join(re.search(r'-----BEGIN CERTIFICATE-----(.*?)-----END', text, re.S)[1].split()))
 
 
 class Keys(harness.TestCase):
@@ -59,6 +65,32 @@ class Keys(harness.TestCase):
         return status, before + said
 
 
+    def each_signed_while_active(self, saved, certificates):
+        """Each saved token is signed by a key that was active when its record was made, and names that key's certificate; openssl
+        judges the first of each key and a later one. `certificates`: PEM files by the key's label; returns their DER."""
+        demo = self.demo
+        ders = {label: der_of(pem) for label, pem in certificates.items()}
+        span = {label: [None, float('inf')] for label in certificates}
+        for kind, end in (('key.activated', 0), ('key.retired', 1)):
+            for event in demo.events(kind):
+                span[event['fields']['key']][end] = event['number']
+        numbers = {row['serial']: row['number'] for row in map(json.loads, demo.tsaudit('find', '--json').out.splitlines())}
+        count = dict.fromkeys(certificates, 0)
+        for kind, _, _, imprint, token in saved.records():
+            self.assertEqual(kind, 0)
+            (label,) = [label for label, octets in ders.items() if octets in token]
+            number = numbers[harness.rfc3161.TstInfo(token).serial]
+            self.assertTrue(span[label][0] < number < span[label][1], (label, number, span[label]))
+            count[label] += 1
+            if count[label] in (1, 20):
+                (self.folder / 'token.der').write_bytes(token)
+                done = run('openssl', 'ts', '-verify', '-digest', imprint.hex(), '-in', self.folder / 'token.der', '-token_in', '-CAfile',
+                           demo.root(), '-untrusted', demo.chain())
+                self.assertIn('Verification: OK', done.out + done.err)
+        self.assertEqual([label for label, many in count.items() if many == 0], [])
+        return ders
+
+
 class RotationTest(Keys):
     def test_1_under_load(self):
         demo = self.demo
@@ -87,32 +119,7 @@ class RotationTest(Keys):
         self.assertEqual([label for label, state in states.items() if state == 'active'], [last])
         self.assertEqual(sum(state == 'retired' for state in states.values()), ROTATIONS)
 
-        # Each token is signed by a key that was active when its record was made, and names that key's certificate.
-        der = {label: base64.b64decode(''.join(re.search(r'-----BEGIN CERTIFICATE-----(.*?)-----END', pem.read_text(), re.S)[1].split()))
-               for label, pem in certificates.items()}
-        span = {label: [None, float('inf')] for label in certificates}
-        for event in demo.events('key.activated'):
-            span[event['fields']['key']][0] = event['number']
-        for event in demo.events('key.retired'):
-            span[event['fields']['key']][1] = event['number']
-        numbers = {row['serial']: row['number'] for row in map(json.loads, demo.tsaudit('find', '--json').out.splitlines())}
-        count = dict.fromkeys(certificates, 0)
-        sample = []
-        for kind, _, _, imprint, token in saved.records():
-            self.assertEqual(kind, 0)
-            (label,) = [label for label, octets in der.items() if octets in token]
-            number = numbers[harness.rfc3161.TstInfo(token).serial]
-            self.assertTrue(span[label][0] < number < span[label][1], (label, number, span[label]))
-            count[label] += 1
-            if count[label] in (1, 20):
-                sample.append((label, token, imprint))
-        self.assertEqual([label for label, many in count.items() if many == 0], [])
-        # And an outside judge, for the first tokens of each key and some later ones.
-        for label, token, imprint in sample:
-            (self.folder / 'token.der').write_bytes(token)
-            done = run('openssl', 'ts', '-verify', '-digest', imprint.hex(), '-in', self.folder / 'token.der', '-token_in', '-CAfile', demo.root(),
-                       '-untrusted', demo.chain())
-            self.assertIn('Verification: OK', done.out + done.err)
+        der = self.each_signed_while_active(saved, certificates)
         # The TAA has recorded each that it has audited, and follows the one that signs.
         self.assertEqual(len(demo.taa_events('tsu.successor')), ROTATIONS)
         digest = hashlib.sha256(der[last]).hexdigest()
