@@ -21,7 +21,7 @@ pki::SignFunction signer(hsm::Token& token, hsm::Key key) {
 }
 
 Result<hsm::Key> key_of(hsm::Token& token, const CaSettings& ca, const pki::Certificate& certificate) {
-    auto key = token.find_key(ca.key);
+    auto key = token.find_key(ca.key, hsm::KeyAlgorithm::rsa);
     if (!key) return key;
     if (key->spki() != certificate.spki())
         return Error::usage("the key '" + ca.key + "' of the token isn't that of the certificate of " +
@@ -31,7 +31,7 @@ Result<hsm::Key> key_of(hsm::Token& token, const CaSettings& ca, const pki::Cert
 
 Result<hsm::Key> generate_key(Books& books, hsm::Token& token, const std::string& label, unsigned bits,
                               const std::string& custodians, const Who& who) {
-    auto key = hsm::keytool::generate(token, label, bits);
+    auto key = hsm::keytool::generate(token, label, hsm::KeyAlgorithm::rsa, bits);
     if (!key) return key;
     auto event = hsm::custody::key_event("key.generated", label, key->spki(), who.account, custodians);
     event.text = who.why;
@@ -66,7 +66,8 @@ Result<Issued> carry_out(Books& books, hsm::Token& token, const Settings& settin
     const bool by_root = plan.profile == Profile::root || plan.profile == Profile::issuing;
     const auto& ca = by_root ? settings.root : settings.issuing;
     const auto* issuer = by_root ? what_was.root() : what_was.issuing();
-    auto key = issuer ? key_of(token, ca, issuer->certificate) : token.find_key(ca.key);
+    auto key =
+        issuer ? key_of(token, ca, issuer->certificate) : token.find_key(ca.key, hsm::KeyAlgorithm::rsa);
     if (!key) return std::move(key).error();
     const auto certificate =
         pki::make_certificate(plan.certificate, settings.signature, signer(token, std::move(*key)));

@@ -129,7 +129,7 @@ Result<Issued> certify(const Settings& settings, const Arguments& arguments, Boo
                       " with the key '" + ca.key + "'";
     return with_token<Issued>(
         settings, arguments, books, text, as_json, out, [&](Session& session) -> Result<Issued> {
-            const auto key = session.token().find_key(ca.key);
+            const auto key = session.token().find_key(ca.key, hsm::KeyAlgorithm::rsa);
             if (!key) {
                 if (key.error().kind != Error::Kind::no) return key.error();
                 return Error::no(key.error().text + "; make it with: tsca key generate " + ca.key);

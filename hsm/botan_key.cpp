@@ -1,5 +1,6 @@
 #include "hsm/botan_key.h"
 
+#include <botan/ed25519.h>
 #include <botan/exceptn.h>
 #include <botan/pk_ops.h>
 #include <botan/rsa.h>
@@ -9,10 +10,10 @@
 namespace kokuin::hsm {
 namespace {
 
-/// Collects the message and hands it to the token whole: the token hashes.
+/// Collects the message and hands it to the token whole: the token hashes. `hash`: of an RSA key.
 class TokenSignature final : public Botan::PK_Ops::Signature {
   public:
-    TokenSignature(Token& token, Key key, pki::Hash hash)
+    TokenSignature(Token& token, Key key, std::optional<pki::Hash> hash)
         : token_(token), key_(std::move(key)), hash_(hash) {}
     void update(const std::uint8_t message[], std::size_t size) override {
         message_.insert(message_.end(), message, message + size);
@@ -20,27 +21,26 @@ class TokenSignature final : public Botan::PK_Ops::Signature {
     Botan::secure_vector<std::uint8_t> sign(Botan::RandomNumberGenerator& /*rng*/) override {
         const Bytes message = std::move(message_);
         message_ = {};
-        const auto signature = token_.sign(key_, hash_, message);
+        const auto signature =
+            hash_ ? token_.sign(key_, *hash_, message) : token_.sign_ed25519(key_, message);
         if (!signature) throw Botan::Exception(signature.error().text);
         return {signature->begin(), signature->end()};
     }
-    [[nodiscard]] std::size_t signature_length() const override { return (key_.bits() + 7) / 8; }
+    [[nodiscard]] std::size_t signature_length() const override { return hash_ ? (key_.bits() + 7) / 8 : 64; }
 
   private:
     Token& token_;
     Key key_;
-    pki::Hash hash_;
+    std::optional<pki::Hash> hash_;
     Bytes message_;
 };
 
-// Public_Key is a virtual base of both: one public half, whose RSA code is Botan's.
-class TokenKey final : public Botan::Private_Key, public Botan::RSA_PublicKey {
+// Public_Key is a virtual base of both: one public half, whose code is Botan's.
+template <typename OpenHalf>
+class TokenKey final : public Botan::Private_Key, public OpenHalf {
   public:
-    TokenKey(Token& token, Key key, const pki::PublicKey& open_half)
-        : Botan::RSA_PublicKey(Botan::BigInt(open_half.modulus().data(), open_half.modulus().size()),
-                               Botan::BigInt(open_half.exponent().data(), open_half.exponent().size())),
-          token_(token),
-          key_(std::move(key)) {}
+    TokenKey(Token& token, Key key, OpenHalf open_half)
+        : OpenHalf(std::move(open_half)), token_(token), key_(std::move(key)) {}
 
     [[nodiscard]] Botan::secure_vector<std::uint8_t> private_key_bits() const override {
         throw Botan::Not_Implemented("the private key of '" + key_.label() + "' stays in its token");
@@ -48,6 +48,10 @@ class TokenKey final : public Botan::Private_Key, public Botan::RSA_PublicKey {
     [[nodiscard]] std::unique_ptr<Botan::PK_Ops::Signature> create_signature_op(
         Botan::RandomNumberGenerator& /*rng*/, const std::string& padding,
         const std::string& /*provider*/) const override {
+        if (key_.algorithm() == KeyAlgorithm::ed25519) {
+            if (padding == "Pure") return std::make_unique<TokenSignature>(token_, key_, std::nullopt);
+            throw Botan::Invalid_Argument("a token signs pure Ed25519 only, not " + padding);
+        }
         // Botan has had three names for the same padding.
         for (const auto& [hash, name] : {std::pair{pki::Hash::sha256, "(SHA-256)"},
                                          {pki::Hash::sha384, "(SHA-384)"},
@@ -66,9 +70,16 @@ class TokenKey final : public Botan::Private_Key, public Botan::RSA_PublicKey {
 }  // namespace
 
 std::unique_ptr<Botan::Private_Key> botan_key(Token& token, const Key& key) {
-    auto open_half = pki::PublicKey::from_spki(key.spki());
+    if (key.algorithm() == KeyAlgorithm::ed25519) {
+        const auto point = View(key.spki()).last(32);
+        return std::make_unique<TokenKey<Botan::Ed25519_PublicKey>>(
+            token, key, Botan::Ed25519_PublicKey(point.data(), point.size()));
+    }
+    const auto open_half = pki::PublicKey::from_spki(key.spki());
     if (!open_half) throw Botan::Exception(open_half.error().text);  // it was read when the key was found
-    return std::make_unique<TokenKey>(token, key, *open_half);
+    const auto number = [](const Bytes& octets) { return Botan::BigInt(octets.data(), octets.size()); };
+    return std::make_unique<TokenKey<Botan::RSA_PublicKey>>(
+        token, key, Botan::RSA_PublicKey(number(open_half->modulus()), number(open_half->exponent())));
 }
 
 }  // namespace kokuin::hsm

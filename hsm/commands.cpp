@@ -36,9 +36,9 @@ class KeysHere final : public Keys {
     KeysHere(std::unique_ptr<Token> token, keytool::Purpose purpose)
         : token_(std::move(token)), purpose_(purpose) {}
     Result<MadeKey> generate(const KeyArguments& arguments) override {
-        const auto key = keytool::generate(*token_, arguments.label, arguments.bits);
+        const auto key = keytool::generate(*token_, arguments.label, arguments.type, arguments.bits);
         if (!key) return key.error();
-        return MadeKey{key->label(), to_hex(key->id()), key->bits()};
+        return MadeKey{key->label(), to_hex(key->id()), std::string(name(key->algorithm())), key->bits()};
     }
     Result<std::string> csr(const KeyArguments& arguments) override {
         return keytool::csr(*token_, arguments.label, arguments.subject, purpose_);
@@ -58,8 +58,10 @@ Result<int> generate(const KeyArguments& arguments, Keys& keys, bool as_json, st
     if (!key) return key.error();
     return answer(
         as_json,
-        {{"made", "key"}, {"label", key->label}, {"type", "RSA"}, {"bits", key->bits}, {"id", key->id}},
-        "made the key '" + key->label + "', RSA " + std::to_string(key->bits) + " bits, id " + key->id, out);
+        {{"made", "key"}, {"label", key->label}, {"type", key->type}, {"bits", key->bits}, {"id", key->id}},
+        "made the key '" + key->label + "', " + key->type + " " + std::to_string(key->bits) + " bits, id " +
+            key->id,
+        out);
 }
 
 Result<int> csr(const KeyArguments& arguments, Keys& keys, bool as_json, std::ostream& out) {
@@ -193,9 +195,17 @@ void add_key_commands(CLI::App& key, KeyArguments& arguments, KeyRecords records
         });
     };
     add(
-        "generate", "make an RSA key pair in the HSM; it never leaves it",
+        "generate", "make a key pair in the HSM; it never leaves it",
         [&](CLI::App& command) {
-            command.add_option("--bits", arguments.bits, "2048, 3072 or 4096")->capture_default_str();
+            command
+                .add_option_function<std::string>(
+                    "--type",
+                    [&arguments](const std::string& type) {
+                        arguments.type = key_algorithm(type).value_or(KeyAlgorithm::rsa);
+                    },
+                    "of the key (default: rsa); TSUs, TAAs and CAs sign with RSA")
+                ->check(CLI::IsMember({"rsa", "ed25519"}));
+            command.add_option("--bits", arguments.bits, "of an RSA key: 2048 (default), 3072 or 4096");
             if (records == KeyRecords::yes)
                 command.add_option("--tsu", arguments.tsu, "whose key it shall be: NAME of its [tsu.NAME]");
         },

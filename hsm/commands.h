@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -61,7 +62,8 @@ struct KeyArguments {
     std::string subject;
     std::string output;
     std::string file;
-    unsigned bits = 2048;
+    KeyAlgorithm type = KeyAlgorithm::rsa;
+    std::optional<unsigned> bits;  ///< of RSA; not given: 2048
     std::string so_pin_file;
     // For the records of a server that keeps them.
     std::string tsu;
@@ -72,7 +74,8 @@ struct KeyArguments {
 /// A key pair that was made.
 struct MadeKey {
     std::string label;
-    std::string id;  ///< CKA_ID, hex
+    std::string id;    ///< CKA_ID, hex
+    std::string type;  ///< as in KeyInfo
     unsigned bits = 0;
 };
 /// The keys of a token, wherever it is open: in this process, or in the server's.

@@ -85,21 +85,23 @@ Result<std::shared_ptr<Connection>, ConnectFailure> Connection::open(const std::
     return made;
 }
 
+Result<bool, CK_RV> Connection::offers(const ModuleCall& call, CK_MECHANISM_TYPE mechanism,
+                                       CK_FLAGS use) const {
+    CK_MECHANISM_INFO info{};
+    const CK_RV rv = call->C_GetMechanismInfo(token_.slot, mechanism, &info);
+    if (rv != CKR_OK && is_loss(rv)) return rv;
+    return rv == CKR_OK && (info.flags & use);
+}
+
 CK_RV Connection::choose_modes(const ModuleCall& call) {
-    const auto offers = [&](CK_MECHANISM_TYPE mechanism) -> Result<bool, CK_RV> {
-        CK_MECHANISM_INFO info{};
-        const CK_RV rv = call->C_GetMechanismInfo(token_.slot, mechanism, &info);
-        if (rv != CKR_OK && is_loss(rv)) return rv;
-        return rv == CKR_OK && (info.flags & CKF_SIGN);
-    };
-    const auto raw = offers(CKM_RSA_PKCS);
+    const auto raw = offers(call, CKM_RSA_PKCS, CKF_SIGN);
     if (!raw) return raw.error();
     const std::array<std::pair<pki::Hash, CK_MECHANISM_TYPE>, 3> combined{
         {{pki::Hash::sha256, CKM_SHA256_RSA_PKCS},
          {pki::Hash::sha384, CKM_SHA384_RSA_PKCS},
          {pki::Hash::sha512, CKM_SHA512_RSA_PKCS}}};
     for (const auto& [hash, mechanism] : combined) {
-        const auto offered = offers(mechanism);
+        const auto offered = offers(call, mechanism, CKF_SIGN);
         if (!offered) return offered.error();
         modes_[static_cast<std::size_t>(hash)] = *offered ? SigningMode::combined
                                                  : *raw   ? SigningMode::raw

@@ -75,6 +75,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
     [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
     [[nodiscard]] const FoundToken& token() const { return token_; }
+    /// Whether the token has this mechanism for this use (CKF_SIGN, …).
+    [[nodiscard]] Result<bool, CK_RV> offers(const ModuleCall& call, CK_MECHANISM_TYPE mechanism,
+                                             CK_FLAGS use) const;
     [[nodiscard]] SigningMode mode(pki::Hash hash) const { return modes_[static_cast<std::size_t>(hash)]; }
 
     /// Handles of private keys, by a name that Token chooses.

@@ -64,7 +64,7 @@ constexpr std::array meanings{
     Meaning{KOKUIN_RV(CKR_KEY_SIZE_RANGE), Effect::request,
             "the key has a length that the token doesn't support", "use a length that it supports"},
     Meaning{KOKUIN_RV(CKR_KEY_TYPE_INCONSISTENT), Effect::request,
-            "the key is of another type than the mechanism's", "use an RSA key"},
+            "the key is of another type than the mechanism's", "use a key of that type"},
     Meaning{KOKUIN_RV(CKR_KEY_NOT_NEEDED), Effect::request, "no key is needed", ""},
     Meaning{KOKUIN_RV(CKR_KEY_CHANGED), Effect::request, "the key has changed", ""},
     Meaning{KOKUIN_RV(CKR_KEY_NEEDED), Effect::request, "a key is needed", ""},

@@ -88,8 +88,11 @@ Result<std::vector<ListedKey>> list(Token& token) {
     return all;
 }
 
-Result<Key> generate(Token& token, const std::string& label, unsigned bits) {
-    return token.generate_rsa(label, bits);
+Result<Key> generate(Token& token, const std::string& label, KeyAlgorithm algorithm,
+                     std::optional<unsigned> bits) {
+    if (algorithm == KeyAlgorithm::rsa) return token.generate_rsa(label, bits.value_or(2048));
+    if (bits) return Error::usage("key '" + label + "': bits are for RSA; leave them away for Ed25519");
+    return token.generate_ed25519(label);
 }
 
 namespace {
@@ -124,7 +127,7 @@ Result<std::string> csr(Token& token, std::string_view key, std::string_view sub
     try {
         Botan::AutoSeeded_RNG rng;
         Botan::Extensions extensions;
-        if (purpose == Purpose::timestamping) {
+        if (purpose == Purpose::timestamping && found->algorithm() == KeyAlgorithm::rsa) {
             extensions.add(new Botan::Cert_Extension::Key_Usage(Botan::DIGITAL_SIGNATURE), true);
             extensions.add(new Botan::Cert_Extension::Extended_Key_Usage({Botan::OID("1.3.6.1.5.5.7.3.8")}),
                            true);

@@ -36,16 +36,18 @@ struct ListedKey {
 /// All private keys of the token with their certificates, sorted by label.
 Result<std::vector<ListedKey>> list(Token& token);
 
-/// Makes an RSA key pair in the token (Token::generate_rsa).
-Result<Key> generate(Token& token, const std::string& label, unsigned bits = 2048);
+/// Makes a key pair in the token: Token::generate_rsa, with 2048 bits unless others are given, or
+/// Token::generate_ed25519, which has no length to choose: giving one is an error (usage).
+Result<Key> generate(Token& token, const std::string& label, KeyAlgorithm algorithm = KeyAlgorithm::rsa,
+                     std::optional<unsigned> bits = {});
 
 /// What a certificate is asked for.
 enum class Purpose {
     /// A TSU: asks for exactly one extended key usage, id-kp-timeStamping, critical (RFC 3161 2.3), and the
-    /// critical
-    /// key usage digitalSignature, in the extensionRequest (RFC 2985 5.4.2).
+    /// critical key usage digitalSignature, in the extensionRequest (RFC 2985 5.4.2). TSUs sign with RSA:
+    /// for an Ed25519 key this is `plain`.
     timestamping,
-    /// Nothing is asked for: the CA decides (a TAA).
+    /// Nothing is asked for: the CA decides (a TAA, an archive).
     plain,
 };
 
@@ -53,7 +55,7 @@ enum class Purpose {
 Done check_subject(std::string_view subject);
 /// Such a subject as a DER Name. Error (usage).
 Result<Bytes> subject_der(std::string_view subject);
-/// A PKCS#10 request (RFC 2986) for a key of the token, signed in the token with SHA-256: PEM.
+/// A PKCS#10 request (RFC 2986) for a key of the token, signed in the token, RSA with SHA-256: PEM.
 /// `subject`: attributes in the order in which they are encoded, "C=JP,O=Example K.K.,CN=TSU 1" (the country
 /// first, as in openssl's -subj). Known: C, ST, L, O, OU, CN, serialNumber, organizationIdentifier (or dotted
 /// OIDs); "\" quotes the next character; UTF-8; blanks around names and values are dropped.

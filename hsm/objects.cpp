@@ -4,8 +4,14 @@
 #include <cstring>
 
 #include "base/der.h"
+#include "pki/public_key.h"
 
 namespace kokuin::hsm {
+namespace {
+
+constexpr std::string_view ed25519 = "1.3.101.112";  // id-Ed25519, RFC 8410 3
+
+}  // namespace
 
 Template& Template::number(CK_ATTRIBUTE_TYPE type, CK_ULONG value) {
     Bytes octets(sizeof value);
@@ -91,30 +97,75 @@ std::optional<CK_ULONG> AttributeReader::number(CK_ATTRIBUTE_TYPE type) {
     return number;
 }
 
-Result<Bytes, CK_RV> read_rsa_spki(const ModuleCall& call, CK_SESSION_HANDLE session,
-                                   CK_OBJECT_HANDLE private_key) {
-    AttributeReader key(call, session, private_key);
-    Bytes modulus = key.octets(CKA_MODULUS);
-    Bytes exponent = key.octets(CKA_PUBLIC_EXPONENT);
-    const Bytes id = key.octets(CKA_ID);
-    const Bytes label = key.octets(CKA_LABEL);
-    if (key.outcome() != CKR_OK) return key.outcome();
-    if (modulus.empty() || exponent.empty()) {
-        Template attributes;
-        attributes.number(CKA_CLASS, CKO_PUBLIC_KEY).number(CKA_KEY_TYPE, CKK_RSA);
-        attributes.octets(CKA_ID, id).octets(CKA_LABEL, label);
-        const auto found = find_objects(call, session, attributes, 2);
-        if (!found) return found.error();
-        if (found->size() != 1) return Bytes{};
-        AttributeReader other(call, session, found->front());
-        modulus = other.octets(CKA_MODULUS);
-        exponent = other.octets(CKA_PUBLIC_EXPONENT);
-        if (other.outcome() != CKR_OK) return other.outcome();
-        if (modulus.empty() || exponent.empty()) return Bytes{};
+Bytes edwards25519_oid() {
+    return der::oid(ed25519);
+}
+
+Bytes edwards25519_name() {
+    return der::tlv(der::printable_string, as_view("edwards25519"));
+}
+
+namespace {
+
+Bytes ed25519_spki(View point) {
+    return der::sequence({der::algorithm(ed25519, false), der::bits(point)});  // RFC 8410 4
+}
+
+// Of an object's own attributes; empty if it doesn't tell.
+Bytes own_spki(AttributeReader& object, KeyAlgorithm algorithm) {
+    if (algorithm == KeyAlgorithm::rsa) {
+        const Bytes modulus = object.octets(CKA_MODULUS);
+        const Bytes exponent = object.octets(CKA_PUBLIC_EXPONENT);
+        if (modulus.empty() || exponent.empty()) return {};
+        // RFC 8017 A.1.1 in RFC 5280 4.1.2.7
+        const Bytes rsa = der::sequence({der::unsigned_integer(modulus), der::unsigned_integer(exponent)});
+        return der::sequence({der::algorithm("1.2.840.113549.1.1.1", true), der::bits(rsa)});
     }
-    // RFC 8017 A.1.1 in RFC 5280 4.1.2.7
-    const Bytes rsa = der::sequence({der::unsigned_integer(modulus), der::unsigned_integer(exponent)});
-    return der::sequence({der::algorithm("1.2.840.113549.1.1.1", true), der::bits(rsa)});
+    // Nothing is around it in PKCS#11 3.1, a BIT STRING in 3.0, an OCTET STRING in SoftHSM.
+    const Bytes told = object.octets(CKA_EC_POINT);
+    if (told.size() < 32) return {};
+    const View point = View(told).last(32);
+    const bool known = told.size() == 32 || told == der::bits(point) || told == der::octets(point);
+    return known ? ed25519_spki(point) : Bytes{};
+}
+
+}  // namespace
+
+Result<PublicHalf, CK_RV> read_public_half(const ModuleCall& call, CK_SESSION_HANDLE session,
+                                           CK_OBJECT_HANDLE key) {
+    AttributeReader own(call, session, key);
+    const auto type = own.number(CKA_KEY_TYPE);
+    PublicHalf half;
+    if (type == CKK_RSA) half.algorithm = KeyAlgorithm::rsa;
+    if (type == CKK_EC_EDWARDS) {
+        // One that doesn't tell its curve is judged by the length of its point.
+        const Bytes curve = own.octets(CKA_EC_PARAMS);
+        if (curve.empty() || curve == edwards25519_oid() || curve == edwards25519_name())
+            half.algorithm = KeyAlgorithm::ed25519;
+    }
+    if (half.algorithm) half.spki = own_spki(own, *half.algorithm);
+    const Bytes id = own.octets(CKA_ID);
+    const Bytes label = own.octets(CKA_LABEL);
+    if (own.outcome() != CKR_OK) return own.outcome();
+    if (!half.algorithm || !half.spki.empty()) return half;
+    Template attributes;
+    attributes.number(CKA_CLASS, CKO_PUBLIC_KEY).number(CKA_KEY_TYPE, *type);
+    attributes.octets(CKA_ID, id).octets(CKA_LABEL, label);
+    const auto found = find_objects(call, session, attributes, 2);
+    if (!found) return found.error();
+    if (found->size() != 1) return half;
+    AttributeReader other(call, session, found->front());
+    half.spki = own_spki(other, *half.algorithm);
+    if (other.outcome() != CKR_OK) return other.outcome();
+    return half;
+}
+
+Result<Measure> measure_of(View spki) {
+    if (spki.size() == 44 && equal(spki, ed25519_spki(spki.last(32))))
+        return Measure{KeyAlgorithm::ed25519, 255};
+    const auto rsa = pki::PublicKey::from_spki(spki);
+    if (!rsa) return rsa.error();
+    return Measure{KeyAlgorithm::rsa, rsa->bits()};
 }
 
 }  // namespace kokuin::hsm

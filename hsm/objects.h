@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "hsm/call.h"
+#include "hsm/token.h"
 
 namespace kokuin::hsm {
 
@@ -63,9 +64,26 @@ class AttributeReader {
     CK_RV outcome_ = CKR_OK;
 };
 
-/// SubjectPublicKeyInfo (DER) of an RSA key pair: from the private key's own attributes, else from the public
-/// key with the same id and label. Empty if neither tells.
-Result<Bytes, CK_RV> read_rsa_spki(const ModuleCall& call, CK_SESSION_HANDLE session,
-                                   CK_OBJECT_HANDLE private_key);
+/// CKA_EC_PARAMS of Ed25519: PKCS#11 3.0 has both, and modules know one of them or both.
+Bytes edwards25519_oid();   ///< 1.3.101.112 (RFC 8410)
+Bytes edwards25519_name();  ///< PrintableString "edwards25519"
+
+/// What can be known of a key pair.
+struct PublicHalf {
+    std::optional<KeyAlgorithm> algorithm;  ///< nothing: none that signs here
+    Bytes spki;                             ///< DER; empty where the token doesn't tell
+};
+/// From the private key's own attributes (or a public key's), else from the public key with the same id and
+/// label.
+Result<PublicHalf, CK_RV> read_public_half(const ModuleCall& call, CK_SESSION_HANDLE session,
+                                           CK_OBJECT_HANDLE key);
+
+/// What a SubjectPublicKeyInfo (DER) says of its key.
+struct Measure {
+    KeyAlgorithm algorithm;
+    unsigned bits;  ///< as Key::bits()
+};
+/// Error (usage): of no key that signs here.
+Result<Measure> measure_of(View spki);
 
 }  // namespace kokuin::hsm

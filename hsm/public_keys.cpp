@@ -11,7 +11,6 @@
 #include "hsm/locator.h"
 #include "hsm/objects.h"
 #include "pki/certificate.h"
-#include "pki/public_key.h"
 
 namespace kokuin::hsm {
 
@@ -48,7 +47,7 @@ Result<std::string> public_keys_json(const Settings& settings) {
               [](const auto& a, const auto& b) { return a.not_after() > b.not_after(); });
 
     Template any_key;
-    any_key.number(CKA_CLASS, CKO_PUBLIC_KEY).number(CKA_KEY_TYPE, CKK_RSA);
+    any_key.number(CKA_CLASS, CKO_PUBLIC_KEY);
     const auto keys = find_objects(*call, session->handle(), any_key);
     if (!keys) return failed(keys.error());
     std::vector<json> all;
@@ -57,19 +56,20 @@ Result<std::string> public_keys_json(const Settings& settings) {
         const auto label = reader.text(CKA_LABEL);
         const auto id = reader.octets(CKA_ID);
         if (reader.outcome() != CKR_OK) return failed(reader.outcome());
-        const auto spki = read_rsa_spki(*call, session->handle(), object);
-        if (!spki) return failed(spki.error());
-        const auto parsed = pki::PublicKey::from_spki(*spki);
+        const auto half = read_public_half(*call, session->handle(), object);
+        if (!half) return failed(half.error());
+        if (!half->algorithm) continue;
+        const auto measure = measure_of(half->spki);
         json beside = json::array();
         for (const auto& one : certificates)
-            if (one.spki() == *spki)
+            if (one.spki() == half->spki)
                 beside.push_back({{"subject", one.subject_text()},
                                   {"issuer", one.issuer_text()},
                                   {"not_after", to_rfc3339(one.not_after(), 0)}});
         all.push_back({{"label", label},
                        {"id", to_hex(id)},
-                       {"type", "RSA"},
-                       {"bits", parsed ? parsed->bits() : 0},
+                       {"type", name(*half->algorithm)},
+                       {"bits", measure ? measure->bits : 0},
                        {"sensitive", nullptr},
                        {"extractable", nullptr},
                        {"certificates", beside}});

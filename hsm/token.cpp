@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <mutex>
 
 #include "base/der.h"
@@ -10,13 +11,35 @@
 #include "hsm/objects.h"
 #include "hsm/recovery.h"
 #include "pki/certificate.h"
-#include "pki/public_key.h"
 
 namespace kokuin::hsm {
+namespace {
+
+constexpr std::array algorithms{std::pair{KeyAlgorithm::rsa, std::string_view("RSA")},
+                                std::pair{KeyAlgorithm::ed25519, std::string_view("Ed25519")}};
+
+}  // namespace
+
+std::string_view name(KeyAlgorithm algorithm) {
+    return algorithms.at(static_cast<std::size_t>(algorithm)).second;
+}
+
+std::optional<KeyAlgorithm> key_algorithm(std::string_view name) {
+    const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); };
+    for (const auto& [algorithm, its] : algorithms)
+        if (std::equal(its.begin(), its.end(), name.begin(), name.end(), same)) return algorithm;
+    return std::nullopt;
+}
+
+std::optional<KeyAlgorithm> algorithm_of(View spki) {
+    const auto measure = measure_of(spki);
+    return measure ? std::optional(measure->algorithm) : std::nullopt;
+}
 
 struct Key::Content {
     std::string label;
     Bytes id;
+    KeyAlgorithm algorithm;
     unsigned bits;
     Bytes spki;
     std::string name;  // of its handle in a Connection
@@ -27,6 +50,9 @@ const std::string& Key::label() const {
 }
 const Bytes& Key::id() const {
     return content_->id;
+}
+KeyAlgorithm Key::algorithm() const {
+    return content_->algorithm;
 }
 unsigned Key::bits() const {
     return content_->bits;
@@ -46,6 +72,11 @@ struct Use {
 };
 
 constexpr seconds hanging{5};
+constexpr std::size_t ed25519_signature = 64;
+
+CK_KEY_TYPE key_type(KeyAlgorithm algorithm) {
+    return algorithm == KeyAlgorithm::rsa ? CKK_RSA : CKK_EC_EDWARDS;
+}
 
 std::string handle_name(const std::string& label, View id) {
     return label + '\0' + as_text(id);
@@ -68,6 +99,8 @@ struct Token::Impl {
     Result<Use> use();
     // The error of a failed call, after telling the recovery if it means a loss.
     Error failed(const std::shared_ptr<Connection>& connection, CK_RV rv, const std::string& tried);
+    // The error of a key that is of one algorithm where another is wanted.
+    [[nodiscard]] Error wrong_key(const std::string& label, KeyAlgorithm is, KeyAlgorithm wanted) const;
     // Finds the handle of a key that has been known before; CKR_OK and nothing if the token hasn't got it
     // (any more).
     static Result<std::optional<CK_OBJECT_HANDLE>, CK_RV> resolve(const ModuleCall& call,
@@ -77,6 +110,13 @@ struct Token::Impl {
     Result<Key> key_of(const Use& use, CK_OBJECT_HANDLE object, const std::string& tried);
     // The Key of this content, found again from now on.
     Key keep(std::shared_ptr<const Key::Content> content);
+    // How a new key's parameters are named to the token.
+    using Naming = std::function<void(Template&)>;
+    // `names`: the first that the token takes.
+    Result<Key> generate(const Use& use, const std::string& label, const std::string& tried,
+                         CK_MECHANISM_TYPE mechanism, const std::vector<Naming>& names);
+    // `key` is of the mechanism's algorithm.
+    Result<Bytes> sign(const Use& use, const Key::Content& key, CK_MECHANISM_TYPE with, View message);
 };
 
 /// A caller of sign().
@@ -131,20 +171,26 @@ Error Token::Impl::failed(const std::shared_ptr<Connection>& connection, CK_RV r
     return error;
 }
 
+Error Token::Impl::wrong_key(const std::string& label, KeyAlgorithm is, KeyAlgorithm wanted) const {
+    return Error::usage(description + ": the key '" + label + "' is an " + std::string(hsm::name(is)) +
+                        " key, and an " + std::string(hsm::name(wanted)) +
+                        " key is needed; name another one");
+}
+
 Result<std::optional<CK_OBJECT_HANDLE>, CK_RV> Token::Impl::resolve(const ModuleCall& call,
                                                                     CK_SESSION_HANDLE session,
                                                                     const Key::Content& key) {
     Template attributes;
-    attributes.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA);
+    attributes.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, key_type(key.algorithm));
     attributes.text(CKA_LABEL, key.label);
     if (!key.id.empty()) attributes.octets(CKA_ID, key.id);  // not known of an expected key
     const auto found = find_objects(call, session, attributes);
     if (!found) return found.error();
     for (const CK_OBJECT_HANDLE object : *found) {
         // Same name, other key: a token that was made anew, or a foreign one.
-        const auto spki = read_rsa_spki(call, session, object);
-        if (!spki) return spki.error();
-        if (equal(*spki, key.spki)) return std::optional<CK_OBJECT_HANDLE>(object);
+        const auto half = read_public_half(call, session, object);
+        if (!half) return half.error();
+        if (equal(half->spki, key.spki)) return std::optional<CK_OBJECT_HANDLE>(object);
     }
     return std::optional<CK_OBJECT_HANDLE>();
 }
@@ -173,17 +219,18 @@ Result<Key> Token::Impl::key_of(const Use& use, CK_OBJECT_HANDLE object, const s
     content->label = reader.text(CKA_LABEL);
     content->id = reader.octets(CKA_ID);
     if (reader.outcome() != CKR_OK) return failed(use.connection, reader.outcome(), tried);
-    auto spki = read_rsa_spki(use.call, use.session(), object);
-    if (!spki) return failed(use.connection, spki.error(), tried);
-    content->spki = std::move(*spki);
+    auto half = read_public_half(use.call, use.session(), object);
+    if (!half) return failed(use.connection, half.error(), tried);
+    content->spki = std::move(half->spki);
     if (content->spki.empty())
         return Error::environment(
             description + ": " + tried +
             ": the token doesn't tell its public half; store the public key object with the same "
             "label and id");
-    const auto parsed = pki::PublicKey::from_spki(content->spki);
-    if (!parsed) return Error{parsed.error()}.in(description + ": " + tried);
-    content->bits = parsed->bits();
+    const auto measure = measure_of(content->spki);
+    if (!measure) return Error{measure.error()}.in(description + ": " + tried);
+    content->algorithm = measure->algorithm;
+    content->bits = measure->bits;
     content->name = handle_name(content->label, content->id);
     use.connection->remember(content->name, object);
     return keep(std::move(content));
@@ -302,24 +349,41 @@ unsigned Token::signing() const {
     return impl_->signing;
 }
 
-Result<Key> Token::find_key(std::string_view label_or_id) {
+Result<Key> Token::find_key(std::string_view label_or_id, std::optional<KeyAlgorithm> wanted) {
     const std::string asked(label_or_id);
     const std::string tried = "finding key '" + asked + "'";
     if (asked.empty())
         return Error::usage(impl_->description + ": no key is named; give its label or its id in hex");
     auto use = impl_->use();
     if (!use) return std::move(use).error();
-    Template by_label;
-    by_label.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA).text(CKA_LABEL, asked);
-    auto found = find_objects(use->call, use->session(), by_label);
+    std::optional<KeyAlgorithm> other;  // of a key of that name that isn't wanted
+    const auto look = [&](CK_ATTRIBUTE_TYPE by, View value) -> Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> {
+        Template named;
+        named.number(CKA_CLASS, CKO_PRIVATE_KEY).octets(by, value);
+        const auto all = find_objects(use->call, use->session(), named);
+        if (!all) return all;
+        std::vector<CK_OBJECT_HANDLE> fitting;
+        for (const CK_OBJECT_HANDLE object : *all) {
+            const auto half = read_public_half(use->call, use->session(), object);
+            if (!half) return half.error();
+            if (!half->algorithm) continue;
+            if (wanted && half->algorithm != wanted)
+                other = half->algorithm;
+            else
+                fitting.push_back(object);
+        }
+        return fitting;
+    };
+    auto found = look(CKA_LABEL, as_view(asked));
     if (!found) return impl_->failed(use->connection, found.error(), tried);
     if (const auto id = from_hex(asked); found->empty() && id && !id->empty()) {
-        Template by_id;
-        by_id.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA).octets(CKA_ID, *id);
-        found = find_objects(use->call, use->session(), by_id);
+        found = look(CKA_ID, *id);
         if (!found) return impl_->failed(use->connection, found.error(), tried);
     }
-    if (found->empty()) return Error::no(impl_->description + ": has no RSA key '" + asked + "'");
+    if (found->empty() && other) return impl_->wrong_key(asked, *other, *wanted);
+    if (found->empty())
+        return Error::no(impl_->description + ": has no " +
+                         (wanted ? std::string(hsm::name(*wanted)) + " " : "") + "key '" + asked + "'");
     if (found->size() > 1)
         return Error::usage(impl_->description + ": has " + std::to_string(found->size()) + " keys '" +
                             asked + "'; name the one you mean by its id in hex");
@@ -327,11 +391,12 @@ Result<Key> Token::find_key(std::string_view label_or_id) {
 }
 
 Result<Key> Token::expect_key(const std::string& label, View spki) {
-    const auto parsed = pki::PublicKey::from_spki(spki);
-    if (!parsed) return Error{parsed.error()}.in("key '" + label + "'");
+    const auto measure = measure_of(spki);
+    if (!measure) return Error{measure.error()}.in("key '" + label + "'");
     auto content = std::make_shared<Key::Content>();
     content->label = label;
-    content->bits = parsed->bits();
+    content->algorithm = measure->algorithm;
+    content->bits = measure->bits;
     content->spki = Bytes(spki.begin(), spki.end());
     content->name = handle_name(label, {});
     return impl_->keep(std::move(content));
@@ -358,12 +423,12 @@ Result<std::vector<KeyInfo>> Token::keys() {
         key.signs = reader.flag(CKA_SIGN, false);
         const CK_KEY_TYPE type = reader.number(CKA_KEY_TYPE).value_or(CK_UNAVAILABLE_INFORMATION);
         if (reader.outcome() != CKR_OK) return impl_->failed(use->connection, reader.outcome(), tried);
-        if (type == CKK_RSA) {
-            key.type = "RSA";
-            auto spki = read_rsa_spki(use->call, use->session(), object);
-            if (!spki) return impl_->failed(use->connection, spki.error(), tried);
-            key.spki = std::move(*spki);
-            if (const auto parsed = pki::PublicKey::from_spki(key.spki)) key.bits = parsed->bits();
+        auto half = read_public_half(use->call, use->session(), object);
+        if (!half) return impl_->failed(use->connection, half.error(), tried);
+        if (half->algorithm) {
+            key.type = hsm::name(*half->algorithm);
+            key.spki = std::move(half->spki);
+            if (const auto measure = measure_of(key.spki)) key.bits = measure->bits;
         } else if (type == CKK_EC) {
             key.type = "EC";
         } else if (type == CKK_EC_EDWARDS) {
@@ -378,33 +443,24 @@ Result<std::vector<KeyInfo>> Token::keys() {
     return keys;
 }
 
-Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
-    const std::string tried = "generating key '" + label + "'";
+Result<Key> Token::Impl::generate(const Use& use, const std::string& label, const std::string& tried,
+                                  CK_MECHANISM_TYPE with, const std::vector<Naming>& names) {
     if (label.empty() || label.size() > 255 || label.front() == ' ' || one_line(label, any_length) != label ||
         std::any_of(label.begin(), label.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
         return Error::usage(
-            impl_->description +
+            description +
             ": a key needs a label of 1 to 255 octets, one line of UTF-8 without blanks at its ends");
-    if (bits != 2048 && bits != 3072 && bits != 4096)
-        return Error::usage(impl_->description + ": " + tried +
-                            ": RSA keys have 2048, 3072 or 4096 bits here, not " + std::to_string(bits));
-    auto use = impl_->use();
-    if (!use) return std::move(use).error();
     Template same;
     same.number(CKA_CLASS, CKO_PRIVATE_KEY).text(CKA_LABEL, label);
-    const auto existing = find_objects(use->call, use->session(), same, 1);
-    if (!existing) return impl_->failed(use->connection, existing.error(), tried);
+    const auto existing = find_objects(use.call, use.session(), same, 1);
+    if (!existing) return failed(use.connection, existing.error(), tried);
     if (!existing->empty())
-        return Error::usage(impl_->description + ": has a key '" + label + "' already; choose another label");
+        return Error::usage(description + ": has a key '" + label + "' already; choose another label");
 
-    auto session = use->connection->writing_session();
+    auto session = use.connection->writing_session();
     if (!session)
-        return impl_->failed(use->connection, session.error(), tried + " (opening a session that may write)");
+        return failed(use.connection, session.error(), tried + " (opening a session that may write)");
     const Bytes id = random_octets(16);
-    Template open_half;
-    open_half.flag(CKA_TOKEN, true).flag(CKA_PRIVATE, false).flag(CKA_VERIFY, true).flag(CKA_ENCRYPT, false);
-    open_half.flag(CKA_WRAP, false).number(CKA_MODULUS_BITS, bits);
-    open_half.octets(CKA_PUBLIC_EXPONENT, Bytes{0x01, 0x00, 0x01}).text(CKA_LABEL, label).octets(CKA_ID, id);
     // KEY-1: made here, never leaves. CKA_ALWAYS_AUTHENTICATE stays out: it costs a factor 2.5 to 4.
     Template secret_half;
     secret_half.flag(CKA_TOKEN, true)
@@ -416,32 +472,77 @@ Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
         .flag(CKA_DECRYPT, false)
         .flag(CKA_UNWRAP, false);
     secret_half.text(CKA_LABEL, label).octets(CKA_ID, id);
-    CK_MECHANISM mechanism{CKM_RSA_PKCS_KEY_PAIR_GEN, nullptr, 0};
+    CK_MECHANISM mechanism{with, nullptr, 0};
     CK_OBJECT_HANDLE public_key = CK_INVALID_HANDLE;
     CK_OBJECT_HANDLE private_key = CK_INVALID_HANDLE;
-    const CK_RV rv =
-        use->call->C_GenerateKeyPair(session->handle(), &mechanism, open_half.data(), open_half.size(),
-                                     secret_half.data(), secret_half.size(), &public_key, &private_key);
-    if (rv != CKR_OK) return impl_->failed(use->connection, rv, tried);
+    CK_RV rv = CKR_OK;
+    for (const Naming& name_parameters : names) {
+        Template open_half;
+        open_half.flag(CKA_TOKEN, true)
+            .flag(CKA_PRIVATE, false)
+            .flag(CKA_VERIFY, true)
+            .flag(CKA_ENCRYPT, false);
+        open_half.flag(CKA_WRAP, false).text(CKA_LABEL, label).octets(CKA_ID, id);
+        name_parameters(open_half);
+        rv = use.call->C_GenerateKeyPair(session->handle(), &mechanism, open_half.data(), open_half.size(),
+                                         secret_half.data(), secret_half.size(), &public_key, &private_key);
+        if (rv == CKR_OK || is_loss(rv)) break;
+    }
+    if (rv != CKR_OK) return failed(use.connection, rv, tried);
 
-    AttributeReader made(use->call, session->handle(), private_key);
+    AttributeReader made(use.call, session->handle(), private_key);
     const bool as_asked = made.flag(CKA_TOKEN, false) && made.flag(CKA_PRIVATE, false) &&
                           made.flag(CKA_SENSITIVE, false) && !made.flag(CKA_EXTRACTABLE, true) &&
                           made.flag(CKA_ALWAYS_SENSITIVE, false) && made.flag(CKA_NEVER_EXTRACTABLE, false) &&
                           made.flag(CKA_SIGN, false) && !made.flag(CKA_ALWAYS_AUTHENTICATE, false);
-    if (made.outcome() != CKR_OK)
-        return impl_->failed(use->connection, made.outcome(), tried + " (reading it back)");
-    if (!as_asked) {
-        const CK_RV one = use->call->C_DestroyObject(session->handle(), private_key);
-        const CK_RV two = use->call->C_DestroyObject(session->handle(), public_key);
+    if (made.outcome() != CKR_OK) return failed(use.connection, made.outcome(), tried + " (reading it back)");
+    const auto half = read_public_half(use.call, session->handle(), private_key);
+    if (!half) return failed(use.connection, half.error(), tried + " (reading it back)");
+    if (!as_asked || half->spki.empty()) {
+        const CK_RV one = use.call->C_DestroyObject(session->handle(), private_key);
+        const CK_RV two = use.call->C_DestroyObject(session->handle(), public_key);
         return Error::environment(
-            impl_->description + ": " + tried +
-            ": the token made a key that is not sensitive, non-extractable and for signing only; " +
+            description + ": " + tried + ": the token made a key " +
+            (as_asked ? "whose public half it doesn't tell; "
+                      : "that is not sensitive, non-extractable and for signing only; ") +
             (one == CKR_OK && two == CKR_OK ? "it was destroyed"
                                             : "destroy it by hand, the token refuses to") +
             ", and check the HSM's policy");
     }
-    return impl_->key_of(*use, private_key, tried);
+    return key_of(use, private_key, tried);
+}
+
+Result<Key> Token::generate_rsa(const std::string& label, unsigned bits) {
+    const std::string tried = "generating key '" + label + "'";
+    if (bits != 2048 && bits != 3072 && bits != 4096)
+        return Error::usage(impl_->description + ": " + tried +
+                            ": RSA keys have 2048, 3072 or 4096 bits here, not " + std::to_string(bits));
+    const auto use = impl_->use();
+    if (!use) return use.error();
+    return impl_->generate(*use, label, tried, CKM_RSA_PKCS_KEY_PAIR_GEN, {[bits](Template& open_half) {
+        open_half.number(CKA_MODULUS_BITS, bits).octets(CKA_PUBLIC_EXPONENT, Bytes{0x01, 0x00, 0x01});
+    }});
+}
+
+Result<Key> Token::generate_ed25519(const std::string& label) {
+    const std::string tried = "generating key '" + label + "'";
+    const auto use = impl_->use();
+    if (!use) return use.error();
+    for (const auto& [mechanism, way] :
+         {std::pair{CKM_EC_EDWARDS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR}, std::pair{CKM_EDDSA, CKF_SIGN}}) {
+        const auto offered = use->connection->offers(use->call, mechanism, way);
+        if (!offered) return impl_->failed(use->connection, offered.error(), tried);
+        if (!*offered)
+            return Error::environment(
+                impl_->description + ": " + tried +
+                ": this HSM has no Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EDDSA); make the key in one "
+                "that has it");
+    }
+    const auto called = [](const Bytes& curve) {
+        return [curve](Template& open_half) { open_half.octets(CKA_EC_PARAMS, curve); };
+    };
+    return impl_->generate(*use, label, tried, CKM_EC_EDWARDS_KEY_PAIR_GEN,
+                           {called(edwards25519_oid()), called(edwards25519_name())});
 }
 
 Done Token::destroy_key(const std::string& label, View spki_sha256) {
@@ -459,16 +560,17 @@ Done Token::destroy_key(const std::string& label, View spki_sha256) {
     const auto remaining =
         [&](const std::optional<std::string>& called) -> Result<std::vector<CK_OBJECT_HANDLE>, CK_RV> {
         Template any;
-        any.number(CKA_CLASS, CKO_PRIVATE_KEY).number(CKA_KEY_TYPE, CKK_RSA);
+        any.number(CKA_CLASS, CKO_PRIVATE_KEY);
         if (called) any.text(CKA_LABEL, *called);
         const auto found = find_objects(use->call, session->handle(), any);
         if (!found) return found.error();
         std::vector<CK_OBJECT_HANDLE> same;
         for (const CK_OBJECT_HANDLE object : *found) {
-            const auto spki = read_rsa_spki(use->call, session->handle(), object);
-            if (!spki) return spki.error();
-            nameless |= spki->empty();
-            if (equal(pki::digest(pki::Hash::sha256, *spki), spki_sha256)) same.push_back(object);
+            const auto half = read_public_half(use->call, session->handle(), object);
+            if (!half) return half.error();
+            if (!half->algorithm) continue;
+            nameless |= half->spki.empty();
+            if (equal(pki::digest(pki::Hash::sha256, half->spki), spki_sha256)) same.push_back(object);
         }
         return same;
     };
@@ -565,55 +667,79 @@ Result<Bytes> Token::sign(const Key& key, pki::Hash hash, View message) {
     const Key::Content& content = *key.content_;
     if (hash == pki::Hash::sha1)
         return Error::usage(impl_->description + ": nothing is signed over SHA-1; use SHA-256 or better");
+    if (content.algorithm != KeyAlgorithm::rsa)
+        return impl_->wrong_key(content.label, content.algorithm, KeyAlgorithm::rsa);
     const Counted counted(*impl_);
-    auto use = impl_->use();
-    if (!use) return std::move(use).error();
-    const Inside inside(*impl_);
-    const auto tried = [&content] { return "signing with key '" + content.label + "'"; };
-
-    auto handle = use->connection->handle(content.name);
-    if (!handle) {
-        // Of another Token of the same token, or missing when the token came back.
-        const auto found = Impl::resolve(use->call, use->session(), content);
-        if (!found) return impl_->failed(use->connection, found.error(), tried());
-        handle = *found;
-        if (!handle)
-            return Error::environment(impl_->description + ": " + tried() +
-                                      ": the token has no such key any more; is it the right token?");
-        use->connection->remember(content.name, *handle);
-    }
-
-    CK_MECHANISM mechanism{CKM_SHA512_RSA_PKCS, nullptr, 0};
+    const auto use = impl_->use();
+    if (!use) return use.error();
+    CK_MECHANISM_TYPE mechanism = CKM_SHA512_RSA_PKCS;
     Bytes digest_info;
     switch (use->connection->mode(hash)) {
         case SigningMode::combined:
-            if (hash == pki::Hash::sha256) mechanism.mechanism = CKM_SHA256_RSA_PKCS;
-            if (hash == pki::Hash::sha384) mechanism.mechanism = CKM_SHA384_RSA_PKCS;
+            if (hash == pki::Hash::sha256) mechanism = CKM_SHA256_RSA_PKCS;
+            if (hash == pki::Hash::sha384) mechanism = CKM_SHA384_RSA_PKCS;
             break;
         case SigningMode::raw:
-            mechanism.mechanism = CKM_RSA_PKCS;
+            mechanism = CKM_RSA_PKCS;
             // RFC 8017 9.2: DigestInfo, NULL parameters
             digest_info = der::sequence(
                 {der::algorithm(pki::oid(hash), true), der::octets(pki::digest(hash, message))});
             message = digest_info;
             break;
         case SigningMode::none:
-            return Error::environment(impl_->description + ": " + tried() +
-                                      ": the token offers no RSA signature with " +
+            return Error::environment(impl_->description + ": signing with key '" + content.label +
+                                      "': the token offers no RSA signature with " +
                                       std::string(pki::name(hash)) + "; choose another hash or another HSM");
     }
-    CK_RV rv = use->call->C_SignInit(use->session(), &mechanism, *handle);
-    if (rv != CKR_OK) return impl_->failed(use->connection, rv, tried());
-    Bytes signature((content.bits + 7) / 8);
+    return impl_->sign(*use, content, mechanism, message);
+}
+
+Result<Bytes> Token::sign_ed25519(const Key& key, View message) {
+    const Key::Content& content = *key.content_;
+    if (content.algorithm != KeyAlgorithm::ed25519)
+        return impl_->wrong_key(content.label, content.algorithm, KeyAlgorithm::ed25519);
+    const Counted counted(*impl_);
+    const auto use = impl_->use();
+    if (!use) return use.error();
+    // Without parameters CKM_EDDSA is RFC 8032's pure Ed25519.
+    auto signature = impl_->sign(*use, content, CKM_EDDSA, message);
+    if (signature && signature->size() != ed25519_signature)
+        return Error::environment(impl_->description + ": signing with key '" + content.label +
+                                  "': the token's signature has " + std::to_string(signature->size()) +
+                                  " octets and not 64; see the module's log");
+    return signature;
+}
+
+Result<Bytes> Token::Impl::sign(const Use& use, const Key::Content& key, CK_MECHANISM_TYPE with,
+                                View message) {
+    const Inside entered(*this);
+    const auto tried = [&key] { return "signing with key '" + key.label + "'"; };
+
+    auto handle = use.connection->handle(key.name);
+    if (!handle) {
+        // Of another Token of the same token, or missing when the token came back.
+        const auto found = resolve(use.call, use.session(), key);
+        if (!found) return failed(use.connection, found.error(), tried());
+        handle = *found;
+        if (!handle)
+            return Error::environment(description + ": " + tried() +
+                                      ": the token has no such key any more; is it the right token?");
+        use.connection->remember(key.name, *handle);
+    }
+
+    CK_MECHANISM mechanism{with, nullptr, 0};
+    CK_RV rv = use.call->C_SignInit(use.session(), &mechanism, *handle);
+    if (rv != CKR_OK) return failed(use.connection, rv, tried());
+    Bytes signature(key.algorithm == KeyAlgorithm::ed25519 ? ed25519_signature : (key.bits + 7) / 8);
     CK_ULONG length = signature.size();
     // Modules refuse a null pointer even where there is nothing to read.
     static constexpr CK_BYTE nothing = 0;
     // PKCS#11 takes the message as non-const, and doesn't change it.
     auto* octets = const_cast<CK_BYTE*>(message.empty() ? &nothing : message.data());
-    rv = use->call->C_Sign(use->session(), octets, message.size(), signature.data(), &length);
-    if (rv != CKR_OK) return impl_->failed(use->connection, rv, tried());
+    rv = use.call->C_Sign(use.session(), octets, message.size(), signature.data(), &length);
+    if (rv != CKR_OK) return failed(use.connection, rv, tried());
     signature.resize(std::min<std::size_t>(length, signature.size()));
-    use->connection->has_signed.store(true, std::memory_order_relaxed);
+    use.connection->has_signed.store(true, std::memory_order_relaxed);
     return signature;
 }
 

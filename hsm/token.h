@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,15 +53,28 @@ struct TokenOptions {
     std::function<void(const TokenEvent&)> on_event;
 };
 
-/// An RSA key pair of a token: names it (label and id), holds its public half and nothing of its private
-/// half. A value; cheap to copy; thread-safe. Stays valid when the token goes and comes back: PKCS#11's
-/// handles, which don't, are kept inside Token and found again.
+/// What a key signs with.
+enum class KeyAlgorithm {
+    rsa,      ///< PKCS#1 v1.5 (RFC 8017)
+    ed25519,  ///< pure Ed25519 (RFC 8032)
+};
+/// "RSA", "Ed25519".
+std::string_view name(KeyAlgorithm algorithm);
+/// The algorithm of this name, in large or small letters.
+std::optional<KeyAlgorithm> key_algorithm(std::string_view name);
+/// The algorithm of a SubjectPublicKeyInfo (DER); nothing if it is of no key that signs here.
+std::optional<KeyAlgorithm> algorithm_of(View spki);
+
+/// A key pair of a token: names it (label and id), holds its public half and nothing of its private half. A
+/// value; cheap to copy; thread-safe. Stays valid when the token goes and comes back: PKCS#11's handles,
+/// which don't, are kept inside Token and found again.
 class Key {
   public:
     [[nodiscard]] const std::string& label() const;  ///< CKA_LABEL
     [[nodiscard]] const Bytes& id() const;           ///< CKA_ID
-    [[nodiscard]] unsigned bits() const;             ///< length of the modulus
-    [[nodiscard]] const Bytes& spki() const;         ///< SubjectPublicKeyInfo (RFC 5280), DER
+    [[nodiscard]] KeyAlgorithm algorithm() const;
+    [[nodiscard]] unsigned bits() const;      ///< RSA: length of the modulus; Ed25519: 255
+    [[nodiscard]] const Bytes& spki() const;  ///< SubjectPublicKeyInfo (RFC 5280, RFC 8410), DER
 
   private:
     friend class Token;
@@ -82,8 +96,8 @@ struct PinChange {
 struct KeyInfo {
     std::string label;
     Bytes id;
-    std::string type;         ///< "RSA", "EC", "EdDSA", otherwise "0x" and PKCS#11's number
-    unsigned bits = 0;        ///< RSA: length of the modulus; otherwise 0
+    std::string type;         ///< "RSA", "Ed25519", "EC", "EdDSA", otherwise "0x" and PKCS#11's number
+    unsigned bits = 0;        ///< as Key::bits(); of other types 0
     bool sensitive = false;   ///< CKA_SENSITIVE: its value can't be read in the clear
     bool extractable = true;  ///< CKA_EXTRACTABLE: it can leave the token wrapped
     bool local = false;       ///< CKA_LOCAL: made in this token
@@ -158,18 +172,19 @@ class Token {
     [[nodiscard]] std::string description() const;
     /// As it was opened: TokenOptions::token.
     [[nodiscard]] const std::string& name() const;
-    /// How many callers of sign() are in there now, waiting for a session included.
+    /// How many callers of sign() and sign_ed25519() are in there now, waiting for a session included.
     [[nodiscard]] unsigned signing() const;
     /// True while a signature that has a session has been under way for 5 s or longer: the HSM doesn't
     /// answer.
     [[nodiscard]] bool hangs() const;
 
-    /// The RSA key pair with this label, or, if no label fits, with this id in hexadecimal. Error::Kind::no
-    /// if there is none, usage if several fit.
-    Result<Key> find_key(std::string_view label_or_id);
+    /// The key pair with this label, or, if no label fits, with this id in hexadecimal. `wanted`: whoever
+    /// signs with one algorithm alone says so, and gets no other's. Error::Kind::no if there is none, usage
+    /// if several fit, or only one of another algorithm.
+    Result<Key> find_key(std::string_view label_or_id, std::optional<KeyAlgorithm> wanted = {});
     /// The key pair with this label and this public half, whether the token can be asked now or not: a locked
     /// token has it looked for when it opens. That it isn't there shows at the first signature. Error
-    /// (usage): `spki` is no RSA key.
+    /// (usage): `spki` is of no key that signs here.
     Result<Key> expect_key(const std::string& label, View spki);
     /// All private keys of the token.
     Result<std::vector<KeyInfo>> keys();
@@ -178,8 +193,11 @@ class Token {
     /// the token made is read back; a key that came out otherwise is destroyed and an error. `bits`: 2048,
     /// 3072 or 4096. Refused if a key with this label exists. May take seconds.
     Result<Key> generate_rsa(const std::string& label, unsigned bits = 2048);
+    /// Makes an Ed25519 key pair in the same way. Error (environment) that says so if the token has no
+    /// Ed25519 (CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EDDSA).
+    Result<Key> generate_ed25519(const std::string& label);
 
-    /// Destroys the RSA key pair with this label and this public half (SHA-256 of its SubjectPublicKeyInfo),
+    /// Destroys the key pair with this label and this public half (SHA-256 of its SubjectPublicKeyInfo),
     /// and the certificates with its id, and then looks through all private keys of the token: Done only if
     /// none has that public half any more (KEY-5). Done too if there was none. Error (environment): something
     /// of it is still there.
@@ -194,9 +212,12 @@ class Token {
     /// RSA PKCS#1 v1.5 signature of a message, computed in the token; (bits + 7) / 8 octets. Digest and
     /// padding are made in there too (CKM_SHA512_RSA_PKCS and so on), unless the token lacks these
     /// mechanisms: then the DigestInfo is made here and CKM_RSA_PKCS signs it, decided once when the token
-    /// opens. SHA-1 is refused (usage). Any failure that may pass is environment. The signature is not
-    /// checked here.
+    /// opens. SHA-1 and an Ed25519 key are refused (usage). Any failure that may pass is environment. The
+    /// signature is not checked here.
     Result<Bytes> sign(const Key& key, pki::Hash hash, View message);
+    /// Pure Ed25519 signature (RFC 8032) of a message, computed in the token, which takes the message whole:
+    /// 64 octets. An RSA key is refused (usage); otherwise as sign().
+    Result<Bytes> sign_ed25519(const Key& key, View message);
 
   private:
     struct Impl;

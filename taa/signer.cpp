@@ -37,8 +37,8 @@ Done Signer::open_locked() {
         return refuse(std::move(token).error());
     }
     // Nobody can look into a locked token: the key is looked for when it opens.
-    auto key =
-        (*token)->locked() ? (*token)->expect_key(label_, certificate_.spki()) : (*token)->find_key(label_);
+    auto key = (*token)->locked() ? (*token)->expect_key(label_, certificate_.spki())
+                                  : (*token)->find_key(label_, hsm::KeyAlgorithm::rsa);
     if (!key) {
         if (key.error().kind != Error::Kind::no) return std::move(key).error();
         return refuse(Error::usage(key.error().text + "; make it with: taad key generate " + label_));
@@ -61,7 +61,7 @@ Done Signer::unlock(const Secret& pin) {
     if (!opened) return Error::environment("the HSM can't be reached");
     if (auto done = opened->unlock(Secret(pin.view())); !done) return done;
     const auto as_environment = [](const Error& error) { return Error::environment(error.text); };
-    const auto key = opened->find_key(label_);
+    const auto key = opened->find_key(label_, hsm::KeyAlgorithm::rsa);
     if (!key) return as_environment(key.error());
     if (!same_key(key->spki(), certificate_))
         return Error::environment("the key '" + label_ + "' in the HSM isn't the one of " +

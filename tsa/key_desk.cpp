@@ -77,7 +77,8 @@ struct KeyDesk::Order {
     std::string pem;
     std::string tsu;
     std::string hsm;
-    unsigned bits = 2048;
+    hsm::KeyAlgorithm type = hsm::KeyAlgorithm::rsa;
+    std::optional<unsigned> bits;
     KeyStep step;
     bool has_reasons = false;
 };
@@ -102,8 +103,13 @@ void KeyDesk::add_routes(net::Router& router) {
                                    : std::string();
                     };
                     Order order{
-                        text("label"), text("subject"), text("pem"), text("tsu"), text("hsm"), 2048, {},
+                        text("label"), text("subject"), text("pem"), text("tsu"), text("hsm"), {}, {}, {},
                         false};
+                    if (body.is_object() && body.contains("type")) {
+                        const auto type = hsm::key_algorithm(text("type"));
+                        if (!type) return net::problem(Error::usage("type: allowed are RSA and Ed25519"));
+                        order.type = *type;
+                    }
                     if (body.is_object() && body.contains("bits")) {
                         const auto& bits = body["bits"];
                         if (!bits.is_number_unsigned() || bits.get<std::uint64_t>() > 65536)
@@ -185,7 +191,7 @@ Result<std::string> KeyDesk::list() {
         const auto in = parts_.hsms.of(entry);
         json key{{"label", entry.label},
                  {"id", entry.id},
-                 {"type", "RSA"},
+                 {"type", entry.type},
                  {"bits", 0},
                  {"sensitive", nullptr},
                  {"extractable", nullptr},
@@ -215,7 +221,7 @@ Result<std::string> KeyDesk::generate(const Order& order) {
     if (const auto* custody = hsm->custody()) step.custodians = custody->state().custodians;
     auto& token = hsm->token();
     if (!token.available()) return Error::environment("hsm: " + token.state());
-    const auto key = hsm::keytool::generate(token, order.label, order.bits);
+    const auto key = hsm::keytool::generate(token, order.label, order.type, order.bits);
     if (!key) return key.error();
     const auto id = to_hex(key->id());
     if (auto done = parts_.life.generated(order.label, tsu, id, key->spki(), step, token.name()); !done) {
@@ -227,7 +233,11 @@ Result<std::string> KeyDesk::generate(const Order& order) {
     }
     spdlog::info("key={} tsu={} event=generated account={} by=\"{}\"", order.label, tsu, order.step.account,
                  order.step.by);
-    return dump({{"label", key->label()}, {"bits", key->bits()}, {"id", id}, {"tsu", tsu}});
+    return dump({{"label", key->label()},
+                 {"type", hsm::name(key->algorithm())},
+                 {"bits", key->bits()},
+                 {"id", id},
+                 {"tsu", tsu}});
 }
 
 Result<std::string> KeyDesk::csr(const Order& order) {

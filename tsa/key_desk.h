@@ -40,8 +40,8 @@ class KeyDesk {
     /// "by" are recorded, with the custodians who have activated the token; what stands in brackets may be
     /// left out.
     /// - GET /keys: what the HSMs have and the archive says of it; that alone while a token can't be asked
-    /// - POST /keys/generate {"label", "bits", "why", "by", ["tsu", "hsm"]}: made in the HSM of this name
-    /// (Hsms::find), or in its TSU's; recorded
+    /// - POST /keys/generate {"label", "why", "by", ["type", "bits", "tsu", "hsm"]}: made in the HSM of this
+    /// name (Hsms::find), or in its TSU's, RSA unless "type" is "Ed25519"; recorded
     /// - POST /keys/csr {"label", "subject", "why", "by"}: {"pem"}
     /// - POST /keys/import {"label", "pem", "why", "by"}: the certificate and what is above it, checked
     /// - POST /keys/rotate {"label", "why", "by"}: this certified key takes over, as soon as it is audited

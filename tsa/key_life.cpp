@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "hsm/token.h"
 #include "pki/hash.h"
 
 namespace kokuin::tsa {
@@ -70,6 +71,8 @@ KeyEntry fresh(const std::string& label, const store::Event& event, WallTime at)
     entry.token = text_of(event, "token");
     entry.id = text_of(event, "id");
     entry.spki_sha256 = text_of(event, "spki_sha256");
+    // Records before there were others don't say.
+    if (auto type = text_of(event, "type"); !type.empty()) entry.type = std::move(type);
     entry.why = event.text;
     return entry;
 }
@@ -86,6 +89,14 @@ store::Event event_of(KeyState state, const KeyEntry& entry, const KeyStep& step
     event.fields["account"] = step.account;
     if (!step.agreed_in.empty()) event.fields["proposal"] = step.agreed_in;
     if (!step.custodians.empty()) event.fields["custodians"] = step.custodians;
+    return event;
+}
+
+/// The record of a new key.
+store::Event generated_event(const KeyEntry& entry, const std::string& id, View spki, const KeyStep& step) {
+    auto event = event_of(KeyState::generated, entry, step);
+    event.fields["id"] = id;
+    if (const auto type = hsm::algorithm_of(spki)) event.fields["type"] = std::string(hsm::name(*type));
     return event;
 }
 
@@ -143,8 +154,7 @@ std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_ke
     entry.token = token;
     entry.spki_sha256 = digest_of(spki);
     std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
-    records.emplace_back(event_of(KeyState::generated, entry, step), std::vector<store::Blob>());
-    records.back().first.fields["id"] = id;
+    records.emplace_back(generated_event(entry, id, spki, step), std::vector<store::Blob>());
     if (csr.empty()) return records;
     records.emplace_back(event_of(KeyState::requested, entry, step), std::vector{blob_of(as_view(csr))});
     records.back().first.blobs.push_back(records.back().second.front().id());
@@ -325,6 +335,9 @@ Done KeyLife::legal_locked(const std::string& label, KeyState next) const {
     const auto allowed = next_of(entry.state);
     if (entry.compromised && next != KeyState::retired && next != KeyState::destroyed)
         return Error::no("the key '" + label + "' is compromised: it can only be destroyed (KEY-6)");
+    if (entry.type != "RSA" && (next == KeyState::certified || next == KeyState::active))
+        return Error::no("the key '" + label + "' is an " + entry.type +
+                         " key and can't become a TSU's: TSUs sign with RSA alone; make an RSA key");
     if (std::find(allowed.begin(), allowed.end(), next) != allowed.end()) return {};
     std::string legal;
     for (const auto one : allowed) legal += (legal.empty() ? "" : " or ") + std::string(name(one));
@@ -352,9 +365,7 @@ Done KeyLife::generated(const std::string& label, const std::string& tsu, const 
     entry.tsu = tsu;
     entry.token = token;
     entry.spki_sha256 = digest_of(spki);
-    auto event = event_of(KeyState::generated, entry, step);
-    event.fields["id"] = id;
-    return record(std::move(event));
+    return record(generated_event(entry, id, spki, step));
 }
 
 Done KeyLife::requested(const std::string& label, const std::string& pem, const KeyStep& step) {

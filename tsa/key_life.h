@@ -39,6 +39,7 @@ struct KeyEntry {
     WallTime since{};                   ///< the step that led to this state
     std::string id;                     ///< CKA_ID, hex; empty for a key that was here before its records
     std::string spki_sha256;            ///< hex: which key it is, whatever it is called
+    std::string type = "RSA";           ///< as in hsm::KeyInfo
     std::optional<WallTime> activated;  ///< since when it signs, or signed
     std::optional<WallTime> retired;
     std::string certificate_sha256;  ///< hex; empty until certified
@@ -90,7 +91,7 @@ std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_ke
 /// Thread-safe. Every step is durable on return and happens only if it is legal. Event kinds "key.generated",
 /// "key.requested", "key.certified", "key.activated", "key.retired", "key.destroyed", "key.compromised"; the
 /// subject is the TSU's name; fields: key (label), token, spki_sha256, by, account, and what the step is
-/// about.
+/// about (key.generated: id, type).
 class KeyLife {
   public:
     /// Reads the archive, which outlives it as the journal does.
@@ -110,7 +111,8 @@ class KeyLife {
     Result<std::pair<pki::Certificate, std::vector<pki::Certificate>>> certificates(
         const KeyEntry& entry) const;
 
-    /// Error (no) if this step isn't legal for the key now; the text says what would be.
+    /// Error (no) if this step isn't legal for the key now; the text says what would be. No key but an RSA
+    /// key becomes certified or active: TSUs sign with RSA.
     [[nodiscard]] Done legal(const std::string& label, KeyState next) const;
 
     /// `token`: KeyEntry::token.

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Tsu>> Tsu::load(const TsuSettings& settings, const TsuKey
     }
     // Nobody can look into a locked token: the key is looked for when it opens.
     auto in_token = !token.available() || own.idle ? token.expect_key(own.label, certificate.spki())
-                                                   : token.find_key(own.label);
+                                                   : token.find_key(own.label, hsm::KeyAlgorithm::rsa);
     if (!in_token) {
         if (in_token.error().kind != Error::Kind::no) return std::move(in_token).error();
         return Error::usage(in_token.error().text + "; make it with: tsactl key generate " + own.label);

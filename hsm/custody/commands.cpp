@@ -26,13 +26,15 @@ class KeysThere final : public Keys {
     explicit KeysThere(Site site) : site_(std::move(site)) {}
     Result<MadeKey> generate(const KeyArguments& arguments) override {
         auto body = order(arguments);
-        body["bits"] = arguments.bits;
+        body["type"] = name(arguments.type);
+        if (arguments.bits) body["bits"] = *arguments.bits;
         body["tsu"] = arguments.tsu;
         body["hsm"] = arguments.hsm;
         const auto made = ask(site_, "POST", "/keys/generate", body);
         if (!made) return made.error();
         Members members(*made);
-        return MadeKey{members.text("label"), members.text("id"), members.number("bits", 65536)};
+        return MadeKey{members.text("label"), members.text("id"), members.text("type"),
+                       members.number("bits", 65536)};
     }
     Result<std::string> csr(const KeyArguments& arguments) override {
         auto body = order(arguments);

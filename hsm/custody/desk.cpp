@@ -200,16 +200,20 @@ void add_key_routes(net::Router& router, const std::string& program, Token& toke
                }));
     post("/keys/generate", [&token, record](Members& members, const std::string& account) {
         const auto label = members.text("label");
-        const auto bits = members.number("bits", 65536);
-        if (!members.ok()) return unreadable();
-        const auto key = keytool::generate(token, label, bits);
+        const auto type = key_algorithm(members.text("type"));
+        std::optional<unsigned> bits;
+        if (members.has("bits")) bits = members.number("bits", 65536);
+        if (!members.ok() || !type) return unreadable();
+        const auto key = keytool::generate(token, label, *type, bits);
         if (!key) return net::problem(key.error());
         if (auto done = record_key(record, "key.generated", *key, account, ""); !done) {
             (void)token.destroy_key(label, pki::digest(pki::Hash::sha256, key->spki()));
             return net::problem(done.error());
         }
-        return Response::json(
-            200, dump({{"label", key->label()}, {"bits", key->bits()}, {"id", to_hex(key->id())}}));
+        return Response::json(200, dump({{"label", key->label()},
+                                         {"type", name(key->algorithm())},
+                                         {"bits", key->bits()},
+                                         {"id", to_hex(key->id())}}));
     });
     post("/keys/csr", [&token, purpose, record](Members& members, const std::string& account) {
         const auto label = members.text("label");

@@ -29,7 +29,7 @@ void add_custody_routes(net::Router& router, const std::string& path, const std:
 
 /// The keys of a server that keeps no states of them (taad), while only it can open the token:
 /// - GET /keys: keys_json()
-/// - POST /keys/generate {"label", "bits"}: {"label", "bits", "id"}
+/// - POST /keys/generate {"label", "type"[, "bits"]}: {"label", "type", "bits", "id"}
 /// - POST /keys/csr {"label", "subject"}: {"pem"}
 /// - POST /keys/import {"label", "pem"}: {}
 /// Each but the first is recorded (key_event()), durably, before it is answered; a key that can't be is

@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 class Members {
   public:
     explicit Members(const Json& object) : object_(object), ok_(object.is_object()) {}
+    [[nodiscard]] bool has(const char* key) const { return find(key) != nullptr; }
     std::string text(const char* key);
     std::uint32_t number(const char* key, std::uint32_t most);
     /// Hexadecimal; exactly `length` octets if that isn't 0.

@@ -98,6 +98,31 @@ TEST_CASE("a plain request asks for nothing") {
     CHECK(nobody.error().kind == Error::Kind::no);
 }
 
+TEST_CASE("an Ed25519 key has no length to choose, and its request asks for nothing") {
+    const auto hsm = hsm_under_test();
+    if (!hsm->has_ed25519()) return;
+    const auto token = opened(*hsm);
+    const auto chosen = keytool::generate(*token, "archive", KeyAlgorithm::ed25519, 2048);
+    REQUIRE_FALSE(chosen);
+    CHECK(chosen.error().kind == Error::Kind::usage);
+    const auto key = must(keytool::generate(*token, "archive", KeyAlgorithm::ed25519));
+    CHECK_THROWS(botan_key(*token, key)->private_key_bits());
+    // Not even where TSUs' keys are: none of them is one.
+    const auto pem = must(keytool::csr(*token, "archive", "CN=Archive", keytool::Purpose::timestamping));
+    const auto path = write(*hsm, "archive.csr", pem);
+    CHECK_THAT(openssl({"req", "-in", path, "-noout", "-verify"}), Contains("verify OK"));
+    CHECK_THAT(openssl({"req", "-in", path, "-noout", "-text"}),
+               Contains("Signature Algorithm: ED25519") && !Contains("Extended Key Usage"));
+    // Its certificate goes beside it.
+    must(keytool::import(*token, "archive", certify(*hsm, path, "30")));
+    const auto listed = must(keytool::list(*token));
+    REQUIRE(listed.size() == 1);
+    CHECK(listed[0].type == "Ed25519");
+    CHECK(listed[0].bits == 255);
+    REQUIRE(listed[0].certificates.size() == 1);
+    CHECK(listed[0].certificates[0].subject == "CN=Archive");
+}
+
 TEST_CASE("a certificate goes beside its own key and no other") {
     const auto hsm = hsm_under_test();
     const auto token = opened(*hsm);

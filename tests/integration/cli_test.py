@@ -282,6 +282,51 @@ class CliTest(harness.TestCase):
             self.assertEqual(done.out, f'made the token other {name}\n')
             path.unlink()
 
+    def test_ed25519_key(self):
+        """Of the other kind, made in the token itself while no tsad runs; openssl judges its request."""
+        demo, place = self.demo, self.folder / 'ed25519'
+        place.mkdir()
+        for pin in ('user', 'officer'):
+            (place / f'{pin}.pin').touch(0o600)
+            (place / f'{pin}.pin').write_text('1234567890')
+        text = (demo.dir / 'tsad.toml').read_text().replace('run/tsad.sock', 'run/nobody.sock')
+        text = re.sub(r'(?m)^unattended = .*$', f'pin_file = "{place}/user.pin"', text)
+        path = demo.dir / 'ed25519.toml'
+        path.write_text(re.sub(r'(?m)^token = "[^"]*"', 'token = "ed25519"', text))
+        tsactl = lambda *words, ok=0: run(BIN / 'tsactl', '--config', path, *words, ok=(ok,))
+        reasons = ('--why', 'a test', '--by', 'operator 1')
+        try:
+            tsactl('token', 'init', '--so-pin-file', place / 'officer.pin')
+            made = json.loads(tsactl('key', 'generate', 'checkpoints', '--type', 'ed25519', '--json', *reasons).out)
+            self.assertEqual([made[key] for key in ('made', 'label', 'type', 'bits')], ['key', 'checkpoints', 'Ed25519', 255])
+            self.assertRegex(tsactl('key', 'generate', 'second', '--type', 'ed25519', *reasons).out,
+                             r"^made the key 'second', Ed25519 255 bits, id [0-9a-f]{32}\n$")
+            self.assertIn('bits are for RSA', tsactl('key', 'generate', 'x', '--type', 'ed25519', '--bits', '2048', *reasons, ok=2).err)
+            line = self.assert_fails(tsactl('key', 'generate', 'x', '--type', 'dsa', *reasons, ok=2), 2)
+            self.assertIn('ed25519', line)
+            keys = json.loads(tsactl('key', 'list', '--json').out)
+            self.assertEqual([(key['label'], key['type'], key['bits'], key['sensitive'], key['extractable']) for key in keys],
+                             [('checkpoints', 'Ed25519', 255, True, False), ('second', 'Ed25519', 255, True, False)])
+            self.assertIn('checkpoints: Ed25519 255 bits', tsactl('key', 'list').out)
+            tsactl('key', 'csr', 'checkpoints', '--subject', 'CN=Checkpoints', '-o', place / 'csr', *reasons)
+            done = run('openssl', 'req', '-in', place / 'csr', '-noout', '-verify', '-text')
+            self.assertIn('verify OK', done.out + done.err)
+            self.assertIn('ED25519', done.out)
+            self.assertNotIn('Extended Key Usage', done.out)
+            # What is public of it is told without a PIN too.
+            path.write_text(re.sub(r'(?m)^pin_file = .*$', '', path.read_text()))
+            keys = json.loads(tsactl('key', 'list', '--json').out)
+            self.assertEqual([(key['label'], key['type'], key['bits'], key['sensitive']) for key in keys],
+                             [('checkpoints', 'Ed25519', 255, None), ('second', 'Ed25519', 255, None)])
+            # No TSU signs with it.
+            path.write_text(path.read_text().replace('key = "tsu-1"', 'key = "checkpoints"').replace('dir = "archive"', f'dir = "{place}/a"')
+                            .replace('token = "ed25519"', f'token = "ed25519"\npin_file = "{place}/user.pin"'))
+            tsactl('archive', 'init')
+            line = self.assert_fails(run(BIN / 'tsad', '--config', path, ok=None), 2)
+            self.assertIn("the key 'checkpoints' is an Ed25519 key, and an RSA key is needed", line)
+        finally:
+            path.unlink()
+
     def test_bad_configuration(self):
         good = (self.demo.dir / 'tsad.toml').read_text()
         for change, words in ((lambda t: t + '\n[nonsense]\nx = 1\n', ('nonsense',)),

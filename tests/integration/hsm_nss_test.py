@@ -115,6 +115,8 @@ class NssTest(Keys):
         self.taad('token', 'init', '--so-pin-file', so_pin)
         done = run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'token', 'init', '--so-pin-file', so_pin, ok=(2,))
         self.assertIn("there is a token 'kokuin-taa' already", done.err)
+        done = run(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'key', 'generate', 'taa', '--type', 'ed25519', ok=(3,))
+        self.assertIn('this HSM has no Ed25519', done.err.splitlines()[-1])
         self.taad('key', 'generate', 'taa')
         self.taad('key', 'csr', 'taa', '--subject', TAA_NAME, '-o', self.folder / 'taa.csr')
         self.taad('key', 'import', 'taa', self.certified(self.folder / 'taa.csr', demo.dir / 'pki/taa.pem',
@@ -170,6 +172,7 @@ class NssTest(Keys):
         demo = self.demo
         demo.audit_often()
         self.start()
+        self.assertIn('this HSM has no Ed25519', self.tsactl('key', 'generate', 'checkpoints', '--type', 'ed25519', *REASONS, ok=3))
         certificate = self.successor('tsu-1-next')
         self.tsactl('key', 'rotate', 'tsu-1-next', *REASONS)
         self.assertEqual(self.states(), {'tsu-1': 'retired', 'tsu-1-next': 'active'})

@@ -235,6 +235,15 @@ class RotationTest(Keys):
         run('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', self.folder / 'x.key', '-out', self.folder / 'x.pem', '-days', '30',
             '-subj', '/CN=x', '-addext', 'extendedKeyUsage=critical,timeStamping')
         self.tsactl('key', 'import', 'next', self.folder / 'x.pem', *REASONS, ok=1)
+        # A key of the other kind: made, listed, requested, and no TSU's.
+        self.tsactl('key', 'generate', 'checkpoints', '--type', 'ed25519', *REASONS)
+        (made,) = [e for e in demo.events('key.generated') if e['fields']['key'] == 'checkpoints']
+        self.assertEqual(made['fields']['type'], 'Ed25519')
+        (listed,) = [key for key in json.loads(self.tsactl('key', 'list', '--json')) if key['label'] == 'checkpoints']
+        self.assertEqual((listed['type'], listed['bits'], listed['state']), ('Ed25519', 255, 'generated'))
+        self.assertIn('bits are for RSA', self.tsactl('key', 'generate', 'x', '--type', 'ed25519', '--bits', 2048, *REASONS, ok=2))
+        for step in (['rotate', 'checkpoints'], ['import', 'checkpoints', self.issue('checkpoints')]):
+            self.assertIn("'checkpoints' is an Ed25519 key and can't become a TSU's", self.tsactl('key', *step, *REASONS, ok=1))
         self.assertEqual(records(), before)
 
         # One of another name is certified, but the TAA doesn't take it: who signs goes on.

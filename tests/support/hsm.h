@@ -34,6 +34,7 @@ class Hsm {
     [[nodiscard]] virtual bool attributes_complete() const { return true; }
     /// Whether it refuses to wrap a key that is not CKA_EXTRACTABLE, as PKCS#11 wants (C_WrapKey).
     [[nodiscard]] virtual bool keeps_keys() const { return true; }
+    [[nodiscard]] virtual bool has_ed25519() const { return true; }
     [[nodiscard]] const std::string& folder() const { return folder_; }
     /// Of its first token.
     [[nodiscard]] const std::string& label() const { return label_; }

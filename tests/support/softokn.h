@@ -21,6 +21,7 @@ class Softokn final : public Hsm {
     [[nodiscard]] std::string module_parameters() const override;
     [[nodiscard]] bool attributes_complete() const override { return false; }
     [[nodiscard]] bool keeps_keys() const override { return false; }
+    [[nodiscard]] bool has_ed25519() const override { return false; }
 
   private:
     std::vector<std::string> labels_;

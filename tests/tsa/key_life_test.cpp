@@ -162,6 +162,30 @@ TEST_CASE("Steps that aren't legal are refused with what would be, and leave no 
           std::string::npos);
 }
 
+TEST_CASE("An Ed25519 key is on record, and never a TSU's") {
+    House house;
+    const auto spki = from_hex("302a300506032b6570032100" + std::string(64, 'a')).value();
+    must(house.life->generated("archive", "tsu-1", "0a0b", spki, house.step));
+    must(house.life->requested("archive", "PEM", house.step));
+    must(house.generate("k1", "one"));
+    for (int i = 0; i < 2; ++i) {
+        CHECK(house.life->find("archive")->type == "Ed25519");
+        CHECK(house.life->find("k1")->type == "RSA");
+        for (const auto next : {KeyState::certified, KeyState::active}) {
+            const auto refused = house.life->legal("archive", next);
+            REQUIRE_FALSE(refused);
+            CHECK(refused.error().kind == Error::Kind::no);
+            CHECK(refused.error().text.find("is an Ed25519 key") != std::string::npos);
+        }
+        house.open();
+    }
+    must(house.life->destroyed("archive", house.step));
+    // Its label is free again, for whatever comes.
+    must(house.generate("archive", "two"));
+    CHECK(house.life->find("archive")->type == "RSA");
+    must(house.certify("archive", "two"));
+}
+
 TEST_CASE("One key of a TSU is active: its successor retires it, and another TSU's is left alone") {
     House house;
     must(house.generate("k1", "one"));
