@@ -39,6 +39,7 @@ struct Pending {
     EventKeys event;
     const std::vector<Blob>* blobs = nullptr;
     std::vector<BlobId> needed;
+    std::optional<CheckpointRow> checkpoint;  // then it is no record
     Archive::Outcome outcome;
 
     void finish(Result<RecordNumber> what) {
@@ -76,6 +77,12 @@ class Waiting {
     std::optional<Result<RecordNumber>> outcome_;
 };
 
+Result<std::optional<StoredCheckpoint>> latest_checkpoint(const std::string& dir) {
+    const auto reader = ArchiveReader::open(dir);
+    if (!reader) return reader.error();
+    return (*reader)->latest_checkpoint();
+}
+
 /// The end of the segment before the newest must be where the newest begins.
 Done check_seam(const std::string& dir, const Meta& newest) {
     if (newest.previous.empty()) return {};
@@ -107,16 +114,23 @@ Done check_seam(const std::string& dir, const Meta& newest) {
 
 class Archive::Writer {
   public:
-    Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment, ArchiveOptions options)
+    Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment, ArchiveOptions options,
+           std::optional<StoredCheckpoint> newest)
         : options_(options),
           dir_(std::move(dir)),
           lock_(std::move(lock)),
           id_(segment->meta().archive),
+          origin_(segment->meta().origin),
           acknowledged_(segment->next()),
           segment_(std::move(segment)),
           mover_(dir_) {
         state_.segment = segment_->meta().segment + ".sqlite";
         state_.next = acknowledged_;
+        tree_ = segment_->edge().tree();
+        if (newest) {
+            state_.covered = newest->size;
+            checkpoint_ = std::move(newest->note);
+        }
         thread_ = std::thread([this] { run(); });
     }
 
@@ -166,7 +180,20 @@ class Archive::Writer {
         const std::lock_guard lock(state_mutex_);
         return state_;
     }
+    tlog::TreeHead head() const {
+        tlog::Growing tree;
+        {
+            const std::lock_guard lock(state_mutex_);
+            tree = tree_;
+        }
+        return tree.head();
+    }
+    std::string checkpoint() const {
+        const std::lock_guard lock(state_mutex_);
+        return checkpoint_;
+    }
     const std::string& id() const { return id_; }
+    const std::string& origin() const { return origin_; }
     const std::string& dir() const { return dir_; }
 
     /// Segments whose log may still stand.
@@ -228,14 +255,21 @@ class Archive::Writer {
     }
 
     void commit(const Pendings& group, std::size_t begin, std::size_t end) {
-        const RecordNumber first = segment_->next();
+        RecordNumber number = segment_->next();
         std::vector<Row> rows;
         rows.reserve(end - begin);
+        std::vector<CheckpointRow> checkpoints;
+        std::vector<RecordNumber> numbers;
         for (std::size_t i = begin; i < end; ++i) {
             const Pending& pending = *group[i];
+            numbers.push_back(number);
+            if (pending.checkpoint) {
+                if (pending.checkpoint->size >= static_cast<std::uint64_t>(segment_->meta().first))
+                    checkpoints.push_back(*pending.checkpoint);
+                continue;
+            }
             Row row;
-            row.der = encode_around(first + static_cast<RecordNumber>(i - begin), pending.at_us, pending.salt,
-                                    pending.body);
+            row.der = encode_around(number++, pending.at_us, pending.salt, pending.body);
             if (pending.issuance) {
                 row.keys = &*pending.issuance;
             } else {
@@ -245,7 +279,7 @@ class Archive::Writer {
             row.needed = &pending.needed;
             rows.push_back(std::move(row));
         }
-        if (const auto done = segment_->commit(rows); !done) {
+        if (const auto done = segment_->commit(rows, checkpoints); !done) {
             fail(done.error());
             for (std::size_t i = begin; i < end; ++i) group[i]->finish(Error::environment(trouble_));
             return;
@@ -255,16 +289,31 @@ class Archive::Writer {
             const std::lock_guard lock(state_mutex_);
             state_.next = acknowledged_;
             ++state_.groups;
-            state_.records += end - begin;
+            state_.records += rows.size();
+            tree_ = segment_->edge().tree();
+            for (CheckpointRow& checkpoint : checkpoints) {
+                if (checkpoint.size < state_.covered) continue;
+                state_.covered = checkpoint.size;
+                checkpoint_ = std::move(checkpoint.note);
+            }
         }
-        for (std::size_t i = begin; i < end; ++i)
-            group[i]->finish(first + static_cast<RecordNumber>(i - begin));
+        for (std::size_t i = begin; i < end; ++i) {
+            if (group[i]->checkpoint &&
+                group[i]->checkpoint->size < static_cast<std::uint64_t>(segment_->meta().first)) {
+                group[i]->finish(Error::no("the segment " + segment_->meta().segment +
+                                           " has begun since that head: sign a new one"));
+            } else {
+                group[i]->finish(numbers[i - begin]);
+            }
+        }
         mover_.committed(segment_->meta().segment, segment_->log_frames());
     }
 
     void switch_segment(const std::string& month) {
         const Meta old = segment_->meta();
-        if (const auto done = create_segment(dir_, {id_, month, segment_->next(), old.segment}); !done)
+        if (const auto done =
+                create_segment(dir_, {id_, origin_, month, segment_->next(), old.segment}, segment_->edge());
+            !done)
             return fail(done.error());
         auto opened = SegmentWriter::open(dir_, month);
         if (!opened) return fail(opened.error());
@@ -324,6 +373,7 @@ class Archive::Writer {
                 acknowledged_, segment.next() - 1);
         segment_ = std::move(*opened);
         acknowledged_ = segment_->next();
+        const std::optional<std::uint64_t> covered = segment_->covered();
         std::vector<std::string> older(names->begin(), names->end() - 1);
         if (!older.empty()) mover_.finish(older.back());
         spdlog::info("archive recovered: next record {}", acknowledged_);
@@ -332,6 +382,11 @@ class Archive::Writer {
         state_.text.clear();
         state_.segment = segment_->meta().segment + ".sqlite";
         state_.next = acknowledged_;
+        tree_ = segment_->edge().tree();
+        if (covered && *covered > state_.covered)
+            spdlog::warn(
+                "archive recovered: a checkpoint of size {} is there though its write was reported as failed",
+                *covered);
     }
 
     void fail_again(const Error& error) {
@@ -344,6 +399,7 @@ class Archive::Writer {
     const std::string dir_;
     Lock lock_;
     const std::string id_;
+    const std::string origin_;
 
     // The writing thread's own.
     RecordNumber acknowledged_;               // the next number after the last one acknowledged
@@ -362,13 +418,20 @@ class Archive::Writer {
 
     mutable std::mutex state_mutex_;
     ArchiveState state_;
+    tlog::Growing tree_;      // over the acknowledged records
+    std::string checkpoint_;  // the newest durable one
     std::thread thread_;
 };
 
 Archive::Archive(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}
 Archive::~Archive() = default;
 
-Done Archive::create(const std::string& dir, WallTime at) {
+Done Archive::create(const std::string& dir, WallTime at, const std::string& name) {
+    const std::string id = to_hex(random_octets(16));
+    const std::string origin = name + "/" + id;
+    if (const auto named = tlog::VerifierKey::make(origin, tlog::VerifierKey::Type::ed25519, Bytes(32));
+        !named)
+        return named.error();
     if (::mkdir(dir.c_str(), 0750) != 0 && errno != EEXIST)
         return Error::environment(dir + ": can't be made: " + std::strerror(errno) +
                                   "; its parent folder must exist and be writable");
@@ -381,7 +444,7 @@ Done Archive::create(const std::string& dir, WallTime at) {
     if (!again) return again.error();
     if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
     const std::string month = month_of(to_unix_us(at));
-    if (auto done = create_segment(dir, {to_hex(random_octets(16)), month, 0, ""}); !done) return done;
+    if (auto done = create_segment(dir, {id, origin, month, 0, ""}, TileEdge()); !done) return done;
     const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
     return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
 }
@@ -397,7 +460,10 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOp
     auto segment = SegmentWriter::open(dir, locked_names->back());
     if (!segment) return segment.error();
     if (auto done = check_seam(dir, (*segment)->meta()); !done) return done.error();
-    auto writer = std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), options);
+    auto newest = latest_checkpoint(dir);
+    if (!newest) return newest.error();
+    auto writer =
+        std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), options, std::move(*newest));
     writer->finish({locked_names->begin(), locked_names->end() - 1});
     return std::unique_ptr<Archive>(new Archive(std::move(writer)));
 }
@@ -440,6 +506,30 @@ Result<RecordNumber> Archive::append(WallTime at, const Event& event, const std:
     pending->outcome = waiting.outcome();
     writer_->append(std::move(pending));
     return waiting.wait();
+}
+
+tlog::TreeHead Archive::head() const {
+    return writer_->head();
+}
+
+Done Archive::add_checkpoint(const tlog::TreeHead& head, const tlog::Note& note) {
+    Waiting waiting;
+    const std::vector<Blob> no_blobs;
+    auto pending = std::make_unique<Pending>();
+    pending->checkpoint = CheckpointRow{head.size, note.write()};
+    pending->blobs = &no_blobs;
+    pending->outcome = waiting.outcome();
+    writer_->append(std::move(pending));
+    if (const auto number = waiting.wait(); !number) return number.error();
+    return {};
+}
+
+std::string Archive::checkpoint() const {
+    return writer_->checkpoint();
+}
+
+const std::string& Archive::origin() const {
+    return writer_->origin();
 }
 
 Archive::Announcement Archive::announce() {

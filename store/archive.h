@@ -13,6 +13,7 @@
 #include "store/blob.h"
 #include "store/reader.h"
 #include "store/record.h"
+#include "store/tlog/note.h"
 
 namespace kokuin::store {
 
@@ -29,6 +30,7 @@ struct ArchiveState {
     RecordNumber next = 0;     ///< number that the next record will have = number of records
     std::uint64_t groups = 0;  ///< commits since open: records ÷ groups says how much company each fsync had
     std::uint64_t records = 0;  ///< records acknowledged since open
+    std::uint64_t covered = 0;  ///< records below this number are under the newest checkpoint
 };
 
 struct ArchiveOptions {
@@ -57,8 +59,9 @@ struct ArchiveOptions {
 class Archive {
   public:
     /// Makes a new archive in `dir` (made too if it is missing, its parent not) with one empty segment for
-    /// the month of `at`. Refuses (usage) if there is one already.
-    static Done create(const std::string& dir, WallTime at);
+    /// the month of `at`. Its log is called "NAME/ID" (origin()). Refuses (usage) if there is one already, or
+    /// with a name that tlog::VerifierKey::make() refuses.
+    static Done create(const std::string& dir, WallTime at, const std::string& name = "kokuin");
 
     /// Opens an archive to write, after a quick check of its end: numbers gap-free, index in step with the
     /// records. Never makes one: if there is none, the error (usage) names the command that does. If another
@@ -107,6 +110,18 @@ class Archive {
     };
     Result<RecordNumber> append(WallTime at, const Event& event, const std::vector<Blob>& blobs = {},
                                 Month month = Month::may_begin);
+
+    /// The Merkle tree over all acknowledged records. For whoever signs checkpoints; not on the stamping
+    /// path.
+    [[nodiscard]] tlog::TreeHead head() const;
+    /// Keeps a signed checkpoint, durably on return; only then may anybody see it. `note` isn't looked at:
+    /// it must be of this log's origin and of a head() that was. Error (no): a month has begun since; sign a
+    /// new head. Otherwise as append().
+    Done add_checkpoint(const tlog::TreeHead& head, const tlog::Note& note);
+    /// The newest checkpoint that is durable, as it was added; empty if there is none.
+    [[nodiscard]] std::string checkpoint() const;
+    /// Names this archive's log: what checkpoints say in their first line. The same in all its segments.
+    [[nodiscard]] const std::string& origin() const;
 
     /// The last event of this kind about this subject in any segment, or nothing. Reads the files: for
     /// start-up, not for the stamping path.

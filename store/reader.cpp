@@ -48,6 +48,7 @@ class ArchiveReader::Impl {
   public:
     std::string dir;
     std::string id;
+    std::string origin;
 
     /// Calls `use(segment)` for each segment until it returns false or an error; `before_all` is the name of
     /// one that comes first. A connection lasts no longer than this, so that a finished segment can lose its
@@ -87,6 +88,7 @@ Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(const std::string& di
     auto impl = std::make_unique<Impl>();
     impl->dir = dir;
     impl->id = newest->meta().archive;
+    impl->origin = newest->meta().origin;
     return std::unique_ptr<ArchiveReader>(new ArchiveReader(std::move(impl)));
 }
 
@@ -210,6 +212,22 @@ Result<Bytes> ArchiveReader::blob(const BlobId& id, const std::string& segment) 
     if (!done) return done.error();
     if (!found) return Error::no("no blob " + to_hex(id) + " in " + impl_->dir);
     return std::move(*found);
+}
+
+Result<std::optional<StoredCheckpoint>> ArchiveReader::latest_checkpoint() const {
+    std::optional<StoredCheckpoint> found;
+    const auto done = impl_->each(true, [&](SegmentReader& segment, const std::string& name) -> Result<bool> {
+        auto newest = segment.latest_checkpoint();
+        if (!newest) return newest.error();
+        if (*newest) found = StoredCheckpoint{(*newest)->size, std::move((*newest)->note), name};
+        return !found;
+    });
+    if (!done) return done.error();
+    return found;
+}
+
+const std::string& ArchiveReader::origin() const {
+    return impl_->origin;
 }
 
 Result<std::vector<std::string>> ArchiveReader::segments() const {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "store/record.h"
+#include "store/tlog/note.h"
 
 namespace kokuin::store {
 
@@ -50,6 +51,13 @@ struct Shown {
     std::optional<Bytes> basis{};  ///< what its clock's bound was computed from (Issuance::clock)
 };
 
+/// A checkpoint as it was added (Archive::add_checkpoint), and where it stands.
+struct StoredCheckpoint {
+    std::uint64_t size = 0;
+    std::string note;
+    std::string segment;  ///< "2026-11"
+};
+
 /// Reads one archive. Safe while the writer writes and the month changes: its transactions are short (a few
 /// hundred records), so that the log can be moved into the segment between them. Works on a copy in a folder
 /// that it can't write, with or without a log beside the segment. Changes no file's content. One thread at a
@@ -81,6 +89,10 @@ class ArchiveReader {
     /// A blob's content, checked against its name, from any segment; Error (no) if none has it. `segment`:
     /// where it is looked for first ("2026-11"); then, or if that is empty, the newest one first.
     Result<Bytes> blob(const BlobId& id, const std::string& segment = "");
+    /// The newest checkpoint, or nothing.
+    [[nodiscard]] Result<std::optional<StoredCheckpoint>> latest_checkpoint() const;
+    /// Names the log that the newest records are in.
+    [[nodiscard]] const std::string& origin() const;
     /// Names of the segments, oldest first: "2026-11".
     [[nodiscard]] Result<std::vector<std::string>> segments() const;
     /// Random id of this archive, 32 hexadecimal digits.

@@ -13,12 +13,12 @@ namespace kokuin::store {
 namespace {
 
 constexpr const char* suffix = ".sqlite";
-constexpr std::int64_t format = 1;
+constexpr std::int64_t format = 2;
 
 // docs/archive.md repeats this; tests/store compares the two. 1263487829 is "KOKU".
 constexpr const char* schema = R"sql(
 PRAGMA application_id = 1263487829;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE record (number INTEGER PRIMARY KEY, der BLOB NOT NULL);
 CREATE TABLE blob (id BLOB PRIMARY KEY, content BLOB NOT NULL);
@@ -27,6 +27,8 @@ CREATE TABLE by_time (gen_time INTEGER, number INTEGER, PRIMARY KEY (gen_time, n
 CREATE TABLE by_imprint (imprint INTEGER, number INTEGER, PRIMARY KEY (imprint, number)) WITHOUT ROWID;
 CREATE TABLE event (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL);
 CREATE INDEX event_by_kind ON event (kind, subject, number);
+CREATE TABLE tile (level INTEGER, position INTEGER, hashes BLOB NOT NULL, PRIMARY KEY (level, position));
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 )sql";
 
 bool is_segment_name(std::string_view name) {
@@ -80,10 +82,13 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
         return Error::environment(path + ": no segment of a Kokuin archive: move it out of the folder");
     if (*version != format)
         return Error::environment(path + ": archive format " + std::to_string(*version) +
-                                  ", this program knows format 1: use a newer one");
+                                  ", this program knows format " + std::to_string(format) +
+                                  ": use the program of that time, or a newer one");
     Meta meta;
     const auto archive = database.text("SELECT value FROM meta WHERE key = 'archive'");
     if (!archive) return archive.error();
+    const auto origin = database.text("SELECT value FROM meta WHERE key = 'origin'");
+    if (!origin) return origin.error();
     const auto segment = database.text("SELECT value FROM meta WHERE key = 'segment'");
     if (!segment) return segment.error();
     const auto first = database.integer("SELECT value FROM meta WHERE key = 'first'");
@@ -91,13 +96,14 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
     const auto previous = database.text("SELECT value FROM meta WHERE key = 'previous'");
     if (!previous) return previous.error();
     meta.archive = *archive;
+    meta.origin = *origin;
     meta.segment = *segment;
     meta.first = *first;
     meta.previous = *previous;
     return meta;
 }
 
-Done create_segment(const std::string& dir, const Meta& meta) {
+Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& edge) {
     // Under another name first: a segment is never seen without its schema.
     const std::string path = segment_path(dir, meta.segment);
     const std::string draft = path + ".new";
@@ -109,8 +115,10 @@ Done create_segment(const std::string& dir, const Meta& meta) {
         if (auto done = database->execute(schema); !done) return done;
         auto insert = database->prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)");
         if (!insert) return insert.error();
-        const std::pair<std::string_view, std::string_view> texts[] = {
-            {"archive", meta.archive}, {"segment", meta.segment}, {"previous", meta.previous}};
+        const std::pair<std::string_view, std::string_view> texts[] = {{"archive", meta.archive},
+                                                                       {"origin", meta.origin},
+                                                                       {"segment", meta.segment},
+                                                                       {"previous", meta.previous}};
         for (const auto& [key, value] : texts) {
             insert->bind(1, key);
             insert->bind(2, value);
@@ -119,11 +127,35 @@ Done create_segment(const std::string& dir, const Meta& meta) {
         insert->bind(1, std::string_view("first"));
         insert->bind(2, meta.first);
         if (auto done = insert->run(); !done) return done;
+        auto insert_tile = database->prepare(insert_tile_sql);
+        if (!insert_tile) return insert_tile.error();
+        for (const Tile& tile : edge.tiles()) {
+            bind_tile(*insert_tile, tile);
+            if (auto done = insert_tile->run(); !done) return done;
+        }
         if (auto done = database->execute("COMMIT"); !done) return done;
     }
     if (::rename(draft.c_str(), path.c_str()) != 0)
         return Error::environment(path + ": can't be made: " + std::strerror(errno));
     return sync_folder(dir);
+}
+
+void bind_tile(sqlite::Statement& insert, const Tile& tile) {
+    insert.bind(1, static_cast<std::int64_t>(tile.level));
+    insert.bind(2, static_cast<std::int64_t>(tile.position));
+    insert.bind(3, View(tile.hashes));
+}
+
+Result<Bytes> read_tile(sqlite::Database& database, unsigned level, std::uint64_t position) {
+    auto select = database.prepare("SELECT hashes FROM tile WHERE level = ?1 AND position = ?2");
+    if (!select) return select.error();
+    select->bind(1, static_cast<std::int64_t>(level));
+    select->bind(2, static_cast<std::int64_t>(position));
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row) return Bytes();
+    const View hashes = select->octets(0);
+    return Bytes(hashes.begin(), hashes.end());
 }
 
 IssuanceKeys keys_of(const Issuance& issuance) {
@@ -139,6 +171,21 @@ std::int64_t imprint_key(View imprint) {
 Bytes without_zeros(View magnitude) {
     while (!magnitude.empty() && magnitude.front() == 0) magnitude = magnitude.subspan(1);
     return {magnitude.begin(), magnitude.end()};
+}
+
+Result<std::vector<std::string>> schema_objects() {
+    auto database = sqlite::Database::open(":memory:", sqlite::Database::Mode::create);
+    if (!database) return database.error();
+    if (auto done = database->execute(schema); !done) return done.error();
+    auto select = database->prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL");
+    if (!select) return select.error();
+    std::vector<std::string> objects;
+    while (true) {
+        const auto row = select->step();
+        if (!row) return row.error();
+        if (!*row) return objects;
+        objects.push_back(select->text(0));
+    }
 }
 
 Done sync_folder(const std::string& dir) {

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "store/record.h"
 #include "store/sqlite.h"
+#include "store/tiles.h"
 
 namespace kokuin::store {
 
@@ -26,6 +27,7 @@ Result<std::vector<std::string>> list_segments(const std::string& dir);
 /// What a segment says of itself.
 struct Meta {
     std::string archive;     ///< id of the archive, 32 hexadecimal digits
+    std::string origin;      ///< names the log (C2SP tlog-checkpoint) that its records are in
     std::string segment;     ///< its own name
     RecordNumber first = 0;  ///< number of its first record
     std::string previous;    ///< name of the segment before; empty in the first one
@@ -33,8 +35,17 @@ struct Meta {
 /// Error (environment) if the file is no segment of a format this program knows.
 Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
 
-/// Makes an empty segment so that it is there whole, also after a crash, or not at all.
-Done create_segment(const std::string& dir, const Meta& meta);
+/// Makes an empty segment so that it is there whole, also after a crash, or not at all. `edge`: of the tree
+/// of all records before it; its tiles are the beginning of the segment's own.
+Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& edge);
+
+/// A tile replaces what was there of it.
+constexpr const char* insert_tile_sql =
+    "INSERT OR REPLACE INTO tile (level, position, hashes) VALUES (?1, ?2, ?3)";
+/// `tile` must stay until the statement has run.
+void bind_tile(sqlite::Statement& insert, const Tile& tile);
+/// What the segment has of the tile at this place; empty if nothing.
+Result<Bytes> read_tile(sqlite::Database& database, unsigned level, std::uint64_t position);
 
 /// What the index holds of an issuance.
 struct IssuanceKeys {
@@ -47,6 +58,9 @@ IssuanceKeys keys_of(const Issuance& issuance);
 std::int64_t imprint_key(View imprint);
 /// A magnitude without leading zeros.
 Bytes without_zeros(View magnitude);
+
+/// The statements that make the format's tables and indices, as a segment keeps them.
+Result<std::vector<std::string>> schema_objects();
 
 /// fsync of a folder, so that names in it survive.
 Done sync_folder(const std::string& dir);

@@ -196,6 +196,33 @@ Result<std::optional<Record>> SegmentReader::record(RecordNumber number) {
     return found;
 }
 
+Result<RecordNumber> SegmentReader::next() {
+    const auto last = database_.integer("SELECT ifnull(max(number), -1) FROM record");
+    if (!last) return last.error();
+    return *last < 0 ? meta_.first : *last + 1;
+}
+
+Result<tlog::Hash> SegmentReader::leaf(RecordNumber number) {
+    auto select = database_.prepare("SELECT der FROM record WHERE number = ?1");
+    if (!select) return select.error();
+    select->bind(1, number);
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row)
+        return Error::environment(path_ + ": record " + std::to_string(number) +
+                                  " is missing: the archive is damaged, restore a copy");
+    return tlog::leaf_hash(select->octets(0));
+}
+
+Result<std::optional<SegmentReader::CheckpointRow>> SegmentReader::latest_checkpoint() {
+    auto select = database_.prepare("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1");
+    if (!select) return select.error();
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row) return std::optional<CheckpointRow>();
+    return std::optional<CheckpointRow>({static_cast<std::uint64_t>(select->integer(0)), select->text(1)});
+}
+
 Result<std::optional<Bytes>> SegmentReader::blob(const BlobId& id) {
     auto select = database_.prepare("SELECT content FROM blob WHERE id = ?1");
     if (!select) return select.error();

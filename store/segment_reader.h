@@ -22,6 +22,8 @@ class SegmentReader {
     static Result<SegmentReader> open(const std::string& dir, const std::string& name);
 
     [[nodiscard]] const Meta& meta() const { return meta_; }
+    /// For whoever asks otherwise than below.
+    [[nodiscard]] sqlite::Database& database() { return database_; }
 
     /// Visits what a condition selects, in the order of numbers. `visit` returns false to end; the result
     /// says whether it did. It is called between transactions. What the file's damage would hide is an error
@@ -41,6 +43,20 @@ class SegmentReader {
     Result<std::optional<Range>> range(std::int64_t from_us, std::int64_t to_us);
     Result<std::optional<RecordNumber>> latest_event(std::string_view kind, std::string_view subject);
     Result<std::optional<Record>> record(RecordNumber number);
+    /// Number after the last record.
+    Result<RecordNumber> next();
+    /// Leaf hash of a record that must be there. Doesn't decode it.
+    Result<tlog::Hash> leaf(RecordNumber number);
+    /// What there is of a tile; empty if nothing.
+    Result<Bytes> tile(unsigned level, std::uint64_t position) {
+        return read_tile(database_, level, position);
+    }
+    struct CheckpointRow {
+        std::uint64_t size = 0;
+        std::string note;
+    };
+    /// The one of the greatest size, or nothing.
+    Result<std::optional<CheckpointRow>> latest_checkpoint();
     /// A blob, checked against its name; nothing if this segment hasn't got it.
     Result<std::optional<Bytes>> blob(const BlobId& id);
 

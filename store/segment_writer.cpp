@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/tlog/note.h"
+
 namespace kokuin::store {
 namespace {
 
@@ -69,7 +71,9 @@ Done SegmentWriter::prepare() {
         {&insert_serial_, "INSERT INTO by_serial (serial, number) VALUES (?1, ?2)"},
         {&insert_time_, "INSERT INTO by_time (gen_time, number) VALUES (?1, ?2)"},
         {&insert_imprint_, "INSERT INTO by_imprint (imprint, number) VALUES (?1, ?2)"},
-        {&insert_event_, "INSERT INTO event (number, kind, subject) VALUES (?1, ?2, ?3)"}};
+        {&insert_event_, "INSERT INTO event (number, kind, subject) VALUES (?1, ?2, ?3)"},
+        {&insert_tile_, insert_tile_sql},
+        {&insert_checkpoint_, "INSERT OR IGNORE INTO checkpoint (size, note) VALUES (?1, ?2)"}};
     for (const auto& [target, sql] : statements) {
         auto statement = database_.prepare(sql);
         if (!statement) return statement.error();
@@ -90,6 +94,8 @@ Done SegmentWriter::prepare() {
     ids->reset();
     if (auto done = check_tail(); !done) return done;
     if (auto done = check_samples(); !done) return done;
+    if (auto done = load_tree(); !done) return done;
+    if (auto done = check_checkpoint(); !done) return done;
     // A write that changes nothing but proves that there is a disk with room behind the file.
     return database_.execute("UPDATE meta SET value = value WHERE key = 'segment'");
 }
@@ -137,6 +143,55 @@ Done SegmentWriter::check_samples() {
         if (auto done = check(number, one->octets(0)); !done) return done;
         one->reset();
     }
+    return {};
+}
+
+Done SegmentWriter::load_tree() {
+    auto one = database_.prepare("SELECT der FROM record WHERE number = ?1");
+    if (!one) return one.error();
+    auto edge = TileEdge::load(
+        static_cast<std::uint64_t>(next_),
+        [&](unsigned level, std::uint64_t position) { return read_tile(database_, level, position); },
+        [&](std::uint64_t leaf) -> Result<tlog::Hash> {
+            one->bind(1, static_cast<std::int64_t>(leaf));
+            const auto row = one->step();
+            if (!row) return row.error();
+            if (!*row) return damaged(path_, "record " + std::to_string(leaf) + " is missing");
+            const tlog::Hash hash = tlog::leaf_hash(one->octets(0));
+            one->reset();
+            return hash;
+        });
+    if (!edge) return std::move(edge).error().in(path_);
+    edge_ = std::move(*edge);
+    return {};
+}
+
+Done SegmentWriter::check_checkpoint() {
+    const auto newest = database_.integer("SELECT ifnull(max(size), -1) FROM checkpoint");
+    if (!newest) return newest.error();
+    if (*newest < 0) return {};
+    const auto note = database_.text("SELECT note FROM checkpoint WHERE size = " + std::to_string(*newest));
+    if (!note) return note.error();
+    const std::string name = "its checkpoint of size " + std::to_string(*newest);
+    // Nobody's signature is asked for here: whoever can change both can change the signature's key too.
+    const auto parsed = tlog::Note::parse(*note);
+    const auto checkpoint =
+        parsed ? tlog::Checkpoint::parse(parsed->text) : Result<tlog::Checkpoint>(parsed.error());
+    if (!checkpoint) return damaged(path_, name + " can't be read (" + checkpoint.error().text + ")");
+    if (checkpoint->origin != meta_.origin) return damaged(path_, name + " is of another log");
+    if (*newest > next_ || *newest < meta_.first ||
+        static_cast<std::int64_t>(checkpoint->head.size) != *newest)
+        return damaged(path_, name + " is signed, but the last record is " + std::to_string(next_ - 1));
+    const Tiles tiles = [&](unsigned level, std::uint64_t position, std::uint64_t) -> Result<Bytes> {
+        const View edge = edge_.find(level, position);
+        if (!edge.empty()) return Bytes(edge.begin(), edge.end());
+        return read_tile(database_, level, position);
+    };
+    const auto tree = tlog::grown(checkpoint->head.size, nodes_in(tiles));
+    if (!tree) return Error(tree.error()).in(path_);
+    if (tree->head() != checkpoint->head)
+        return damaged(path_, name + " was signed over other records than those that are here");
+    covered_ = checkpoint->head.size;
     return {};
 }
 
@@ -202,14 +257,28 @@ Done SegmentWriter::insert(const Row& row, RecordNumber number) {
     return insert_imprint_.run();
 }
 
-Done SegmentWriter::commit(const std::vector<Row>& rows) {
+Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints) {
     healthy_ = false;
     if (auto done = begin_.run(); !done) return done;
     RecordNumber number = next_;
-    for (const Row& row : rows)
+    std::vector<Tile> full;
+    for (const Row& row : rows) {
         if (auto done = insert(row, number++); !done) return done;
+        edge_.add(tlog::leaf_hash(row.der), full);
+    }
+    for (const Tile& tile : full) {
+        bind_tile(insert_tile_, tile);
+        if (auto done = insert_tile_.run(); !done) return done;
+    }
+    for (const CheckpointRow& checkpoint : checkpoints) {
+        insert_checkpoint_.bind(1, static_cast<std::int64_t>(checkpoint.size));
+        insert_checkpoint_.bind(2, std::string_view(checkpoint.note));
+        if (auto done = insert_checkpoint_.run(); !done) return done;
+    }
     if (auto done = commit_.run(); !done) return done;
     next_ = number;
+    for (const CheckpointRow& checkpoint : checkpoints)
+        covered_ = std::max(covered_.value_or(0), checkpoint.size);
     healthy_ = true;
     return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -28,13 +29,20 @@ struct Row {
     const std::vector<BlobId>* needed = nullptr;
 };
 
+/// A signed tree head on its way into the segment.
+struct CheckpointRow {
+    std::uint64_t size = 0;
+    std::string note;
+};
+
 /// The writing connection to the newest segment. One thread at a time. After any error it must be destroyed:
 /// what the file holds then is only known after open() has looked again.
 class SegmentWriter {
   public:
     /// Opens a segment, moves everything its log holds into the database file with a fresh fsync, checks the
     /// tail (numbers without gaps, every record decodes, index in step), looks at a few records spread over
-    /// the rest, and proves with a write that writing works. A segment may hold millions of records: what is
+    /// the rest, makes the tree's edge again, compares it with the newest checkpoint, and proves with a write
+    /// that writing works. A segment may hold millions of records: what is
     /// damaged in between is found by whoever reads it.
     ///
     /// Why the log is emptied first: after a failed fsync the kernel may have marked pages clean that never
@@ -48,8 +56,9 @@ class SegmentWriter {
     SegmentWriter& operator=(const SegmentWriter&) = delete;
 
     /// One transaction, one fsync. Durable on success. The rows get the numbers from next() on, which their
-    /// DER must hold already.
-    Done commit(const std::vector<Row>& rows);
+    /// DER must hold already; each becomes a leaf of the tree. A checkpoint must be of a head() that was, and
+    /// not of one before this segment.
+    Done commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints);
     /// Moves what others have left of the log; a few milliseconds. For the rare moments when the log has
     /// grown and only a pause of the writer can let it start anew.
     Done catch_up();
@@ -59,6 +68,10 @@ class SegmentWriter {
     [[nodiscard]] const Meta& meta() const { return meta_; }
     /// Number of the next record.
     [[nodiscard]] RecordNumber next() const { return next_; }
+    /// The tree of all records up to next().
+    [[nodiscard]] const TileEdge& edge() const { return edge_; }
+    /// Size of the newest checkpoint in this segment; nothing if it has none.
+    [[nodiscard]] std::optional<std::uint64_t> covered() const { return covered_; }
     /// Pages in the log after the last commit.
     [[nodiscard]] int log_frames() const { return log_frames_; }
 
@@ -69,6 +82,8 @@ class SegmentWriter {
     Done check_samples();
     Done check(RecordNumber number, View der);
     Done check_index(const Record& record);
+    Done load_tree();
+    Done check_checkpoint();
     Done insert(const Row& row, RecordNumber number);
 
     int log_frames_ = 0;
@@ -76,10 +91,12 @@ class SegmentWriter {
     std::string path_;
     Meta meta_;
     RecordNumber next_ = 0;
+    TileEdge edge_;
+    std::optional<std::uint64_t> covered_;
     std::set<BlobId> blobs_;
     bool healthy_ = true;
     sqlite::Statement begin_, commit_, insert_record_, insert_blob_, insert_serial_, insert_time_,
-        insert_imprint_, insert_event_;
+        insert_imprint_, insert_event_, insert_tile_, insert_checkpoint_;
 };
 
 /// Ends the life of a segment as a log: moves the log into the file and removes it (journal_mode=DELETE), so

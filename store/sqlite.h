@@ -37,6 +37,9 @@ class Statement {
     [[nodiscard]] View octets(int column) const;
     [[nodiscard]] std::string text(int column) const;
     [[nodiscard]] bool is_null(int column) const;
+    /// As what a value is stored, whatever its column is declared to hold.
+    enum class Type { null, integer, real, text, blob };
+    [[nodiscard]] Type type(int column) const;
 
   private:
     friend class Database;
