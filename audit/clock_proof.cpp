@@ -39,6 +39,24 @@ std::string objection_to(const store::Issuance& issuance, const ClockProof& proo
     return "";
 }
 
+ClockProof prove(const store::Issuance& issuance, Basis basis) {
+    const auto& kept = *issuance.clock;
+    ClockProof proof{std::move(basis), {}, {}, ""};
+    // What is beyond them is far beyond what can be carried as well.
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2;
+    proof.reading.before = MonoTime(nanoseconds(std::clamp(kept.m_ns, -most, most)));
+    proof.reading.after = proof.reading.before + nanoseconds(std::clamp(kept.gap_ns, std::int64_t{0}, most));
+    proof.reading.wall = WallTime(nanoseconds(kept.c_ns));
+    proof.reading.asleep = {nanoseconds(kept.asleep_low_ns), nanoseconds(kept.asleep_high_ns)};
+    if (!tac::clock::can_be_carried(proof.reading)) {
+        proof.objection = "its reading of the clocks is out of range";
+        return proof;
+    }
+    proof.bound = proof.basis.at(proof.reading);
+    proof.objection = objection_to(issuance, proof);
+    return proof;
+}
+
 std::string ago(nanoseconds age) {
     const auto s = std::chrono::duration_cast<seconds>(age).count();
     if (s < 120) return std::to_string(s) + " s";
@@ -65,21 +83,11 @@ Result<std::optional<ClockProof>> clock_proof(const store::Shown& shown) {
     if (!issuance.clock || !shown.basis) return std::optional<ClockProof>();
     auto basis = Basis::decode(*shown.basis);
     if (!basis) return std::move(basis).error();
-    const auto& kept = *issuance.clock;
-    ClockProof proof{std::move(*basis), {}, {}, ""};
-    // What is beyond them is far beyond what can be carried as well.
-    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2;
-    proof.reading.before = MonoTime(nanoseconds(std::clamp(kept.m_ns, -most, most)));
-    proof.reading.after = proof.reading.before + nanoseconds(std::clamp(kept.gap_ns, std::int64_t{0}, most));
-    proof.reading.wall = WallTime(nanoseconds(kept.c_ns));
-    proof.reading.asleep = {nanoseconds(kept.asleep_low_ns), nanoseconds(kept.asleep_high_ns)};
-    if (!tac::clock::can_be_carried(proof.reading)) {
-        proof.objection = "its reading of the clocks is out of range";
-        return std::optional<ClockProof>(std::move(proof));
-    }
-    proof.bound = proof.basis.at(proof.reading);
-    proof.objection = objection_to(issuance, proof);
-    return std::optional<ClockProof>(std::move(proof));
+    return std::optional<ClockProof>(prove(issuance, std::move(*basis)));
+}
+
+std::string clock_objection(const store::Issuance& issuance, const Basis& basis) {
+    return issuance.clock ? prove(issuance, basis).objection : "";
 }
 
 std::string clock_sentence(std::int64_t bound_us, const ClockProof* proof) {

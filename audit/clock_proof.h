@@ -24,6 +24,9 @@ struct ClockProof {
 /// be read.
 Result<std::optional<ClockProof>> clock_proof(const store::Shown& shown);
 
+/// ClockProof::objection for a record whose evidence is decoded already; empty too where it has none.
+std::string clock_objection(const store::Issuance& issuance, const tac::clock::Basis& basis);
+
 /// One sentence: how far the clock could have been off, and by which evidence, how old. `bound_us` is what
 /// the record says; `proof` may be null.
 std::string clock_sentence(std::int64_t bound_us, const ClockProof* proof);

@@ -7,8 +7,11 @@
 #include <ostream>
 #include <tuple>
 
+#include <unistd.h>
+
 #include "audit/present.h"
 #include "audit/soundness.h"
+#include "audit/verify_commands.h"
 #include "base/der.h"
 #include "base/file.h"
 #include "base/program.h"
@@ -210,6 +213,30 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     events_command->add_option("--subject", options.subject, "Only about this, e.g. a TSU's name");
     add_times(events_command);
 
+    VerifyArguments verification;
+    const auto add_trust = [&](CLI::App* command) {
+        command->add_option("--trust", verification.trust,
+                            "Anchors, log key, last witnessed checkpoint (TOML, docs/audit.md)");
+    };
+    CLI::App* verify_command =
+        app.add_subcommand("verify", "Checks the whole archive: nothing added, changed, moved or removed");
+    add_trust(verify_command);
+    verify_command->add_option("--since", verification.since,
+                               "Checkpoint that --save has written: look at newer records only");
+    verify_command->add_option("--save", verification.save,
+                               "Where to write the newest checkpoint if all is well");
+    verify_command->add_option("--threads", verification.threads, "As many at once (default: all cores)");
+    verify_command->add_flag("--progress", verification.progress,
+                             "Tell how far it is, also where stderr is no terminal");
+    CLI::App* prove_command =
+        app.add_subcommand("prove", "Writes a token's proof, which needs no archive (C2SP tlog-proof)");
+    prove_command->add_option("SERIAL", verification.serial, "Serial number, hex")->required();
+    prove_command->add_option("-o,--out", verification.proof, "Where to write it (default: stdout)");
+    CLI::App* check_command = app.add_subcommand("check-proof", "Checks such a proof");
+    check_command->add_option("FILE", verification.proof, "The proof")->required();
+    add_trust(check_command);
+    check_command->add_option("--token", verification.token, "Write the token (DER) to this file");
+
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);
     CLI::App* tac_show_command =
@@ -223,9 +250,15 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     }
     if (!*go_on) return 0;
 
+    verification.archive = options.archive;
+    verification.json = options.json;
+    verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
     const Done done = *find_command     ? find(options, out)
                       : *show_command   ? show(options, out)
                       : *events_command ? events(options, out)
+                      : *verify_command ? verify_archive(verification, out, err)
+                      : *prove_command  ? write_proof(verification, out)
+                      : *check_command  ? check_proof_file(verification, out)
                                         : show_tac(options, out);
     out.flush();
     if (!done) {

@@ -1,15 +1,26 @@
-// Is a token that the archive gives back the one that was issued? Without a tree of hashes over the records
-// the token itself has to tell: its signature covers all that it says.
+// Is a token that the archive gives back the one that was issued? Its signature covers all that it says.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "base/result.h"
+#include "pki/certificate.h"
+#include "pki/public_key.h"
 #include "store/reader.h"
 
 namespace kokuin::audit {
 
-/// Error (environment: the archive is damaged) if the token can't be read, doesn't verify under the
-/// certificate that the record names, or says something else than the record about serial number, time,
-/// policy or imprint. Pure.
+/// Why `token` isn't one that this certificate's key signed, or says something else than the record about
+/// serial number, time, policy or imprint; nothing if it is and doesn't. Pure and thread-safe.
+std::optional<std::string> token_fault(View token, const store::Issuance& issuance,
+                                       const pki::Certificate& signer, const pki::PublicKey& key);
+
+/// The same of what an archive shows. Error (environment: the archive is damaged) names segment and record.
+/// Pure.
 Done check_token(const store::Shown& shown);
+
+/// True for numbers that differ in leading zeros only (magnitudes, big-endian).
+bool same_number(View a, View b);
 
 }  // namespace kokuin::audit

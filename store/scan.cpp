@@ -219,12 +219,14 @@ Done SegmentScan::checkpoints(const std::function<void(std::int64_t, const std::
 
 Done SegmentScan::serials(const std::function<void(View, RecordNumber)>& visit) {
     Bytes serial;
+    Bytes bound;  // stays while the batch is read
     std::int64_t number = impossible;
     return impl_->batches(
         "SELECT serial, number FROM by_serial WHERE (serial, number) > (?2, ?3) ORDER BY serial, number "
         "LIMIT ?1",
         [&](Statement& select) {
-            select.bind(2, View(serial));
+            bound = serial;
+            select.bind(2, View(bound));
             select.bind(3, number);
         },
         [&](const Statement& row) -> bool {

@@ -158,6 +158,24 @@ bool has_hsm(const Settings& settings, const std::string& name) {
     return std::any_of(settings.hsms.begin(), settings.hsms.end(),
                        [&name](const hsm::Settings& one) { return one.name == name; });
 }
+
+/// `name`: what stands under "hsm", empty for [hsm] afterwards.
+void check_hsm(const Settings& settings, config::Table& table, std::string& name) {
+    if (name == "hsm") name.clear();
+    if (!has_hsm(settings, name))
+        table.problem("hsm", "there is no [hsm." + name +
+                                 "]; allowed: the NAME of an [hsm.NAME], or nothing for [hsm]");
+}
+
+void read_archive(config::Table table, Settings& settings) {
+    settings.archive = table.path("dir");
+    settings.archive_name = table.string("name", "kokuin");
+    const auto key = table.maybe_string("key");
+    auto hsm = table.maybe_string("hsm").value_or("");
+    check_hsm(settings, table, hsm);
+    const auto within = table.duration("covered_within", seconds(1), hours(1), seconds(5));
+    if (key) settings.checkpoints = CheckpointSettings{*key, hsm, within};
+}
 }  // namespace
 
 bool is_loopback(const std::string& host) {
@@ -171,17 +189,14 @@ Result<Settings> load_settings(const std::string& path) {
     Settings settings;
     settings.file = std::filesystem::absolute(path).lexically_normal().string();
     settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document->content())));
-    settings.archive = root.table("archive").path("dir");
     settings.hsms = hsm::read_all_settings(root.table("hsm"));
+    read_archive(root.table("archive"), settings);
     for (auto& [name, table] : root.named_tables("tsu", 1)) {
         settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
                                  table.boolean("include_chain", false),
                                  table.paths("crls", std::vector<std::string>{}),
                                  table.maybe_string("hsm").value_or("")});
-        if (settings.tsus.back().hsm == "hsm") settings.tsus.back().hsm.clear();
-        if (!has_hsm(settings, settings.tsus.back().hsm))
-            table.problem("hsm", "there is no [hsm." + settings.tsus.back().hsm +
-                                     "]; allowed: the NAME of an [hsm.NAME], or nothing for [hsm]");
+        check_hsm(settings, table, settings.tsus.back().hsm);
         for (std::size_t i = 0; i + 1 < settings.tsus.size(); ++i)
             if (settings.tsus[i].key == settings.tsus.back().key)
                 table.problem("key", "[tsu." + settings.tsus[i].name +

@@ -58,6 +58,13 @@ struct AuditSettings {
     std::string peer;  ///< DNS name in it
 };
 
+/// Who signs the archive's checkpoints.
+struct CheckpointSettings {
+    std::string key;       ///< label of an Ed25519 key
+    std::string hsm;       ///< NAME of the [hsm.NAME] it is in; empty: [hsm]
+    nanoseconds within{};  ///< no record is under none for longer, or nothing is stamped
+};
+
 struct HttpSettings {
     config::Endpoint listen;
     nanoseconds deadline{};    ///< for one whole request
@@ -68,7 +75,9 @@ struct Settings {
     std::string file;    ///< absolute path of the configuration
     std::string digest;  ///< SHA-256 of its content, hex: what custodians agree to (ARC-7)
     std::string archive;
-    std::vector<hsm::Settings> hsms;  ///< [hsm] first, then each [hsm.NAME]
+    std::string archive_name;                       ///< what a new archive's log is called in front of its id
+    std::optional<CheckpointSettings> checkpoints;  ///< nothing: nobody signs any
+    std::vector<hsm::Settings> hsms;                ///< [hsm] first, then each [hsm.NAME]
     std::vector<TsuSettings> tsus;
     std::vector<tsp::Policy> policies;  ///< the default one first
     HttpSettings http;

@@ -206,15 +206,22 @@ Result<std::string> KeyDesk::list() {
 
 Result<std::string> KeyDesk::generate(const Order& order) {
     const std::lock_guard turn(turn_);
-    auto tsu = order.tsu;
+    const bool of_archive = order.type == hsm::KeyAlgorithm::ed25519;
+    if (of_archive && !order.tsu.empty())
+        return Error::usage(
+            "an Ed25519 key signs the archive's checkpoints, and is no TSU's; leave --tsu out");
+    auto tsu = of_archive ? archive_keys : order.tsu;
     if (tsu.empty() && parts_.settings.size() == 1) tsu = parts_.settings.front().name;
-    if (!settings_of(tsu))
+    if (!of_archive && !settings_of(tsu))
         return Error::usage(tsu.empty() ? "there are several TSUs: say whose key it shall be with --tsu NAME"
                                         : "there is no [tsu." + one_line(tsu, 64) + "] in the configuration");
     if (const auto known = parts_.life.find(order.label); known && known->state != KeyState::destroyed)
         return Error::no("there is a key '" + order.label + "' already: it is " +
                          std::string(name(known->state)));
-    auto* const hsm = parts_.hsms.find(order.hsm.empty() ? settings_of(tsu)->hsm : order.hsm);
+    auto* const hsm = parts_.hsms.find(!order.hsm.empty()   ? order.hsm
+                                       : !of_archive        ? settings_of(tsu)->hsm
+                                       : parts_.checkpoints ? parts_.checkpoints->hsm
+                                                            : "");
     if (!hsm) return Error::usage("there is no [hsm." + one_line(order.hsm, 64) + "] in the configuration");
 
     auto step = order.step;
@@ -508,6 +515,11 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     const auto entry = parts_.life.find(order.label).value();
     const auto hsm = parts_.hsms.of(entry);
     if (!hsm) return hsm.error();
+    if (const auto& used = parts_.checkpoints;
+        used && used->key == order.label && parts_.hsms.find(used->hsm) == *hsm)
+        return Error::no(
+            "the key '" + order.label +
+            "' signs the archive's checkpoints; name another [archive] key first, and restart tsad");
     auto* const approvals = (*hsm)->approvals();
     if (!approvals) {
         auto done = carry_out_destruction(order.label, order.step);

@@ -26,9 +26,10 @@ struct KeyDeskParts {
     KeyLife& life;
     Tsus& tsus;
     const std::vector<TsuSettings>& settings;
-    const std::vector<tsp::Policy>& policies;  ///< the default one first
-    AuditRequester* requester = nullptr;       ///< of its own; null: the TAA can't be asked
-    std::function<void(nanoseconds)> sleep{};  ///< between two looks at a successor's gate
+    const std::vector<tsp::Policy>& policies;         ///< the default one first
+    AuditRequester* requester = nullptr;              ///< of its own; null: the TAA can't be asked
+    std::optional<CheckpointSettings> checkpoints{};  ///< the archive key, if there is one
+    std::function<void(nanoseconds)> sleep{};         ///< between two looks at a successor's gate
 };
 
 /// Thread-safe. What makes or changes a key takes turns; what stops one waits for nobody.

@@ -30,6 +30,9 @@ enum class KeyState {
 /// "generated", "requested", …
 std::string_view name(KeyState state);
 
+/// Whose an Ed25519 key is, in place of a TSU: it signs checkpoints.
+inline const std::string archive_keys = "archive";
+
 /// What the archive says of one key.
 struct KeyEntry {
     std::string label;  ///< in its token; no two keys of a server have the same at a time

@@ -79,6 +79,17 @@ void add_repository_routes(net::Router& router, const TacRepository& tacs) {
     });
 }
 
+void add_log_routes(net::Router& router, const store::Archive& archive) {
+    router.add("GET", "/repository/checkpoint", [&archive](const Request&) {
+        const auto note = archive.checkpoint();
+        auto response = note.empty() ? Response::text(404, "no checkpoint has been signed yet")
+                                     : Response::octets(200, "text/plain; charset=utf-8",
+                                                        Bytes(note.begin(), note.end()));
+        response.fields = {{"Cache-Control", "no-store"}};
+        return response;
+    });
+}
+
 void add_health_routes(net::Router& router, const Status& status) {
     router.add("GET", "/healthz", [](const Request&) { return Response::text(200, "alive"); });
     router.add("GET", "/readyz", [&status](const Request&) {

@@ -21,6 +21,10 @@ void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vecto
 /// RFC 5877); 404 for what was never accepted and for what is no serial number (TSA-10).
 void add_repository_routes(net::Router& router, const TacRepository& tacs);
 
+/// GET /repository/checkpoint: the newest signed checkpoint (C2SP tlog-checkpoint, text/plain); 404 while
+/// there is none.
+void add_log_routes(net::Router& router, const store::Archive& archive);
+
 /// GET /healthz, /readyz, /metrics.
 void add_health_routes(net::Router& router, const Status& status);
 

@@ -88,6 +88,10 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     const auto policy = tsp::check(*request, rules);
     if (!policy) return Refused{policy.error(), "request"};
 
+    // Nothing more into an archive whose operators may still rewrite what is in it.
+    if (parts_.checkpoints)
+        if (auto overdue = parts_.checkpoints->overdue()) return failure("checkpoint", std::move(*overdue));
+
     // 4. One clock reading, judged by the gate of the TSU whose turn it is; a TSU that can't leaves it to the
     // next, also where its HSM can't (TSA-2).
     const auto demand = demand_of(**policy);
@@ -218,6 +222,8 @@ std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
     if (any_can) reasons.clear();  // one TSU that can is enough (TSA-2)
     if (const auto state = parts_.archive.state(); state.kind != store::ArchiveState::Kind::ready)
         reasons.push_back("archive: " + state.text);
+    if (parts_.checkpoints)
+        if (const auto overdue = parts_.checkpoints->overdue()) reasons.push_back("archive: " + *overdue);
     return reasons;
 }
 

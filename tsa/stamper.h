@@ -12,6 +12,7 @@
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
+#include "tsa/checkpointer.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/protocol/request.h"
 #include "tsa/refusals.h"
@@ -25,6 +26,7 @@ struct StamperParts {
     store::Archive& archive;
     Tsus& tsus;
     Refusals& refusals;
+    const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
 };
 
 /// Turns requests into responses. Thread-safe.

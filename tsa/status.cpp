@@ -123,6 +123,15 @@ json more_hsms_of(const StatusParts& parts) {
     return more;
 }
 
+json checkpoints_of(const Checkpointer* checkpoints) {
+    if (!checkpoints) return nullptr;
+    const auto seen = checkpoints->snapshot();
+    const auto overdue = checkpoints->overdue();
+    return {{"key", seen.key ? json(seen.key->text()) : json(nullptr)},
+            {"overdue", overdue ? json(*overdue) : json(nullptr)},
+            {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}};
+}
+
 json leap_of(const Leaps& leaps) {
     const auto known = leaps.snapshot();
     json pending = nullptr;
@@ -222,7 +231,10 @@ std::string Status::status() const {
                            {{"ready", archive.kind == store::ArchiveState::Kind::ready},
                             {"state", archive.text},
                             {"segment", archive.segment},
-                            {"records", archive.next}}},
+                            {"records", archive.next},
+                            {"origin", parts_.archive.origin()},
+                            {"covered", archive.covered},
+                            {"checkpoints", checkpoints_of(parts_.checkpoints)}}},
                           {"tokens_since_start", parts_.stamper.granted()}});
 }
 
@@ -247,6 +259,11 @@ std::vector<std::string> Status::departures() const {
     if (!parts_.reference)
         out.emplace_back(
             "no independent reference clock is configured (TSA-6): the TAA alone proves the time");
+    if (!parts_.checkpoints)
+        out.emplace_back(
+            "nobody signs what is in the archive (ARC-3): no [archive] key is configured, so that only its "
+            "copies can "
+            "tell whether it was changed");
     if (parts_.has_taa && !parts_.crls && !parts_.revocation)
         out.emplace_back(
             "nobody looks whether the TAA's certificate is revoked (TAC-1): no [taa] crls is configured");
@@ -423,6 +440,11 @@ std::string Status::metrics() const {
            archive.kind == store::ArchiveState::Kind::ready ? 1 : 0);
     single("kokuin_archive_records", "records in the archive", MetricType::Gauge,
            static_cast<double>(archive.next));
+    single("kokuin_archive_covered_records", "records under the newest signed checkpoint", MetricType::Gauge,
+           static_cast<double>(archive.covered));
+    if (parts_.checkpoints)
+        single("kokuin_checkpoint_overdue", "1 while nothing is stamped because no checkpoint is signed",
+               MetricType::Gauge, parts_.checkpoints->overdue() ? 1 : 0);
     single("kokuin_archive_commits_total", "commits (fsyncs) since start", MetricType::Counter,
            static_cast<double>(archive.groups));
 

@@ -38,7 +38,8 @@ struct StatusParts {
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
     pki::CrlFiles* crls = nullptr;                          ///< null: nobody keeps any
     bool has_taa = false;
-    RevocationWatch* revocation = nullptr;  ///< null: nothing is fetched
+    RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
+    const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

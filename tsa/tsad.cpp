@@ -17,6 +17,7 @@
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
+#include "tsa/checkpointer.h"
 #include "tsa/comparisons.h"
 #include "tsa/compromise.h"
 #include "tsa/config.h"
@@ -127,7 +128,12 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     (*hsms)->seat_custodians(tsus);
 
     tsa::Refusals refusals;
-    tsa::Stamper stamper({clock, **archive, tsus, refusals});
+    std::optional<tsa::Checkpointer> checkpoints;
+    if (const auto& wanted = settings->checkpoints)
+        checkpoints.emplace(tsa::CheckpointerParts{
+            mono, **archive, journal, (*hsms)->find(wanted->hsm)->token(), wanted->key, wanted->within});
+    const auto* checkpointer = checkpoints ? &*checkpoints : nullptr;
+    tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer});
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
@@ -152,7 +158,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Status status({clock, **hsms, **archive, tsus, settings->policies, stamper, refusals, keeper, **life,
                         leaps, settings->follow_tac ? &correction : nullptr,
                         reference ? &*reference : nullptr, crls.get(), settings->taa.has_value(),
-                        revocation.get()});
+                        revocation.get(), checkpointer});
 
     std::unique_ptr<tsa::AuditRequester> requester;
     std::unique_ptr<tsa::AuditRequester> desk_requester;
@@ -163,7 +169,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
             *one = std::move(*made);
         }
     tsa::KeyDesk desk({clock, **hsms, **life, tsus, settings->tsus, settings->policies, desk_requester.get(),
-                       [](nanoseconds time) { std::this_thread::sleep_for(time); }});
+                       settings->checkpoints, [](nanoseconds time) { std::this_thread::sleep_for(time); }});
 
     // Listeners. Those for clients come last: whoever can connect may stamp.
     std::vector<std::unique_ptr<net::Server>> servers;
@@ -197,6 +203,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         auto router = std::make_shared<net::Router>();
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
+        tsa::add_log_routes(*router, **archive);
         tsa::add_notice_routes(*router, **life, settings->archive);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);
@@ -228,6 +235,9 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hook) hook->start();
+    // Before the first token: what a crash left uncovered.
+    if (checkpoints) checkpoints->tick();
+    if (checkpoints) checkpoints->start();
     for (auto& server : servers)
         if (auto done = server->start(); !done) return done;
     note(journal, "server.started", "tsad started, configuration " + settings->file);
@@ -247,6 +257,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     comparisons.flush();
     housekeeper.stop();
     note(journal, "server.stopped", "tsad stopped in good order");
+    if (checkpoints) checkpoints->stop();
     if (hook) hook->stop();
     if (const auto lost = journal.waiting(); lost > 0)
         return Error::environment(settings->archive + ": " + std::to_string(lost) +

@@ -80,7 +80,7 @@ class ShareFiles {
     bool kept_ = false;
 };
 
-/// The first key and its request, while the PIN is at hand.
+/// The first key and its request, and the archive's key, while the PIN is at hand.
 Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held,
                     store::Archive& archive) {
     auto options = options_of(site.hsm);
@@ -93,15 +93,22 @@ Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony
     const auto csr = keytool::csr(**token, arguments.key, arguments.subject, site.purpose);
     if (!csr) return csr.error();
     if (auto done = write_file(arguments.csr, as_view(*csr)); !done) return done;
-    if (!site.records_of_key) return {};
     std::string names;
     for (const auto& one : held.roster.custodians) names += (names.empty() ? "" : ", ") + one.name;
-    for (const auto& [event, blobs] : site.records_of_key(*key, *csr, names, account_text(::geteuid())))
-        if (const auto kept =
-                archive.append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
-            !kept)
-            return kept.error();
-    return {};
+    const auto record = [&](const Key& made, const std::string& request) -> Done {
+        if (!site.records_of_key) return {};
+        for (const auto& [event, blobs] :
+             site.records_of_key(made, request, names, account_text(::geteuid())))
+            if (const auto kept =
+                    archive.append(SystemWallClock().now(), event, blobs, store::Archive::Month::stays);
+                !kept)
+                return kept.error();
+        return {};
+    };
+    if (auto done = record(*key, *csr); !done) return done;
+    if (site.archive_key.empty()) return {};
+    const auto archive_key = keytool::generate(**token, site.archive_key, KeyAlgorithm::ed25519);
+    return archive_key ? record(*archive_key, "") : Done(archive_key.error());
 }
 
 void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& roster,
@@ -129,6 +136,8 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
             << to_hex(roster.custodians[i].keys.signing) << "  share: " << files[i] << '\n';
     if (!arguments.key.empty())
         out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
+    if (!arguments.key.empty() && !site.archive_key.empty())
+        out << "made the archive's key '" << site.archive_key << "'\n";
     out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n";
     if (site.socket.empty())
         out << "Whatever needs the token, " << roster.threshold << " of them open together: " << site.tool
@@ -194,8 +203,8 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
                                   "' is made, but the archive didn't take its roster: " + kept.error().text +
                                   "; remove the token and the shares, and begin anew");
     if (auto done = with_key ? make_first_key(site, arguments, held, **archive) : Done(); !done)
-        return std::move(done).error().in("the token is made, but the key '" + arguments.key +
-                                          "' has no request; remove the token and begin anew");
+        return std::move(done).error().in(
+            "the token is made, but not all of its keys; remove the token and begin anew");
     tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);
     return 0;
 }

@@ -35,6 +35,7 @@ struct Site {
 
     std::string archive;  ///< its folder
     keytool::Purpose purpose = keytool::Purpose::plain;
+
     /// What the archive keeps of the key that a ceremony has made: each event with its blobs. Empty: nothing.
     std::function<std::vector<std::pair<store::Event, std::vector<store::Blob>>>(
         const Key& key, const std::string& csr, const std::string& custodians, const std::string& account)>
@@ -45,6 +46,8 @@ struct Site {
     /// The function records, durably; nobody else writes while it lives.
     using Record = std::function<Done(const store::Event&, const std::vector<store::Blob>&)>;
     std::function<Result<Record>(std::ostream& people)> books{};
+    /// Label of the Ed25519 key in this token that signs the archive's checkpoints: a ceremony makes it too.
+    std::string archive_key{};
 };
 
 /// What the commands read from the command line.

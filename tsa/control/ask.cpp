@@ -83,21 +83,25 @@ Result<const hsm::Settings*> choose_hsm(const Settings& settings, const std::str
 }
 
 hsm::custody::Site site_of(const Settings& settings, const hsm::Settings& hsm) {
-    return {hsm,
-            "tsad",
-            hsm.name.empty() ? "tsactl" : "tsactl --hsm " + hsm.name,
-            settings.control,
-            settings.archive,
-            hsm::keytool::Purpose::timestamping,
-            [tsus = settings.tsus, hsm](const hsm::Key& key, const std::string& csr,
-                                        const std::string& custodians, const std::string& account) {
-                // The TSU whose first key it is; a name that no table has yet is its own until one adopts it.
-                auto tsu = tsus.front().name;
-                for (const auto& one : tsus)
-                    if (one.key == key.label()) tsu = one.name;
-                return records_of_new_key(key.label(), tsu, hsm.token, to_hex(key.id()), key.spki(), csr,
-                                          {"made in the ceremony", custodians, account, "", custodians});
-            }};
+    hsm::custody::Site site{
+        hsm,
+        "tsad",
+        hsm.name.empty() ? "tsactl" : "tsactl --hsm " + hsm.name,
+        settings.control,
+        settings.archive,
+        hsm::keytool::Purpose::timestamping,
+        [tsus = settings.tsus, hsm](const hsm::Key& key, const std::string& csr,
+                                    const std::string& custodians, const std::string& account) {
+            // The TSU whose first key it is; a name that no table has yet is its own until one adopts it.
+            auto tsu = key.algorithm() == hsm::KeyAlgorithm::rsa ? tsus.front().name : archive_keys;
+            for (const auto& one : tsus)
+                if (one.key == key.label()) tsu = one.name;
+            return records_of_new_key(key.label(), tsu, hsm.token, to_hex(key.id()), key.spki(), csr,
+                                      {"made in the ceremony", custodians, account, "", custodians});
+        }};
+    if (settings.checkpoints && settings.checkpoints->hsm == hsm.name)
+        site.archive_key = settings.checkpoints->key;
+    return site;
 }
 
 Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {

@@ -59,7 +59,8 @@ Done complete(control::VerifyOptions& options, const Arguments& arguments, bool 
 }
 
 Result<int> archive_init(const tsa::Settings& settings, bool json) {
-    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
+    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now(), settings.archive_name);
+        !done)
         return std::move(done).error();
     if (json)
         std::cout << json_text(nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}) << '\n';

@@ -110,7 +110,9 @@ struct Token {
 /// Reads a TimeStampToken, ours or a foreign one (tokens since 2005 are tested). Definite lengths throughout;
 /// integers may be longer than needed. Refused: anything that isn't SignedData with id-ct-TSTInfo, exactly
 /// one SignerInfo (RFC 3161 2.4.2) and signed attributes. Takes anything.
-Result<Token> parse_token(View der);
+/// `certificates`: where many tokens of a signer who is known are read, theirs needn't be.
+enum class TokenCertificates { read, skip };
+Result<Token> parse_token(View der, TokenCertificates certificates = TokenCertificates::read);
 
 /// As parse_token(), but also takes a granted TimeStampResp (as files in the field hold either).
 Result<Token> parse_token_or_response(View der);

@@ -128,11 +128,12 @@ void read_attributes(der::Reader& set, Token& token, std::vector<Bytes>& certifi
     }
 }
 
-void read_certificates(der::Reader& in, Token& token) {
+void read_certificates(der::Reader& in, Token& token, TokenCertificates which) {
     while (!in.at_end()) {
         const der::Element choice = in.any();
         if (in.failed()) return;
         if (choice.tag == der::sequence_tag) {
+            if (which == TokenCertificates::skip) continue;
             if (auto certificate = pki::Certificate::from_der(choice.whole))
                 token.certificates.push_back(std::move(*certificate));
         } else if (choice.tag == der::context(1, true)) {
@@ -174,7 +175,7 @@ void read_signer(der::Reader& infos, Token& token) {
 
 }  // namespace
 
-Result<Token> parse_token(View der_octets) {
+Result<Token> parse_token(View der_octets, TokenCertificates which) {
     Token token;
     token.der = copy(der_octets);
     der::Reader outer(token.der, der::Integers::tolerate_long);
@@ -202,7 +203,7 @@ Result<Token> parse_token(View der_octets) {
     encapsulated.finish("encapContentInfo");
     if (in.next_is(der::context(0, true))) {
         der::Reader certificates = in.enter(der::context(0, true), "certificates");
-        read_certificates(certificates, token);
+        read_certificates(certificates, token, which);
     }
     if (in.next_is(der::context(1, true))) in.any();  // crls
     der::Reader infos = in.enter(der::set_tag, "signerInfos");

@@ -117,19 +117,22 @@ Finding check_binding(const Token& token, const pki::Certificate& signer) {
     return token.ess_v2 ? passed(std::move(text)) : passed_with(pki::Hash::sha1, std::move(text));
 }
 
-Finding check_signature(const Token& token, const pki::Certificate& signer) {
+Finding check_signature(const Token& token, const pki::PublicKey& key) {
     // rsaEncryption leaves the hash to digestAlgorithm (RFC 3370 3.2).
     const auto hash = token.signature_oid == oids::rsa_encryption
                           ? pki::hash_from_oid(token.digest_oid)
                           : pki::hash_from_rsa_signature_oid(token.signature_oid);
     if (!hash)
         return failed("unknown signature algorithm " + token.signature_oid + " (RSA PKCS#1 v1.5 is known)");
+    if (!key.verify(*hash, token.signed_attributes, token.signature)) return failed("the signature is wrong");
+    return passed_with(*hash,
+                       "RSA-" + std::to_string(key.bits()) + " with " + std::string(pki::name(*hash)));
+}
+
+Finding check_signature(const Token& token, const pki::Certificate& signer) {
     const auto key = pki::PublicKey::from_certificate(signer);
     if (!key) return failed(key.error().text);
-    if (!key->verify(*hash, token.signed_attributes, token.signature))
-        return failed("the signature is wrong");
-    return passed_with(*hash,
-                       "RSA-" + std::to_string(key->bits()) + " with " + std::string(pki::name(*hash)));
+    return check_signature(token, *key);
 }
 
 Finding check_key_usage(const pki::Certificate& signer) {
@@ -260,6 +263,14 @@ Verification verify(const Token& token, const Expectations& expected) {
     add(Check::chain, check_chain(token, expected, signer, result.path));
     add(Check::holds_now, check_holds_now(expected, signer));
     return result;
+}
+
+std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
+                                      const pki::PublicKey& key) {
+    for (auto& finding : {check_content_type(token), check_message_digest(token), check_binding(token, signer),
+                          check_signature(token, key)})
+        if (finding.outcome == Outcome::failed) return finding.text;
+    return std::nullopt;
 }
 
 std::optional<Bytes> imprint_of(const Token& token, View data) {

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "pki/certificate.h"
+#include "pki/public_key.h"
 #include "tsa/protocol/token.h"
 
 namespace kokuin::tsp {
@@ -71,6 +72,12 @@ struct Verification {
 
 /// All checks, whatever fails. The TAC in the token isn't judged here. Pure and thread-safe.
 Verification verify(const Token& token, const Expectations& expected);
+
+/// Why the token isn't one that this signer made: the first of Check::content_type, message_digest,
+/// certificate_binding and signature that fails; nothing if all hold. `key` is the signer's, prepared once for
+/// many tokens. Pure and thread-safe.
+std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
+                                      const pki::PublicKey& key);
 
 /// The imprint that `data` should have in this token; nothing if its hash algorithm is unknown.
 std::optional<Bytes> imprint_of(const Token& token, View data);

@@ -1,0 +1,71 @@
+#include "audit/key_history.h"
+
+#include <algorithm>
+
+#include "audit/present.h"
+
+namespace kokuin::audit {
+namespace {
+
+/// What genTime can lie before the moment at which the clock was read: a token may state whole seconds.
+constexpr std::int64_t cut_off_us = 1'000'000;
+
+template <typename T>
+const T* field(const store::Event& event, const std::string& key) {
+    const auto at = event.fields.find(key);
+    return at == event.fields.end() ? nullptr : std::get_if<T>(&at->second);
+}
+
+}  // namespace
+
+void KeyHistory::add(const store::Record& record, const store::Event& event) {
+    if (event.kind == "archive.key") {
+        if (const auto* text = field<std::string>(event, "verifier"))
+            if (auto key = tlog::VerifierKey::parse(*text)) log_keys_.push_back(std::move(*key));
+        return;
+    }
+    if (event.kind == "tac.accepted") {
+        for (const auto& [key, value] : event.fields) {
+            const auto* der = std::get_if<Bytes>(&value);
+            if (!der || !key.starts_with("chain_")) continue;
+            auto certificate = pki::Certificate::from_der(*der);
+            if (certificate &&
+                std::find(certificates_.begin(), certificates_.end(), *certificate) == certificates_.end())
+                certificates_.push_back(std::move(*certificate));
+        }
+        return;
+    }
+    const auto* spki = field<std::string>(event, "spki_sha256");
+    if (!spki) return;
+    auto& turns = turns_[*spki];
+    if (event.kind == "key.activated") {
+        const auto* since = field<std::int64_t>(event, "activated_us");
+        turns.push_back({event.subject, since ? *since : record.at_us});
+    } else if (event.kind == "key.retired" || event.kind == "key.compromised" ||
+               event.kind == "key.destroyed") {
+        for (Turn& turn : turns)
+            if (!turn.until_us) turn.until_us = record.at_us;
+    }
+}
+
+std::string KeyHistory::objection(const std::string& spki_sha256, const std::string& tsu,
+                                  std::int64_t gen_time_us) const {
+    const auto found = turns_.find(spki_sha256);
+    if (found == turns_.end() || found->second.empty())
+        return "no record says that the key of its certificate was ever activated";
+    std::string why;
+    for (const Turn& turn : found->second) {
+        if (turn.tsu != tsu) {
+            why = "the key of its certificate is the one of the TSU " + turn.tsu;
+        } else if (gen_time_us + cut_off_us <= turn.since_us) {
+            why = "the key of its certificate was activated at " + time_text(turn.since_us);
+        } else if (turn.until_us && gen_time_us > *turn.until_us) {
+            why = "the key of its certificate was retired at " + time_text(*turn.until_us);
+        } else {
+            return "";
+        }
+    }
+    return why;
+}
+
+}  // namespace kokuin::audit

@@ -1,0 +1,34 @@
+// What an auditor brings along because no copy of an archive can prove it by itself.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pki/certificate.h"
+#include "store/tlog/note.h"
+
+namespace kokuin::audit {
+
+/// A value; immutable while in use.
+struct Trust {
+    std::vector<tlog::VerifierKey> log_keys;   ///< one of them signs each checkpoint
+    std::vector<tlog::VerifierKey> witnesses;  ///< whoever of them has cosigned is believed
+    std::vector<pki::Certificate> anchors;     ///< of the TSUs' certificates
+    std::vector<pki::Certificate> taa_anchors;
+    std::vector<pki::Certificate> certificates;  ///< between these and those, the TAA's own among them
+    std::optional<tlog::Note> checkpoint;        ///< the last one that somebody outside has seen
+
+    /// What it lacks to judge everything; empty if nothing.
+    [[nodiscard]] std::string lacks() const;
+};
+
+/// Reads a trust file (TOML; docs/audit.md). Error (usage): every problem, one a line, with file and line.
+Result<Trust> load_trust(const std::string& path);
+
+/// The checkpoint in a note that one of `keys` has signed. Error (no): by none of them, or wrongly; (usage):
+/// no checkpoint.
+Result<tlog::Checkpoint> read_checkpoint(const tlog::Note& note, const std::vector<tlog::VerifierKey>& keys);
+
+}  // namespace kokuin::audit

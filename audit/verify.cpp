@@ -1,0 +1,631 @@
+#include "audit/verify.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include "audit/segment_check.h"
+#include "audit/tree_check.h"
+#include "store/scan.h"
+#include "store/tiles.h"
+
+namespace kokuin::audit {
+namespace {
+
+using store::RecordNumber;
+using store::SegmentScan;
+
+/// Records that a thread looks at before it takes others: whole tiles, a second's work at most.
+constexpr std::int64_t stretch_length = 2048;
+
+/// One segment as it was found.
+struct Segment {
+    std::string name;
+    SegmentScan scan;
+    SegmentScan::Extent extent;
+    RecordNumber first = 0;
+    RecordNumber end = 0;  // records of this segment are below
+};
+
+class Verification {
+  public:
+    explicit Verification(const VerifyOptions& options)
+        : options_(options),
+          context_{options.dir, options.trust, keys_, RowSums::Key::make()},
+          threads_(options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency())) {}
+
+    Result<VerifyReport> run() {
+        const auto names = store::segments_in(options_.dir);
+        if (!names) return names.error();
+        open(*names);
+        if (segments_.empty()) return finish();
+        report_.origin = segments_.back().scan.facts().origin;
+        for (Segment& segment : segments_) {
+            read_keys(segment);
+            total_ += static_cast<std::uint64_t>(segment.end - segment.first);
+        }
+        log_keys_ =
+            options_.trust && !options_.trust->log_keys.empty() ? options_.trust->log_keys : keys_.log_keys();
+        if (auto done = begin(); !done) return done.error();
+        for (std::size_t i = 0; i < segments_.size(); ++i)
+            if (static_cast<std::uint64_t>(segments_[i].end) > since_) check(i);
+        tree_->end();
+        check_end();
+        check_serials();
+        name_tokens();
+        return finish();
+    }
+
+  private:
+    void object(std::string kind, const std::string& segment, std::string detail,
+                std::optional<RecordNumber> number = std::nullopt, std::string serial = "") {
+        add({std::move(kind), segment, number, std::move(serial), std::move(detail)});
+    }
+    void add(Problem problem) {
+        if (report_.problems.size() < VerifyReport::most_problems) {
+            report_.problems.push_back(std::move(problem));
+        } else {
+            ++report_.more_problems;
+        }
+    }
+
+    /// The segments and how they follow each other.
+    void open(const std::vector<std::string>& names) {
+        for (const std::string& name : names) {
+            auto scan = SegmentScan::open(options_.dir, name);
+            auto extent = scan ? scan->extent() : Result<SegmentScan::Extent>(scan.error());
+            if (!extent) {
+                object("segment", name, extent.error().text);
+                continue;
+            }
+            const RecordNumber first = scan->facts().first;
+            segments_.push_back({name, std::move(*scan), *extent, first, std::max(first, extent->last + 1)});
+            report_.segments.push_back(name);
+        }
+        for (std::size_t i = 0; i < segments_.size(); ++i) {
+            Segment& one = segments_[i];
+            const auto& facts = one.scan.facts();
+            if (i + 1 < segments_.size() && segments_[i + 1].scan.facts().previous == one.name)
+                one.end = std::max(one.first, segments_[i + 1].first);
+            if (i == 0) {
+                if (!facts.previous.empty() || facts.first != 0)
+                    object(
+                        "chain", one.name,
+                        "it goes on with record " + std::to_string(facts.first) + " after the segment " +
+                            (facts.previous.empty() ? std::string("that it doesn't name") : facts.previous) +
+                            ", which isn't there");
+                continue;
+            }
+            const Segment& before = segments_[i - 1];
+            if (facts.archive != before.scan.facts().archive)
+                object("segment", one.name, "it belongs to another archive than " + before.name);
+            else if (facts.origin != before.scan.facts().origin)
+                object("segment", one.name, "it is of another log than " + before.name);
+            if (facts.previous != before.name)
+                object("chain", one.name,
+                       "it says that it follows the segment " + facts.previous + ", which isn't there");
+        }
+    }
+
+    /// Who signed when, by the archive's own events.
+    void read_keys(Segment& segment) {
+        std::vector<RecordNumber> wanted;
+        (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
+            if (kind == "archive.key" || kind == "tac.accepted" || kind.starts_with("key."))
+                wanted.push_back(number);
+        });
+        for (const RecordNumber number : wanted) {
+            const auto der = segment.scan.record(number);
+            if (!der || !*der) continue;
+            const auto record = store::decode(**der);
+            const auto* event = record ? std::get_if<store::Event>(&record->body) : nullptr;
+            if (event) keys_.add(*record, *event);
+        }
+    }
+
+    /// Where the tree begins, and the heads from outside that it must have.
+    Done begin() {
+        const auto demand = [this](const tlog::Note& note) -> Result<tlog::TreeHead> {
+            const auto checkpoint = read_checkpoint(note, log_keys_);
+            if (!checkpoint) return checkpoint.error();
+            if (checkpoint->origin != report_.origin)
+                return Error::no("it is of the log " + checkpoint->origin + ", this archive is " +
+                                 report_.origin);
+            return checkpoint->head;
+        };
+        if (options_.since) {
+            const auto head = demand(*options_.since);
+            if (!head) return Error::usage("the checkpoint to begin at: " + head.error().text);
+            since_ = head->size;
+        }
+        if (options_.trust && options_.trust->checkpoint) {
+            auto head = demand(*options_.trust->checkpoint);
+            if (!head) {
+                object("rolled-back", "", "the checkpoint of the trust file: " + head.error().text);
+            } else {
+                witnessed_ = *head;
+            }
+        }
+        auto edge = edge_at(since_ ? since_ : static_cast<std::uint64_t>(segments_.front().first));
+        if (!edge) {
+            object("tree", segments_.front().name, edge.error().text);
+            edge = store::TileEdge();
+        }
+        if (options_.since && edge->tree().head() != tlog::Checkpoint::parse(options_.since->text)->head)
+            object("tree", segment_of(since_ ? since_ - 1 : 0),
+                   "what is there of the tree over the first " + std::to_string(since_) +
+                       " records isn't what the checkpoint to begin at was signed over");
+        using Told = TreeCheck::Told;
+        tree_.emplace(
+            std::move(*edge),
+            [this](unsigned level, std::uint64_t position, std::uint64_t last) {
+                Segment* segment = find(last);
+                auto tile = segment ? segment->scan.tile(level, position) : Result<Bytes>(Bytes());
+                return tile ? std::move(*tile) : Bytes();
+            },
+            Told{[this](std::uint64_t number) {
+                     object("damaged", segment_of(number), "it isn't the record that was signed",
+                            static_cast<RecordNumber>(number));
+                 },
+                 [this](std::uint64_t number) {
+                     object("damaged", segment_of(number),
+                            "it isn't the record whose hash the tree names, and no checkpoint tells which is "
+                            "right",
+                            static_cast<RecordNumber>(number));
+                 },
+                 [this](unsigned level, std::uint64_t position, const std::string& how) {
+                     const std::uint64_t last = ((position + 1) << (8U * (level + 1))) - 1;
+                     object("tile", segment_of(last),
+                            "the tile " + std::to_string(level) + "/" + std::to_string(position) + " " + how);
+                 },
+                 [this](std::uint64_t last_good, std::uint64_t size) {
+                     object("tree", segment_of(size - 1),
+                            "the records " + std::to_string(last_good) + " to " + std::to_string(size - 1) +
+                                " are not all those that the checkpoint of size " + std::to_string(size) +
+                                " was signed over");
+                     misfits_.emplace_back(last_good, size);
+                 },
+                 [this](std::uint64_t number) {
+                     object("tree", segment_of(number),
+                            "from record " + std::to_string(number) +
+                                " on no checkpoint can be compared: its hash is lost");
+                 }});
+        if (witnessed_ && witnessed_->size > since_) tree_->expect(*witnessed_);
+        if (witnessed_ && witnessed_->size <= since_ && witnessed_->size > 0) {
+            const auto then = edge_at(witnessed_->size);
+            if (!then || then->tree().head() != *witnessed_)
+                object(
+                    "tree", "",
+                    "what is there of the tree isn't what the checkpoint of the trust file was signed over");
+        }
+        return {};
+    }
+
+    /// The edge of the tree over the first `size` records, out of tiles (and of the last records).
+    Result<store::TileEdge> edge_at(std::uint64_t size) {
+        return store::TileEdge::load(
+            size,
+            [this, size](unsigned level, std::uint64_t position) -> Result<Bytes> {
+                // A tile that isn't full yet at `size` stands, longer perhaps, in the segment that comes
+                // next.
+                const std::uint64_t last = ((position + 1) << (8U * (level + 1))) - 1;
+                for (const std::uint64_t at : {last, size}) {
+                    Segment* segment = find(at);
+                    auto tile = segment ? segment->scan.tile(level, position) : Result<Bytes>(Bytes());
+                    if (!tile || !tile->empty()) return tile;
+                }
+                return Bytes();
+            },
+            [this](std::uint64_t number) -> Result<tlog::Hash> {
+                Segment* segment = find(number);
+                const auto der = segment ? segment->scan.record(static_cast<RecordNumber>(number))
+                                         : Result<std::optional<Bytes>>(std::optional<Bytes>());
+                if (!der) return der.error();
+                if (!*der) return Error::environment("record " + std::to_string(number) + " is missing");
+                return tlog::leaf_hash(**der);
+            });
+    }
+
+    Segment* find(std::uint64_t number) {
+        for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment)
+            if (static_cast<std::uint64_t>(segment->first) <= number) return &*segment;
+        return nullptr;
+    }
+    std::string segment_of(std::uint64_t number) {
+        const Segment* segment = find(number);
+        return segment ? segment->name : "";
+    }
+
+    void check(std::size_t index) {
+        Segment& segment = segments_[index];
+        const RecordNumber first = std::max(segment.first, static_cast<RecordNumber>(since_));
+        const RecordNumber end = segment.end;
+        Workers workers(threads_);
+        check_surroundings(segment);
+        check_checkpoints(segment, workers);
+        workers.wait();
+
+        std::mutex mutex;
+        std::vector<Problem> found;
+        const auto told = [&](std::vector<Problem> problems) {
+            const std::lock_guard lock(mutex);
+            found.insert(found.end(), problems.begin(), problems.end());
+        };
+        const bool whole = first == segment.first;
+        std::array<std::optional<RowSums>, RowSums::tables> index_rows;
+        std::vector<RecordNumber> stray;
+        std::map<store::BlobId, bool> blobs;  // what is there, and whether a record names it
+        if (whole) {
+            workers.add([&](unsigned) { told(check_pages(segment.name)); });
+            workers.add([&](unsigned) { told(read_blobs(segment.name, blobs)); });
+            for (std::size_t table = 0; table < RowSums::tables; ++table)
+                workers.add([&, table](unsigned) {
+                    std::vector<RecordNumber> outside;
+                    auto sums = index_sums(context_, segment.name, static_cast<RowSums::Table>(table),
+                                           segment.first, end, outside);
+                    const std::lock_guard lock(mutex);
+                    stray.insert(stray.end(), outside.begin(), outside.end());
+                    if (sums) {
+                        index_rows[table] = *sums;
+                    } else {
+                        found.push_back({"index", segment.name, {}, "", sums.error().text});
+                    }
+                });
+        }
+
+        // The records, by all threads; what they give is taken in order.
+        std::map<RecordNumber, Stretch> ready;
+        std::condition_variable changed;
+        std::vector<std::unique_ptr<RecordCheck>> checks(threads_);
+        RowSums sums;
+        std::set<store::BlobId> used;
+        RecordNumber taken = first;
+        const auto take = [&](bool all) {
+            while (taken < end) {
+                std::optional<Stretch> stretch;
+                {
+                    std::unique_lock lock(mutex);
+                    if (all) changed.wait(lock, [&] { return ready.contains(taken); });
+                    const auto next = ready.find(taken);
+                    if (next == ready.end()) return;
+                    stretch = std::move(next->second);
+                    ready.erase(next);
+                }
+                for (const auto& leaf : stretch->leaves) tree_->add(leaf);
+                sums.add(stretch->sums);
+                used.insert(stretch->blobs.begin(), stretch->blobs.end());
+                serials_.insert(serials_.end(), stretch->serials.begin(), stretch->serials.end());
+                report_.tokens += stretch->tokens;
+                report_.events += stretch->events;
+                report_.records += stretch->leaves.size();
+                taken += static_cast<RecordNumber>(stretch->leaves.size());
+                for (Problem& problem : stretch->problems) add(std::move(problem));
+                done_ += stretch->leaves.size();
+                if (options_.progress) options_.progress({segment.name, done_, total_});
+            }
+        };
+        for (RecordNumber at = first; at < end;) {
+            const std::int64_t count = std::min(stretch_length - at % stretch_length, end - at);
+            workers.add([&, at, count](unsigned worker) {
+                auto& check = checks[worker];
+                Stretch stretch;
+                if (!check) {
+                    auto opened = RecordCheck::open(context_, segment.name);
+                    if (opened)
+                        check = std::move(*opened);
+                    else
+                        stretch.problems.push_back({"segment", segment.name, at, "", opened.error().text});
+                }
+                if (check)
+                    stretch = check->check(at, count);
+                else
+                    stretch.leaves.resize(static_cast<std::size_t>(count));
+                const std::lock_guard lock(mutex);
+                ready.emplace(at, std::move(stretch));
+                changed.notify_one();
+            });
+            at += count;
+            take(false);
+        }
+        take(true);
+        workers.wait();
+        for (Problem& problem : found) add(std::move(problem));
+        check_outside(index, stray);
+        if (!whole) return;
+        for (std::size_t table = 0; table < RowSums::tables; ++table)
+            if (!index_rows[table] || !index_rows[table]->same(static_cast<RowSums::Table>(table), sums))
+                for (Problem& problem : find_index_problems(
+                         context_, segment.name, static_cast<RowSums::Table>(table), segment.first, end))
+                    add(std::move(problem));
+        for (const auto& [id, unused] : blobs)
+            if (!used.contains(id) && !is_new(segment, id))
+                object("foreign", segment.name, "the blob " + to_hex(id) + " is named by no record");
+    }
+
+    /// What was written while we looked is no problem.
+    bool is_new(const Segment& segment, const store::BlobId& id) {
+        if (&segment != &segments_.back()) return false;
+        bool named = false;
+        auto scan = SegmentScan::open(options_.dir, segment.name);
+        if (!scan) return false;
+        (void)scan->records(
+            segment.end, std::numeric_limits<RecordNumber>::max(), [&](RecordNumber, View der) {
+                const auto record = store::decode(der);
+                if (!record) return;
+                const auto ids =
+                    std::visit([](const auto& body) { return store::blobs_of(body); }, record->body);
+                named = named || std::find(ids.begin(), ids.end(), id) != ids.end();
+            });
+        return named;
+    }
+
+    void check_surroundings(Segment& segment) {
+        const auto differences = segment.scan.differences();
+        if (!differences) return object("segment", segment.name, differences.error().text);
+        for (const std::string& difference : *differences) object("segment", segment.name, difference);
+        (void)segment.scan.tiles([&](std::int64_t level, std::int64_t position, View hashes) {
+            const std::string name =
+                "the tile " + std::to_string(level) + "/" + std::to_string(position) + " ";
+            if (level < 0 || level >= static_cast<std::int64_t>(store::tile_levels) - 1 || position < 0 ||
+                position > (std::int64_t{1} << 62) >> (8 * (level + 1)) || hashes.empty() ||
+                hashes.size() % sizeof(tlog::Hash) != 0 || store::width_of(hashes) > store::tile_width)
+                return object("tile", segment.name, name + "is no tile");
+            const std::uint64_t shift = 8U * static_cast<unsigned>(level);
+            const std::uint64_t begin = static_cast<std::uint64_t>(position) * store::tile_width;
+            const std::uint64_t end = begin + store::width_of(hashes);
+            const auto full_end = (begin + store::tile_width) << shift;
+            const auto first = static_cast<std::uint64_t>(segment.first);
+            const bool became_full = store::width_of(hashes) == store::tile_width && full_end > first &&
+                                     full_end <= static_cast<std::uint64_t>(segment.end);
+            // What the segment began with, of a tile that hasn't become full since.
+            const bool from_before = end == first >> shift && begin == end - end % store::tile_width;
+            const bool newer =
+                &segment == &segments_.back() && full_end > static_cast<std::uint64_t>(segment.end);
+            if (!became_full && !(from_before && full_end > static_cast<std::uint64_t>(segment.end)) &&
+                !newer)
+                object("tile", segment.name, name + "doesn't belong here");
+            if (from_before && !became_full)
+                begun_.push_back({segment.name, static_cast<unsigned>(level),
+                                  static_cast<std::uint64_t>(position), Bytes(hashes.begin(), hashes.end())});
+        });
+    }
+
+    /// Each one is signed, and for the size that it stands under; which roots they must have is the tree's
+    /// business.
+    void check_checkpoints(Segment& segment, Workers& workers) {
+        struct Row {
+            std::int64_t size = 0;
+            std::string note;
+        };
+        auto rows = std::make_shared<std::vector<Row>>();
+        const auto read = segment.scan.checkpoints([&](std::int64_t size, const std::string& note) {
+            if (static_cast<std::uint64_t>(size) > since_) rows->push_back({size, note});
+        });
+        if (!read) object("checkpoint", segment.name, read.error().text);
+        report_.checkpoints += rows->size();
+        auto judged = std::make_shared<std::vector<Result<tlog::Checkpoint>>>();
+        judged->assign(rows->size(), Error::no(""));
+        constexpr std::size_t some = 256;
+        for (std::size_t begin = 0; begin < rows->size(); begin += some)
+            workers.add([this, rows, judged, begin](unsigned) {
+                for (std::size_t i = begin; i < std::min(begin + some, rows->size()); ++i) {
+                    const auto note = tlog::Note::parse((*rows)[i].note);
+                    (*judged)[i] =
+                        note ? read_checkpoint(*note, log_keys_) : Result<tlog::Checkpoint>(note.error());
+                }
+            });
+        workers.wait();
+        for (std::size_t i = 0; i < rows->size(); ++i) {
+            const auto& checkpoint = (*judged)[i];
+            const std::int64_t size = (*rows)[i].size;
+            const std::string name = "the checkpoint of size " + std::to_string(size) + ": ";
+            if (!checkpoint) {
+                object("checkpoint", segment.name, name + checkpoint.error().text);
+            } else if (checkpoint->origin != segment.scan.facts().origin) {
+                object("checkpoint", segment.name, name + "it is of the log " + checkpoint->origin);
+            } else if (static_cast<std::int64_t>(checkpoint->head.size) != size || size < segment.first) {
+                object("checkpoint", segment.name, name + "it stands in the wrong place");
+            } else {
+                const bool later = &segment == &segments_.back() && size > segment.end;
+                tree_->expect(checkpoint->head);
+                notes_[checkpoint->head.size] = (*rows)[i].note;
+                if (later) later_.push_back(checkpoint->head.size);
+            }
+        }
+    }
+
+    std::vector<Problem> check_pages(const std::string& segment) {
+        std::vector<Problem> problems;
+        auto scan = SegmentScan::open(options_.dir, segment);
+        const auto lines = scan ? scan->integrity() : Result<std::vector<std::string>>(scan.error());
+        if (!lines) return {{"segment", segment, {}, "", lines.error().text}};
+        for (const std::string& line : *lines)
+            problems.push_back({"segment", segment, {}, "", "its file: " + line});
+        return problems;
+    }
+
+    std::vector<Problem> read_blobs(const std::string& segment, std::map<store::BlobId, bool>& blobs) {
+        std::vector<Problem> problems;
+        auto scan = SegmentScan::open(options_.dir, segment);
+        if (!scan) return {{"segment", segment, {}, "", scan.error().text}};
+        const auto read = scan->blobs([&](View id, View content) {
+            const store::BlobId name = store::blob_id(content);
+            if (equal(id, name)) {
+                blobs[name] = true;
+                return;
+            }
+            problems.push_back(
+                {"blob", segment, {}, "", "the blob " + to_hex(id) + " isn't what its name says"});
+        });
+        if (!read) problems.push_back({"blob", segment, {}, "", read.error().text});
+        return problems;
+    }
+
+    /// Rows with numbers that this segment hasn't got. In the newest one they may have come while we looked.
+    void check_outside(std::size_t index, const std::vector<RecordNumber>& stray) {
+        Segment& segment = segments_[index];
+        const bool newest = index + 1 == segments_.size();
+        const auto now = segment.scan.extent();
+        const RecordNumber last = now ? now->last : segment.extent.last;
+        for (const RecordNumber number : stray)
+            if (number < segment.first || !newest || number > last)
+                object("index", segment.name, "its index names a record that it hasn't got", number);
+        const auto outside = [&](RecordNumber from, RecordNumber to) {
+            (void)segment.scan.records(from, to, [&](RecordNumber number, View) {
+                object("foreign", segment.name, "the record doesn't belong into this segment", number);
+            });
+        };
+        outside(std::numeric_limits<RecordNumber>::min(), segment.first - 1);
+        if (!newest) outside(segment.end, std::numeric_limits<RecordNumber>::max());
+    }
+
+    void check_end() {
+        const auto end = static_cast<std::uint64_t>(segments_.back().end);
+        const std::string& newest = segments_.back().name;
+        for (const auto& [size, root] : tree_->left()) {
+            if (witnessed_ && witnessed_->size == size && !notes_.contains(size)) {
+                object("rolled-back", newest,
+                       "outside, " + std::to_string(size) + " records were seen; here are " +
+                           std::to_string(end) + ": the last " + std::to_string(size - std::min(size, end)) +
+                           " are missing");
+            } else if (size > end && std::find(later_.begin(), later_.end(), size) == later_.end()) {
+                object("missing", newest,
+                       "a checkpoint was signed over " + std::to_string(size) + " records; here are " +
+                           std::to_string(end));
+            } else if (size > end && !grown_to(size)) {
+                object("missing", newest,
+                       "a checkpoint was signed over " + std::to_string(size) +
+                           " records; the last one here is " + std::to_string(end) + " - 1");
+            }
+        }
+        const auto good = tree_->last_good();
+        report_.covered = good;
+        if (good) {
+            const auto note = notes_.find(*good);
+            if (note != notes_.end()) report_.checkpoint = note->second;
+        }
+        const std::uint64_t covered = std::max(good.value_or(0), since_);
+        report_.uncovered = end > covered ? end - covered : 0;
+        if (!keys_.log_keys().empty() && !good && report_.uncovered > 0 && since_ == 0 && notes_.empty())
+            object("checkpoint", newest, "a key signs its checkpoints, and there is none");
+        for (const auto& begun : begun_) {
+            // Compared with the tree of what came before it.
+            auto edge = edge_at(static_cast<std::uint64_t>(find_name(begun.segment)->first));
+            if (!edge) continue;
+            const View expected = edge->find(begun.level, begun.position);
+            if (!equal(expected, begun.hashes))
+                object("tile", begun.segment,
+                       "the tile " + std::to_string(begun.level) + "/" + std::to_string(begun.position) +
+                           " isn't the one of the tree");
+        }
+    }
+
+    Segment* find_name(const std::string& name) {
+        for (Segment& segment : segments_)
+            if (segment.name == name) return &segment;
+        return nullptr;
+    }
+
+    /// True if the archive has that many records by now.
+    bool grown_to(std::uint64_t size) {
+        const auto now = segments_.back().scan.extent();
+        return now && static_cast<std::uint64_t>(now->last + 1) >= size;
+    }
+
+    /// No serial number twice, over all segments.
+    void check_serials() {
+        std::sort(serials_.begin(), serials_.end());
+        std::unordered_set<std::uint64_t> twice;
+        for (std::size_t i = 1; i < serials_.size(); ++i)
+            if (serials_[i] == serials_[i - 1]) twice.insert(serials_[i]);
+        if (twice.empty()) return;
+        std::map<Bytes, std::vector<std::pair<std::string, RecordNumber>>> where;
+        for (Segment& segment : segments_)
+            (void)segment.scan.serials([&](View serial, RecordNumber number) {
+                if (twice.contains(RowSums::hash(context_.key, serial, 0)))
+                    where[Bytes(serial.begin(), serial.end())].emplace_back(segment.name, number);
+            });
+        for (const auto& [serial, places] : where)
+            for (std::size_t i = 1; i < places.size(); ++i)
+                object("serial", places[i].first,
+                       "record " + std::to_string(places.front().second) + " of " + places.front().first +
+                           " has the same serial number",
+                       places[i].second, to_hex(serial));
+    }
+
+    /// Serial numbers of records that can't say it themselves any more, by the index; and the tokens of
+    /// stretches that don't fit.
+    void name_tokens() {
+        std::map<std::string, std::map<RecordNumber, std::string>> wanted;
+        for (const Problem& problem : report_.problems)
+            if (problem.number && problem.serial.empty()) wanted[problem.segment][*problem.number];
+        for (auto& [name, numbers] : wanted) {
+            Segment* segment = find_name(name);
+            if (!segment) continue;
+            (void)segment->scan.serials([&](View serial, RecordNumber number) {
+                if (const auto at = numbers.find(number); at != numbers.end()) at->second = to_hex(serial);
+            });
+        }
+        for (Problem& problem : report_.problems)
+            if (problem.number && problem.serial.empty())
+                problem.serial = wanted[problem.segment][*problem.number];
+        for (const auto& [from, to] : misfits_)
+            for (Segment& segment : segments_)
+                (void)segment.scan.serials([&](View serial, RecordNumber number) {
+                    if (static_cast<std::uint64_t>(number) >= from && static_cast<std::uint64_t>(number) < to)
+                        object("tree", segment.name,
+                               "is among records that aren't all those that were signed", number,
+                               to_hex(serial));
+                });
+    }
+
+    VerifyReport finish() {
+        std::stable_sort(report_.problems.begin(), report_.problems.end(),
+                         [](const Problem& a, const Problem& b) {
+                             return std::pair(a.segment, a.number.value_or(-1)) <
+                                    std::pair(b.segment, b.number.value_or(-1));
+                         });
+        report_.not_anchored_because = !options_.trust ? "no trust file" : options_.trust->lacks();
+        if (options_.trust && !report_.not_anchored_because.empty())
+            report_.not_anchored_because = "the trust file has no " + report_.not_anchored_because;
+        report_.anchored = report_.not_anchored_because.empty();
+        return std::move(report_);
+    }
+
+    const VerifyOptions& options_;
+    KeyHistory keys_;
+    const CheckContext context_;
+    const unsigned threads_;
+    std::vector<Segment> segments_;  // those that can be opened, oldest first
+    std::vector<tlog::VerifierKey> log_keys_;
+    std::uint64_t since_ = 0;
+    std::optional<tlog::TreeHead> witnessed_;
+    std::optional<TreeCheck> tree_;
+    std::map<std::uint64_t, std::string> notes_;  // checkpoints that are signed well
+    std::vector<std::uint64_t> later_;  // of these, those beyond what the newest segment had at first
+    struct Begun {
+        std::string segment;
+        unsigned level = 0;
+        std::uint64_t position = 0;
+        Bytes hashes;
+    };
+    std::vector<Begun> begun_;  // tiles that weren't full when their segment began
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> misfits_;
+    std::vector<std::uint64_t> serials_;
+    std::uint64_t done_ = 0;
+    std::uint64_t total_ = 0;
+    VerifyReport report_;
+};
+
+}  // namespace
+
+Result<VerifyReport> verify(const VerifyOptions& options) {
+    return Verification(options).run();
+}
+
+}  // namespace kokuin::audit

@@ -1,0 +1,219 @@
+#include "audit/verify_commands.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <set>
+
+#include "audit/present.h"
+#include "audit/proof.h"
+#include "audit/verify.h"
+#include "base/file.h"
+#include "base/json_text.h"
+#include "base/text.h"
+
+namespace kokuin::audit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Lines of one kind that are printed for people; machines get all.
+constexpr std::size_t most_lines = 50;
+
+Result<std::optional<Trust>> trust_of(const VerifyArguments& arguments) {
+    if (arguments.trust.empty()) return std::optional<Trust>();
+    auto trust = load_trust(arguments.trust);
+    if (!trust) return trust.error();
+    return std::optional<Trust>(std::move(*trust));
+}
+
+Json or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+std::string counted(std::uint64_t count, const char* one, const char* many) {
+    return std::to_string(count) + " " + (count == 1 ? one : many);
+}
+
+/// Serial numbers of all tokens that a problem is about.
+std::set<std::string> affected(const VerifyReport& report) {
+    std::set<std::string> serials;
+    for (const Problem& problem : report.problems)
+        if (!problem.serial.empty()) serials.insert(problem.serial);
+    return serials;
+}
+
+void tell_json(const VerifyReport& report, std::ostream& out) {
+    Json problems = Json::array();
+    for (const Problem& problem : report.problems)
+        problems.push_back({{"kind", problem.kind},
+                            {"segment", or_null(problem.segment)},
+                            {"serial", or_null(problem.serial)},
+                            {"number", problem.number ? Json(*problem.number) : Json(nullptr)},
+                            {"detail", one_line(problem.detail, any_length)}});
+    out << json_text(Json{{"ok", report.ok()},
+                          {"anchored", report.anchored},
+                          {"not_anchored_because", or_null(report.not_anchored_because)},
+                          {"origin", report.origin},
+                          {"segments", report.segments},
+                          {"records", report.records},
+                          {"tokens", report.tokens},
+                          {"events", report.events},
+                          {"checkpoints", report.checkpoints},
+                          {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
+                          {"uncovered", report.uncovered},
+                          {"problems", problems},
+                          {"more_problems", report.more_problems},
+                          {"affected", affected(report)}})
+        << '\n';
+}
+
+void tell_text(const VerifyReport& report, std::ostream& out) {
+    std::size_t lines = 0;
+    for (const Problem& problem : report.problems) {
+        if (++lines > most_lines) break;
+        out << problem.kind << ": ";
+        if (!problem.segment.empty()) out << "segment " << problem.segment << ": ";
+        if (problem.number) out << "record " << *problem.number << ": ";
+        if (!problem.serial.empty()) out << "token " << problem.serial << ": ";
+        out << one_line(problem.detail, any_length) << '\n';
+    }
+    const auto count = report.problems.size() + report.more_problems;
+    if (count > most_lines) out << "… and " << count - most_lines << " more (--json shows them)\n";
+    out << counted(report.records, "record", "records") << " looked at in "
+        << counted(report.segments.size(), "segment", "segments") << ": "
+        << counted(report.tokens, "token", "tokens") << ", " << counted(report.events, "event", "events")
+        << ", " << counted(report.checkpoints, "checkpoint", "checkpoints") << '\n';
+    if (report.covered) out << "the newest checkpoint that fits covers " << *report.covered << " records\n";
+    if (report.uncovered > 0)
+        out << "under no checkpoint yet: the newest " << counted(report.uncovered, "record", "records")
+            << ", for which nothing speaks but themselves\n";
+    out << "anchored: " << (report.anchored ? "true" : "false");
+    if (!report.anchored)
+        out << " (" << report.not_anchored_because
+            << "): what a copy alone can't show isn't judged: that it is the newest, and whose signatures "
+               "these are";
+    out << '\n';
+    if (report.ok()) {
+        out << "whole: nothing was added, changed, moved or removed\n";
+    } else {
+        out << "NOT WHOLE: " << counted(count, "problem", "problems") << ", "
+            << counted(affected(report).size(), "token", "tokens") << " affected\n";
+    }
+}
+
+/// Tells once a second how far it is and how long it will take.
+class Meter {
+  public:
+    explicit Meter(std::ostream& err) : err_(err) {}
+    void tell(const Progress& progress) {
+        const auto now = Clock::now();
+        if (now - told_ < std::chrono::seconds(1) || progress.total == 0) return;
+        told_ = now;
+        const double elapsed = std::chrono::duration<double>(now - begin_).count();
+        const auto left = static_cast<std::uint64_t>(
+            elapsed / static_cast<double>(std::max<std::uint64_t>(progress.done, 1)) *
+            static_cast<double>(progress.total - std::min(progress.done, progress.total)));
+        err_ << "verify: " << progress.segment << ": " << progress.done << " of " << progress.total
+             << " records (" << progress.done * 100 / progress.total << " %), " << left / 60 << " min "
+             << left % 60 << " s left\n"
+             << std::flush;
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    std::ostream& err_;
+    const Clock::time_point begin_ = Clock::now();
+    Clock::time_point told_ = begin_;
+};
+
+}  // namespace
+
+Done verify_archive(const VerifyArguments& arguments, std::ostream& out, std::ostream& err) {
+    if (arguments.archive.empty())
+        return Error::usage("--archive is missing: give the folder that holds the archive");
+    const auto trust = trust_of(arguments);
+    if (!trust) return trust.error();
+    VerifyOptions options;
+    options.dir = arguments.archive;
+    options.trust = *trust ? &**trust : nullptr;
+    options.threads = arguments.threads;
+    if (!arguments.since.empty()) {
+        const auto octets = read_file(arguments.since, 64U << 10U);
+        if (!octets) return octets.error();
+        auto note = tlog::Note::parse(as_text(*octets));
+        if (!note) return std::move(note).error().in(arguments.since);
+        options.since = std::move(*note);
+    }
+    Meter meter(err);
+    if (arguments.progress) options.progress = [&meter](const Progress& progress) { meter.tell(progress); };
+    const auto report = verify(options);
+    if (!report) return report.error();
+    if (arguments.json) {
+        tell_json(*report, out);
+    } else {
+        tell_text(*report, out);
+    }
+    if (!report->ok())
+        return Error::no(arguments.archive + ": not whole, see above: keep it, restore a copy");
+    if (!arguments.save.empty()) {
+        if (report->checkpoint.empty())
+            return Error::no(arguments.save + ": not written: no checkpoint fits that is newer");
+        return write_file(arguments.save, as_view(report->checkpoint));
+    }
+    return {};
+}
+
+Done write_proof(const VerifyArguments& arguments, std::ostream& out) {
+    if (arguments.archive.empty())
+        return Error::usage("--archive is missing: give the folder that holds the archive");
+    const auto serial =
+        from_hex(arguments.serial.size() % 2 == 1 ? "0" + arguments.serial : arguments.serial);
+    if (!serial || serial->empty())
+        return Error::usage("SERIAL: \"" + arguments.serial +
+                            "\" isn't hexadecimal: give digits 0-9 and a-f");
+    const auto proof = prove(arguments.archive, *serial);
+    if (!proof) return proof.error();
+    if (!arguments.proof.empty()) return write_file(arguments.proof, as_view(*proof));
+    out << *proof;
+    return {};
+}
+
+Done check_proof_file(const VerifyArguments& arguments, std::ostream& out) {
+    const auto trust = trust_of(arguments);
+    if (!trust) return trust.error();
+    const auto file = read_file(arguments.proof);
+    if (!file) return file.error();
+    auto report = check_proof(as_text(*file), *trust ? &**trust : nullptr);
+    if (!report) return std::move(report).error().in(arguments.proof);
+    report->shown.found.segment = "(proof)";
+    if (!arguments.token.empty())
+        if (auto done = write_file(arguments.token, report->shown.token); !done) return done;
+    if (arguments.json) {
+        Json json = Json::parse(show_json(report->shown));
+        json.erase("segment");
+        Json objections = Json::array();
+        for (const Objection& one : report->objections)
+            objections.push_back({{"kind", one.kind}, {"detail", one_line(one.detail, any_length)}});
+        json["ok"] = report->objections.empty();
+        json["anchored"] = report->anchored;
+        json["origin"] = report->origin;
+        json["size"] = report->size;
+        json["problems"] = objections;
+        out << json_text(json) << '\n';
+    } else {
+        out << show_text(report->shown);
+        for (const Objection& one : report->objections)
+            out << one.kind << ": " << one_line(one.detail, any_length) << '\n';
+        out << "log          " << report->origin << ", checkpoint over " << report->size << " records\n"
+            << "anchored     "
+            << (report->anchored ? "true" : "false (no trust file with log_keys and anchors)") << '\n'
+            << (report->objections.empty() ? "the proof holds\n" : "THE PROOF DOESN'T HOLD\n");
+    }
+    if (!report->objections.empty())
+        return Error::no(arguments.proof + ": the proof doesn't hold, see above");
+    return {};
+}
+
+}  // namespace kokuin::audit

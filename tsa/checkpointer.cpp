@@ -1,0 +1,137 @@
+#include "tsa/checkpointer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace kokuin::tsa {
+namespace {
+
+constexpr const char* key_kind = "archive.key";
+
+/// What the archive says of the key that signed before, as VerifierKey::text(); empty if none has.
+Result<std::string> recorded_key(const store::Archive& archive) {
+    const auto found = archive.latest_event(key_kind, archive.origin());
+    if (!found) return found.error();
+    if (!*found) return std::string();
+    const auto& fields = std::get<store::Event>((*found)->body).fields;
+    const auto field = fields.find("verifier");
+    const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
+    return text ? *text : std::string();
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(CheckpointerParts parts)
+    : parts_(std::move(parts)), rest_(parts_.within / 10), since_(parts_.mono.now() - parts_.within) {
+    // What a crash, or a key that was away, left uncovered has waited for too long already.
+    const auto state = parts_.archive.state();
+    any_uncovered_ = static_cast<std::uint64_t>(state.next) > state.covered;
+}
+
+void Checkpointer::stop() {
+    if (std::exchange(stopped_, true)) return;
+    ticker_.stop();
+    look(true);
+}
+
+std::optional<std::string> Checkpointer::overdue() const {
+    // One look later than `within` ago is too late: it is noticed only then.
+    if (!any_uncovered_ || parts_.mono.now() - since_.load() < parts_.within - rest_) return std::nullopt;
+    const auto trouble = snapshot().trouble;
+    return "records are under no signed checkpoint in time: " +
+           (trouble.empty() ? "the archive key hasn't signed yet" : trouble);
+}
+
+Checkpointer::Snapshot Checkpointer::snapshot() const {
+    const std::lock_guard lock(mutex_);
+    return snapshot_;
+}
+
+void Checkpointer::look(bool at_once) {
+    const auto state = parts_.archive.state();
+    if (static_cast<std::uint64_t>(state.next) <= state.covered) {
+        any_uncovered_ = false;
+        return;
+    }
+    if (!any_uncovered_) {
+        since_ = parts_.mono.now();
+        any_uncovered_ = true;
+    }
+    if (!at_once && parts_.mono.now() - since_.load() < parts_.within / 2) return;
+    const auto before = parts_.mono.now();
+    const Done done = sign();
+    {
+        const std::lock_guard lock(mutex_);
+        snapshot_.trouble = done ? "" : done.error().text;
+    }
+    if (done) since_ = before;  // what has come since is younger
+    if (done && late_) {
+        late_ = false;
+        tell("checkpoint.back", "all records are under a signed checkpoint again");
+    }
+    if (!done && !late_ && overdue()) {
+        late_ = true;
+        tell("checkpoint.late", "nothing is stamped: " + *overdue());
+    }
+}
+
+Done Checkpointer::find_key() {
+    if (key_) return {};
+    if (!parts_.token.available()) return Error::environment("hsm: " + parts_.token.state());
+    auto key = parts_.token.find_key(parts_.key, hsm::KeyAlgorithm::ed25519);
+    if (!key)
+        return Error::environment("[archive] key: " + key.error().text + "; make one: tsactl key generate " +
+                                  parts_.key + " --type ed25519");
+    auto verifier = tlog::VerifierKey::make(parts_.archive.origin(), tlog::VerifierKey::Type::ed25519,
+                                            View(key->spki()).last(32));
+    if (!verifier) return verifier.error();
+
+    const auto before = recorded_key(parts_.archive);
+    if (!before) return before.error();
+    if (*before != verifier->text()) {
+        store::Event event;
+        event.kind = key_kind;
+        event.subject = parts_.archive.origin();
+        event.text =
+            "checkpoints are signed by the key '" + parts_.key + "' from now on: " + verifier->text();
+        event.fields = {{"key", parts_.key},
+                        {"token", parts_.token.name()},
+                        {"verifier", verifier->text()},
+                        {"previous", *before}};
+        if (auto done = parts_.journal.write(event); !done) return done;
+        spdlog::info("archive key=\"{}\" verifier=\"{}\"", parts_.key, verifier->text());
+    }
+    const std::lock_guard lock(mutex_);
+    snapshot_.key = std::move(*verifier);
+    key_ = std::move(*key);
+    return {};
+}
+
+Done Checkpointer::sign() {
+    if (auto done = find_key(); !done) return done;
+    const auto head = parts_.archive.head();
+    tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), head}.text(), {}};
+    const auto verifier = *snapshot().key;
+    const auto signature =
+        parts_.token.sign_ed25519(*key_, as_view(tlog::signed_text(verifier.type(), note.text)));
+    if (!signature) return signature.error();
+    note.signatures.push_back(tlog::signature_line(verifier, *signature));
+    if (tlog::check(note, verifier).outcome != tlog::Checked::Outcome::good) {
+        key_.reset();  // another one under this label?
+        return Error::environment("[archive] key: the HSM's signature doesn't verify under the key '" +
+                                  parts_.key + "'");
+    }
+    return parts_.archive.add_checkpoint(head, note);
+}
+
+void Checkpointer::tell(const char* kind, const std::string& text) {
+    store::Event event;
+    event.kind = kind;
+    event.subject = parts_.archive.origin();
+    event.text = text;
+    spdlog::log(late_ ? spdlog::level::err : spdlog::level::info, "archive {} text=\"{}\"", kind, text);
+    (void)parts_.journal.keep(std::move(event));
+}
+
+}  // namespace kokuin::tsa
