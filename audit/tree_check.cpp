@@ -54,6 +54,7 @@ void TreeCheck::settle(View tile) {
         records_.add(record ? *record : *said, complete);
         if (tiles_) tiles_->add(said ? *said : *record, unused);
         meet(number + 1);
+        if (const auto edge = edges_.find(number + 1); edge != edges_.end()) edge->second = records_.tiles();
         // Where records and tiles differ the higher tiles can't be told right from wrong yet.
         if (!tiles_) compare_full(complete);
     }

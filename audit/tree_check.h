@@ -40,6 +40,12 @@ class TreeCheck {
 
     /// Heads that must fit, in any order, all beyond what has been added.
     void expect(const tlog::TreeHead& head) { expected_[head.size] = head.root; }
+    /// What a segment that begins at `size` begins with is compared with the tree's edge then: edges().
+    void watch(std::uint64_t size) { edges_[size]; }
+    /// Of sizes that were watched and have been passed: the tiles that weren't full. After end().
+    [[nodiscard]] const std::map<std::uint64_t, std::optional<std::vector<store::Tile>>>& edges() const {
+        return edges_;
+    }
     /// The next record's hash; nothing where there is no record that has one.
     void add(const std::optional<tlog::Hash>& leaf);
     /// After the last record.
@@ -62,6 +68,7 @@ class TreeCheck {
     std::vector<std::uint64_t> disputed_;             // where they do, since the last head that fitted
     std::vector<std::optional<tlog::Hash>> waiting_;  // of the tile that isn't full yet
     std::map<std::uint64_t, tlog::Hash> expected_;
+    std::map<std::uint64_t, std::optional<std::vector<store::Tile>>> edges_;
     std::optional<std::uint64_t> last_good_;
     bool misfit_ = false;
     bool lost_ = false;

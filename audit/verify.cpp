@@ -195,6 +195,7 @@ class Verification {
                             "from record " + std::to_string(number) +
                                 " on no checkpoint can be compared: its hash is lost");
                  }});
+        for (const Segment& segment : segments_) tree_->watch(static_cast<std::uint64_t>(segment.first));
         if (witnessed_ && witnessed_->size > since_) tree_->expect(*witnessed_);
         if (witnessed_ && witnessed_->size <= since_ && witnessed_->size > 0) {
             const auto then = edge_at(witnessed_->size);
@@ -384,14 +385,19 @@ class Verification {
                                      full_end <= static_cast<std::uint64_t>(segment.end);
             // What the segment began with, of a tile that hasn't become full since.
             const bool from_before = end == first >> shift && begin == end - end % store::tile_width;
-            const bool newer =
-                &segment == &segments_.back() && full_end > static_cast<std::uint64_t>(segment.end);
+            // Or has become full while we looked.
+            const bool newer = &segment == &segments_.back() &&
+                               full_end > static_cast<std::uint64_t>(segment.end) &&
+                               store::width_of(hashes) == store::tile_width && grown_to(full_end);
             if (!became_full && !(from_before && full_end > static_cast<std::uint64_t>(segment.end)) &&
                 !newer)
                 object("tile", segment.name, name + "doesn't belong here");
-            if (from_before && !became_full)
-                begun_.push_back({segment.name, static_cast<unsigned>(level),
-                                  static_cast<std::uint64_t>(position), Bytes(hashes.begin(), hashes.end())});
+            if (from_before && !became_full) {
+                begun_.push_back({segment.name,
+                                  first,
+                                  {static_cast<unsigned>(level), static_cast<std::uint64_t>(position),
+                                   Bytes(hashes.begin(), hashes.end())}});
+            }
         });
     }
 
@@ -514,14 +520,17 @@ class Verification {
         if (!keys_.log_keys().empty() && !good && report_.uncovered > 0 && since_ == 0 && notes_.empty())
             object("checkpoint", newest, "a key signs its checkpoints, and there is none");
         for (const auto& begun : begun_) {
-            // Compared with the tree of what came before it.
-            auto edge = edge_at(static_cast<std::uint64_t>(find_name(begun.segment)->first));
-            if (!edge) continue;
-            const View expected = edge->find(begun.level, begun.position);
-            if (!equal(expected, begun.hashes))
+            const auto edge = tree_->edges().find(begun.first);
+            if (edge == tree_->edges().end() || !edge->second) continue;
+            const bool same =
+                std::any_of(edge->second->begin(), edge->second->end(), [&](const store::Tile& tile) {
+                    return tile.level == begun.tile.level && tile.position == begun.tile.position &&
+                           tile.hashes == begun.tile.hashes;
+                });
+            if (!same)
                 object("tile", begun.segment,
-                       "the tile " + std::to_string(begun.level) + "/" + std::to_string(begun.position) +
-                           " isn't the one of the tree");
+                       "the tile " + std::to_string(begun.tile.level) + "/" +
+                           std::to_string(begun.tile.position) + " isn't the one of the tree");
         }
     }
 
@@ -610,9 +619,8 @@ class Verification {
     std::vector<std::uint64_t> later_;  // of these, those beyond what the newest segment had at first
     struct Begun {
         std::string segment;
-        unsigned level = 0;
-        std::uint64_t position = 0;
-        Bytes hashes;
+        std::uint64_t first = 0;
+        store::Tile tile;
     };
     std::vector<Begun> begun_;  // tiles that weren't full when their segment began
     std::vector<std::pair<std::uint64_t, std::uint64_t>> misfits_;

@@ -80,9 +80,10 @@ class ShareFiles {
     bool kept_ = false;
 };
 
-/// The first key and its request, and the archive's key, while the PIN is at hand.
+/// The first key and its request, and the archive's key, while the PIN is at hand. `no_archive_key`: why that
+/// could not be made.
 Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony& held,
-                    store::Archive& archive) {
+                    store::Archive& archive, std::string& no_archive_key) {
     auto options = options_of(site.hsm);
     options.pin = Secret(held.pin.view());
     options.sessions = 1;
@@ -107,12 +108,16 @@ Done make_first_key(const Site& site, const Arguments& arguments, const Ceremony
     };
     if (auto done = record(*key, *csr); !done) return done;
     if (site.archive_key.empty()) return {};
+    // The token is made, and good for everything else, where its module has no Ed25519.
     const auto archive_key = keytool::generate(**token, site.archive_key, KeyAlgorithm::ed25519);
-    return archive_key ? record(*archive_key, "") : Done(archive_key.error());
+    if (archive_key) return record(*archive_key, "");
+    no_archive_key = archive_key.error().text;
+    return {};
 }
 
 void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& roster,
-                   const std::vector<std::string>& files, bool as_json, std::ostream& out) {
+                   const std::vector<std::string>& files, const std::string& no_archive_key, bool as_json,
+                   std::ostream& out) {
     if (as_json) {
         Json custodians = Json::array();
         for (std::size_t i = 0; i < files.size(); ++i)
@@ -125,7 +130,8 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
                      {"threshold", roster.threshold},
                      {"custodians", custodians},
                      {"key", arguments.key},
-                     {"csr", arguments.csr}})
+                     {"csr", arguments.csr},
+                     {"archive_key", no_archive_key.empty() ? Json(site.archive_key) : Json(nullptr)}})
             << '\n';
         return;
     }
@@ -136,7 +142,10 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
             << to_hex(roster.custodians[i].keys.signing) << "  share: " << files[i] << '\n';
     if (!arguments.key.empty())
         out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
-    if (!arguments.key.empty() && !site.archive_key.empty())
+    if (!no_archive_key.empty())
+        out << "the archive's key '" << site.archive_key << "' was NOT made: " << no_archive_key
+            << "; name an [archive] hsm that makes it, or nobody signs checkpoints\n";
+    else if (!arguments.key.empty() && !site.archive_key.empty())
         out << "made the archive's key '" << site.archive_key << "'\n";
     out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n";
     if (site.socket.empty())
@@ -202,10 +211,12 @@ Result<int> ceremony_init(const Arguments& arguments, const Site& site, bool as_
         return Error::environment("the token '" + plan.token +
                                   "' is made, but the archive didn't take its roster: " + kept.error().text +
                                   "; remove the token and the shares, and begin anew");
-    if (auto done = with_key ? make_first_key(site, arguments, held, **archive) : Done(); !done)
+    std::string no_archive_key;
+    if (auto done = with_key ? make_first_key(site, arguments, held, **archive, no_archive_key) : Done();
+        !done)
         return std::move(done).error().in(
             "the token is made, but not all of its keys; remove the token and begin anew");
-    tell_ceremony(site, arguments, held.roster, files.paths(), as_json, out);
+    tell_ceremony(site, arguments, held.roster, files.paths(), no_archive_key, as_json, out);
     return 0;
 }
 

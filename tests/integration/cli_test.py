@@ -448,7 +448,11 @@ class CliTest(harness.TestCase):
                     self.assertIs(status['hsm']['available'], True)
                     self.assertEqual(status['tsus'][0]['key'], 'tsu-1')
                 # Now it has its certificate beside it (KEY-3).
-                self.assertEqual(len(json.loads(run(BIN / tool, 'key', 'list', '--json', cwd=own, env=env).out)[0]['certificates']), 1)
+                keys = {key['label']: key for key in json.loads(run(BIN / tool, 'key', 'list', '--json', cwd=own, env=env).out)}
+                self.assertEqual(len(keys.pop('tsu-1' if name == 'tsad' else 'taa')['certificates']), 1)
+                # And tsad's archive has a key of its own, which needs none.
+                self.assertEqual([(key['type'], key['certificates']) for key in keys.values()],
+                                 [('Ed25519', [])] if name == 'tsad' else [])
                 self.assertEqual(server.stop(), 0)
 
     def test_environment(self):

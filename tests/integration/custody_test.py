@@ -82,7 +82,9 @@ class CustodyTest(CustodyCase):
         self.assertIn('verify OK', request.out + request.err)
         self.assertRegex(request.out, r'Extended Key Usage: critical\s+Time Stamping')
         events = [json.loads(line) for line in run(BIN / 'tsaudit', '--archive', self.demo.dir / 'typed-archive', 'events', '--json').out.splitlines()]
-        self.assertEqual([e['kind'] for e in events], ['custody.shared', 'key.generated', 'key.requested'])
+        self.assertEqual([e['kind'] for e in events], ['custody.shared', 'key.generated', 'key.requested', 'key.generated'])
+        self.assertEqual([(e['subject'], e['fields']['key'], e['fields']['type']) for e in events if e['kind'] == 'key.generated'],
+                         [('tsu-1', 'k', 'RSA'), ('archive', 'archive', 'Ed25519')])
         self.assertEqual((events[1]['subject'], events[1]['fields']['key'], events[1]['fields']['custodians']), ('tsu-1', 'k', 'a, b'))
         shown = json.loads(run(*tool, '--json', 'ceremony', 'show').out)
         self.assertEqual(([c['name'] for c in shown['custodians']], shown['threshold'], shown['activated']), (['a', 'b'], 2, False))

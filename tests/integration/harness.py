@@ -306,6 +306,10 @@ class Demo:
             assert count == 1, f'{pattern} matches {count} times in {path}'
         path.write_text(text + append)
 
+    def without_archive_key(self):
+        """Nobody signs checkpoints: for HSMs that have no Ed25519."""
+        self.edit('tsad', (r'^key = "archive" .*\n(?: +#.*\n)?', ''))
+
     def audit_often(self):
         """Audits follow each other within a second, whatever came of the last one."""
         self.edit('taad', (r'^# request_spacing = .*$', 'request_spacing = "1s"'), (r'^# retry = .*$', 'retry = "1s"'))

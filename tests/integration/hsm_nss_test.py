@@ -104,8 +104,11 @@ class NssTest(Keys):
         demo = self.demo
         self.tsactl('archive', 'init')
         words = passphrases(demo.dir / 'custody')
-        self.tsactl('ceremony', 'init', '--threshold', 2, *words, '--dir', demo.dir / 'custody', '--passphrases', demo.dir / 'custody',
+        said = self.tsactl('ceremony', 'init', '--threshold', 2, *words, '--dir', demo.dir / 'custody', '--passphrases', demo.dir / 'custody',
                     '--key', 'tsu-1', '--subject', TSU_NAME, '--csr', self.folder / 'tsu.csr')
+        self.assertIn("the archive's key 'archive' was NOT made: ", said)
+        self.assertIn('this HSM has no Ed25519', said)
+        demo.without_archive_key()
         self.certified(self.folder / 'tsu.csr', demo.dir / 'pki/tsu.pem',
                        'extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
 

@@ -103,8 +103,9 @@ class HsmsTest(RemoteHsm, Keys):
         for line in ('kokuin_hsm_available 1', 'kokuin_hsm_available{hsm="second"} 1', 'kokuin_hsm_locked{hsm="second"} 0'):
             self.assertIn(line, metrics)
         keys = {key['label']: key for key in json.loads(self.tsactl('key', 'list', '--json'))}
-        self.assertEqual({label: key['hsm'] for label, key in keys.items()}, {'tsu-1': 'hsm', 'tsu-2': 'second'})
-        self.assertEqual({key['state'] for key in keys.values()}, {'active'})
+        self.assertEqual({label: key['hsm'] for label, key in keys.items()}, {'tsu-1': 'hsm', 'tsu-2': 'second', 'archive': 'hsm'})
+        self.assertEqual({label: key['state'] for label, key in keys.items()},
+                         {'tsu-1': 'active', 'tsu-2': 'active', 'archive': 'generated'})
         self.assertIn('in the HSM second', self.tsactl('key', 'list'))
         saved = Saved(self.folder / 'both')
         load = self.started(demo.load('--connections', 4, '--save', saved.path))

@@ -44,5 +44,8 @@ class RemoteHsm:
             return 0
 
     def use_remote(self, name):
+        """p11-kit's remoting passes no EdDSA on: nobody signs this archive's checkpoints then."""
+        if name == 'tsad':
+            self.demo.without_archive_key()
         self.demo.edit(name, (r'^module = .*$', f'module = "{CLIENT}"'),
                        (r'^environment = .*$', f'environment = ["P11_KIT_SERVER_ADDRESS=unix:path={self.folder}/p11.sock"]'))

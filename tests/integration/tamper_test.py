@@ -1,0 +1,405 @@
+"""What an operator, or whoever has the disk, does to an archive with sqlite3 and a hex editor: tsaudit verify names it, and
+never accuses an archive that nobody touched. KOKUIN_TAMPERINGS: how many changes of one octet are tried (150)."""
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import sqlite3
+import time
+import unittest
+
+import harness
+from harness import run, until
+
+TAMPERINGS = int(os.environ.get('KOKUIN_TAMPERINGS', '150'))
+SEED = int(os.environ.get('KOKUIN_SEED', '5'))
+TABLES = ('meta', 'record', 'blob', 'by_serial', 'by_time', 'by_imprint', 'event', 'tile', 'checkpoint')
+
+
+def contents(folder):
+    """All that the segments of a folder hold, whatever their files look like."""
+    found = []
+    for path in sorted(folder.glob('*.sqlite')):
+        with contextlib.closing(sqlite3.connect(f'file:{path}?immutable=1', uri=True)) as db:
+            found.append([path.name, [(sql, kind) for sql, kind in db.execute('SELECT sql, type FROM sqlite_schema ORDER BY name')]])
+            for table in TABLES:
+                columns = [row[1] for row in db.execute(f'PRAGMA table_info({table})')]
+                typed = ', '.join(f'typeof({column}), {column}' for column in columns)
+                found[-1].append(sorted(db.execute(f'SELECT {typed} FROM {table}'), key=repr))
+    return found
+
+
+def changed(value, dice):
+    """The value with one octet of it another one."""
+    if isinstance(value, int):
+        return value ^ 1 << dice.randrange(8 * max(1, (value.bit_length() + 7) // 8) - 1)
+    octets = bytearray(value if isinstance(value, bytes) else value.encode())
+    if not octets:
+        octets = bytearray(b'x')
+    else:
+        octets[dice.randrange(len(octets))] ^= 1 << dice.randrange(7)
+    return bytes(octets) if isinstance(value, bytes) else octets.decode(errors='replace')
+
+
+def root_of(hashes):
+    """RFC 6962 2.1."""
+    if len(hashes) == 1:
+        return hashes[0]
+    half = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b'\1' + root_of(hashes[:half]) + root_of(hashes[half:])).digest()
+
+
+class TamperTest(harness.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        demo = cls.demo
+        cls.dice = random.Random(SEED)
+        # Three months within seconds: both servers see the last moments of this one, then those of the next.
+        for ahead in (1, 2):
+            now = time.gmtime()
+            month = now.tm_year * 12 + now.tm_mon - 1 + ahead
+            begin = time.mktime((month // 12, month % 12 + 1, 1, 0, 0, 0, 0, 0, 0)) - time.timezone
+            env = {'LD_PRELOAD': harness.FAKETIME, 'FAKETIME': f'+{int(begin - time.time()) - 5}', 'DONT_FAKE_MONOTONIC': '1',
+                   'FAKETIME_NO_CACHE': '1'}
+            demo.taad = None
+            demo.start_taad(env=env)
+            demo.start_tsad(env=env)
+            demo.wait_ready()
+            want = len(list((demo.dir / 'archive').glob('*.sqlite'))) + 1
+            stamped = 0
+            until(lambda: (demo.stamp(), len(list((demo.dir / 'archive').glob('*.sqlite'))) == want)[1], 'the next month', 60, 0.05)
+            for _ in range(300 if ahead == 1 else 20):
+                demo.stamp()
+            if ahead == 2:
+                cls.early = cls.folder / 'early'
+                until(lambda: cls.covered(demo) >= cls.records(demo), 'a checkpoint over all', 20, 0.1)
+                cls.copy_live(demo.dir / 'archive', cls.early)
+                for _ in range(10):
+                    demo.stamp()
+            demo.stop()
+        cls.archive = demo.dir / 'archive'
+        status = json.loads(run('sqlite3', '-json', cls.newest(), 'SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1').out)
+        (cls.folder / 'witnessed.txt').write_text(status[0]['note'])
+        key = demo.events('archive.key')[-1]['fields']['verifier']
+        cls.trust = cls.folder / 'trust.toml'
+        cls.trust.write_text(f'log_keys = [{json.dumps(key)}]\nanchors = [{json.dumps(str(demo.root()))}]\n'
+                             f'certificates = [{json.dumps(str(demo.chain()))}, {json.dumps(str(demo.dir / "pki/taa.pem"))}]\n'
+                             'checkpoint = "witnessed.txt"\n')
+        cls.work = cls.folder / 'work'
+        cls.reset()
+
+    @classmethod
+    def newest(cls, folder=None):
+        return sorted((folder or cls.archive).glob('*.sqlite'))[-1]
+
+    @staticmethod
+    def covered(demo):
+        return json.loads(demo.tsactl('status', '--json').out)['archive']['covered']
+
+    @staticmethod
+    def records(demo):
+        return json.loads(demo.tsactl('status', '--json').out)['archive']['records']
+
+    @staticmethod
+    def copy_live(archive, to):
+        to.mkdir()
+        for path in archive.glob('*.sqlite'):
+            run('sqlite3', path, f'.backup {to / path.name}')
+
+    @classmethod
+    def reset(cls, source=None):
+        shutil.rmtree(cls.work, ignore_errors=True)
+        cls.work.mkdir()
+        for path in (source or cls.archive).glob('*.sqlite'):
+            shutil.copy(path, cls.work)
+
+    def verify(self, *arguments, trust=True, folder=None):
+        """What tsaudit verify --json says; its exit status must agree."""
+        words = ('--trust', self.trust) if trust else ()
+        done = run(harness.BIN / 'tsaudit', '--archive', folder or self.work, 'verify', '--json', *words, *arguments, ok=(0, 1, 3))
+        if done.returncode == 3:  # nothing could be looked at
+            self.assertIn(str(folder or self.work), done.err)
+            return {'ok': False, 'problems': [{'kind': 'segment', 'detail': done.err, 'number': None, 'serial': None}]}
+        report = json.loads(done.out)
+        self.assertEqual(report['ok'], done.returncode == 0, done.out[:2000])
+        self.assertEqual(report['ok'], not report['problems'])
+        return report
+
+    def sql(self, *statements, segment=None):
+        path = segment or self.newest(self.work)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            for statement, *values in statements:
+                db.execute(statement, values)
+            db.commit()
+        return path
+
+    def accused(self, report, number):
+        """The problems that name this record."""
+        return [one for one in report['problems'] if one['number'] == number]
+
+    # -- an archive that nobody touched
+
+    def test_1_untouched(self):
+        report = self.verify()
+        self.assertEqual(report['problems'], [])
+        self.assertTrue(report['anchored'])
+        self.assertEqual(report['uncovered'], 0)
+        self.assertEqual(len(report['segments']), 3)
+        self.assertEqual(report['covered'], report['records'])
+        self.assertGreater(report['tokens'], 320)
+        alone = self.verify(trust=False)
+        self.assertTrue(alone['ok'])
+        self.assertFalse(alone['anchored'])
+        # A copy of before is an honest copy, but not the newest.
+        self.assertTrue(self.verify(trust=False, folder=self.early)['ok'])
+        # What is new since then; the later copy's tree goes on from the earlier one's.
+        saved = self.folder / 'saved.txt'
+        self.verify('--save', saved, trust=False, folder=self.early)
+        newer = self.verify('--since', saved)
+        self.assertTrue(newer['ok'])
+        self.assertGreater(newer['records'], 9)
+        self.assertLess(newer['records'], 40)
+
+    # -- one octet of one value
+
+    def test_2_one_octet_of_one_value(self):
+        dice = self.dice
+        missed = []
+        for trial in range(TAMPERINGS):
+            table = TABLES[trial % len(TABLES)]
+            self.reset()
+            path = dice.choice(sorted(self.work.glob('*.sqlite')))
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                columns = [row[1] for row in db.execute(f'PRAGMA table_info({table})')]
+                rows = list(db.execute(f'SELECT {", ".join(columns)} FROM {table}'))
+                if not rows:
+                    continue
+                row, at = dice.choice(rows), dice.randrange(len(columns))
+                new = changed(row[at], dice)
+                where = ' AND '.join(f'{column} = ?' for column in columns)
+                try:
+                    count = db.execute(f'UPDATE {table} SET {columns[at]} = ? WHERE {where}', (new, *row)).rowcount
+                except sqlite3.IntegrityError:
+                    continue
+                self.assertEqual(count, 1)
+                db.commit()
+            report = self.verify(trust=trial % 2 == 0)
+            if report['ok']:
+                missed.append((path.name, table, columns[at], row, new))
+            elif table == 'record' and columns[at] == 'der':
+                self.assertTrue(self.accused(report, row[0]), (row[0], report['problems'][:5]))
+            elif table in ('by_serial', 'by_time', 'by_imprint') and columns[at] != 'number':
+                self.assertTrue(self.accused(report, row[1]), (table, row[1], report['problems'][:5]))
+        self.assertEqual(missed, [])
+
+    # -- one octet of one file
+
+    def test_3_one_octet_of_a_file(self):
+        dice = self.dice
+        self.reset()
+        whole = contents(self.work)
+        missed, noticed = [], 0
+        for _ in range(TAMPERINGS // 2):
+            self.reset()
+            path = dice.choice(sorted(self.work.glob('*.sqlite')))
+            octets = bytearray(path.read_bytes())
+            at = dice.randrange(len(octets))
+            octets[at] ^= 1 << dice.randrange(8)
+            path.write_bytes(octets)
+            if not self.verify(trust=False)['ok']:
+                noticed += 1
+                continue
+            with contextlib.suppress(sqlite3.DatabaseError):
+                if contents(self.work) == whole:
+                    continue  # an octet that holds nothing
+            missed.append((path.name, at))
+        self.assertEqual(missed, [])
+        self.assertGreater(noticed, TAMPERINGS // 8)
+
+    # -- whole records
+
+    def tokens(self, path):
+        with contextlib.closing(sqlite3.connect(f'file:{path}?mode=ro', uri=True)) as db:
+            return [(number, serial.hex()) for serial, number in db.execute('SELECT serial, number FROM by_serial ORDER BY number')]
+
+    def test_4_deleted_inserted_swapped_duplicated(self):
+        segment = sorted(self.archive.glob('*.sqlite'))[1]
+        middle = self.tokens(segment)[100:160]
+        path = self.work / segment.name
+        (a, serial_a), (b, serial_b) = self.dice.sample(middle, 2)
+
+        def trial(kinds, numbers, *statements, serials=()):
+            self.reset()
+            self.sql(*statements, segment=path)
+            report = self.verify(trust=False)
+            self.assertFalse(report['ok'])
+            for number in numbers:
+                found = self.accused(report, number)
+                self.assertTrue(set(kinds) & {one['kind'] for one in found}, (number, report['problems'][:5]))
+            for serial in serials:
+                self.assertIn(serial, report['affected'])
+            return report
+
+        gone = [(f'DELETE FROM {table} WHERE number = ?', a) for table in ('record', 'by_serial', 'by_time', 'by_imprint')]
+        trial(['missing'], [a], *gone)
+        trial(['missing'], [a], gone[0], serials=[serial_a])
+        # The rest closes up: each is where another one was.
+        trial(['moved', 'damaged'], [a, a + 1], *gone, ('UPDATE record SET number = number - 1 WHERE number > ?', a))
+        trial(['moved'], [a, b], ('UPDATE record SET number = -1 WHERE number = ?', a),
+              ('UPDATE record SET number = ? WHERE number = ?', a, b), ('UPDATE record SET number = ? WHERE number = -1', b),
+              serials=[serial_a, serial_b])
+        trial(['moved'], [b], ('UPDATE record SET der = (SELECT der FROM record WHERE number = ?) WHERE number = ?', a, b),
+              serials=[serial_a])
+        last = self.tokens(segment)[-1][0]
+        trial(['foreign'], [last + 100_000], ('INSERT INTO record SELECT ?, der FROM record WHERE number = ?', last + 100_000, a))
+        # In the newest one, at its end: no checkpoint speaks for it, and its own number gives it away.
+        self.reset()
+        end = self.records_in(self.work)
+        self.sql(('INSERT INTO record SELECT ?, der FROM record WHERE number = ?', end, self.tokens(self.newest())[0][0]))
+        report = self.verify(trust=False)
+        self.assertIn('moved', {one['kind'] for one in self.accused(report, end)})
+        self.assertEqual(report['uncovered'], 1)
+
+    def records_in(self, folder):
+        with contextlib.closing(sqlite3.connect(f'file:{self.newest(folder)}?mode=ro', uri=True)) as db:
+            return db.execute('SELECT max(number) + 1 FROM record').fetchone()[0]
+
+    def test_5_a_record_changed_with_its_index_and_its_hashes(self):
+        """An event's text, where nothing else signs it; the tile is made to fit. The next checkpoint doesn't."""
+        for path in sorted(self.archive.glob('*.sqlite'))[:2]:
+            with contextlib.closing(sqlite3.connect(f'file:{path}?mode=ro', uri=True)) as db:
+                number, der = db.execute("SELECT number, der FROM event JOIN record USING (number) WHERE kind = 'gate.opened' LIMIT 1").fetchone()
+            self.assertIn(b'tsu-1', der)
+            forged = der.replace(b'tsu-1', b'tsu-2', 1)
+            statements = [('UPDATE record SET der = ? WHERE number = ?', forged, number)]
+            self.reset()
+            self.sql(*statements, segment=self.work / path.name)
+            report = self.verify(trust=False)
+            self.assertTrue(self.accused(report, number) or any(one['kind'] == 'tree' for one in report['problems']))
+            # And with the tile that names its hash, wherever that is.
+            leaf = lambda octets: hashlib.sha256(b'\0' + octets).digest()
+            for segment in self.work.glob('*.sqlite'):
+                with contextlib.closing(sqlite3.connect(segment)) as db:
+                    for level, position, hashes in list(db.execute('SELECT level, position, hashes FROM tile')):
+                        db.execute('UPDATE tile SET hashes = ? WHERE level = ? AND position = ?',
+                                   (hashes.replace(leaf(der), leaf(forged)), level, position))
+                    db.commit()
+            report = self.verify(trust=False)
+            self.assertFalse(report['ok'])
+            told = ' '.join(one['detail'] for one in report['problems'] if one['kind'] == 'tree')
+            self.assertIn('was signed over', told)
+
+    # -- whole segments
+
+    def test_6_segments_rolled_back_and_removed(self):
+        names = [path.name for path in sorted(self.archive.glob('*.sqlite'))]
+        for index, name in enumerate(names):
+            self.reset()
+            (self.work / name).unlink()
+            report = self.verify(trust=index == 2)
+            self.assertFalse(report['ok'])
+            if index < 2:
+                self.assertIn('chain', {one['kind'] for one in report['problems']})
+            else:
+                self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
+        # The middle one as it was, so to say, an hour before its end: with its last records gone it doesn't reach the next.
+        self.reset()
+        first = self.tokens(self.archive / names[1])[-20][0]
+        self.sql(*((f'DELETE FROM {table} WHERE number >= ?', first) for table in ('record', 'by_serial', 'by_time', 'by_imprint', 'event')),
+                 ('DELETE FROM checkpoint WHERE size > ?', first), segment=self.work / names[1])
+        report = self.verify(trust=False)
+        self.assertTrue(self.accused(report, first))
+        self.assertEqual({one['kind'] for one in self.accused(report, first)}, {'missing'})
+        # Segments of another archive.
+        self.reset()
+        shutil.copy(self.work / names[0], self.work / '2000-01.sqlite')
+        self.assertIn('segment', {one['kind'] for one in self.verify(trust=False)['problems']})
+
+    # -- what a copy alone can't show
+
+    def test_7_the_last_records_dropped_or_an_old_copy_replayed(self):
+        self.assertTrue(self.verify(trust=False, folder=self.early)['ok'])
+        report = self.verify(folder=self.early)
+        self.assertFalse(report['ok'])
+        self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
+        # Dropped without a trace: records, index, checkpoints.
+        self.reset()
+        first = self.tokens(self.newest())[-5][0]
+        self.sql(*((f'DELETE FROM {table} WHERE number >= ?', first) for table in ('record', 'by_serial', 'by_time', 'by_imprint', 'event')),
+                 ('DELETE FROM checkpoint WHERE size > ?', first))
+        self.verify(trust=False)
+        report = self.verify()
+        self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
+        told = next(one['detail'] for one in report['problems'] if one['kind'] == 'rolled-back')
+        self.assertIn('are missing', told)
+
+    def test_8_everything_signed_again_by_another_key(self):
+        """An operator who has rewritten an event, all hashes of the tree, and has signed it all with a key of his own that the
+        archive names as its own: by itself that archive is sound."""
+        self.reset(self.early)
+        for path in sorted(self.work.glob('*.sqlite'))[1:]:
+            path.unlink()
+        path = self.newest(self.work)
+        run('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', 'forger.pem', cwd=self.folder)
+        public = run('openssl', 'pkey', '-in', 'forger.pem', '-pubout', '-outform', 'DER', cwd=self.folder).stdout[-32:]
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            origin = db.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone()[0]
+            identity = hashlib.sha256(origin.encode() + b'\n\x01' + public).digest()[:4]
+            verifier = f'{origin}+{identity.hex()}+{base64.b64encode(bytes([1]) + public).decode()}'
+            number, der = db.execute("SELECT number, der FROM event JOIN record USING (number) WHERE kind = 'archive.key'").fetchone()
+            old = self.demo.events('archive.key')[0]['fields']['verifier']
+            db.execute('UPDATE record SET der = ? WHERE number = ?', (der.replace(old.encode(), verifier.encode()), number))
+            leaves = [hashlib.sha256(b'\0' + der).digest() for der, in db.execute('SELECT der FROM record ORDER BY number')]
+            for level, position, hashes in list(db.execute('SELECT level, position, hashes FROM tile')):
+                self.assertEqual(level, 0)
+                db.execute('UPDATE tile SET hashes = ? WHERE position = ?', (b''.join(leaves[256 * position:256 * position + 256]), position))
+            for size, in list(db.execute('SELECT size FROM checkpoint')):
+                text = f'{origin}\n{size}\n{base64.b64encode(root_of(leaves[:size])).decode()}\n'
+                (self.folder / 'text').write_text(text)
+                run('openssl', 'pkeyutl', '-sign', '-inkey', 'forger.pem', '-rawin', '-in', 'text', '-out', 'signature', cwd=self.folder)
+                line = base64.b64encode(identity + (self.folder / 'signature').read_bytes()).decode()
+                db.execute('UPDATE checkpoint SET note = ? WHERE size = ?', (f'{text}\n\u2014 {origin} {line}\n', size))
+            db.commit()
+        alone = self.verify(trust=False)
+        self.assertEqual(alone['problems'], [])
+        self.assertFalse(alone['anchored'])
+        report = self.verify()
+        self.assertFalse(report['ok'])
+        self.assertIn('checkpoint', {one['kind'] for one in report['problems']})
+
+    # -- proofs
+
+    def test_9_a_proof_needs_no_archive(self):
+        segment = sorted(self.archive.glob('*.sqlite'))[1]
+        number, serial = self.tokens(segment)[17]
+        file = self.folder / 'token.tlog-proof'
+        self.demo.tsaudit('prove', serial, '-o', file)
+        check = lambda path, *words, ok=(0,): run(harness.BIN / 'tsaudit', 'check-proof', path, '--json', *words, ok=ok)
+        told = json.loads(check(file, '--trust', self.trust, '--token', self.folder / 'token.der').out)
+        self.assertTrue(told['ok'] and told['anchored'])
+        self.assertEqual((told['serial'], told['number']), (serial, number))
+        self.demo.tsaudit('show', serial, '--token', self.folder / 'shown.der')
+        self.assertEqual((self.folder / 'token.der').read_bytes(), (self.folder / 'shown.der').read_bytes())
+        self.assertFalse(json.loads(check(file).out)['anchored'])
+        # Any octet of it: refused, or it wasn't a proof any more; never "holds" for something else.
+        octets = file.read_bytes()
+        broken = self.folder / 'broken.tlog-proof'
+        for _ in range(TAMPERINGS // 3):
+            at = self.dice.randrange(len(octets))
+            other = bytearray(octets)
+            other[at] = self.dice.choice([c for c in b'ABCDabcd0123+/=\n ' if c != octets[at]])
+            broken.write_bytes(other)
+            done = check(broken, '--trust', self.trust, ok=(0, 1, 2))
+            self.assertNotEqual(done.returncode, 0, (at, octets[at], other[at]))
+            self.assertEqual(len(done.err.splitlines()), 1)
+
+
+if __name__ == '__main__':
+    harness.main()
