@@ -12,6 +12,7 @@ MEGABYTE = 1 << 20
 
 
 class OnSmallDisk(harness.TestCase):
+    archives_untouched = False  # the disk goes with its test
     def put_archive_on_small_disk(self):
         archive, aside = self.demo.dir / 'archive', self.folder / 'aside'
         mode = archive.stat().st_mode & 0o7777
@@ -69,6 +70,9 @@ class DiskTest(OnSmallDisk):
         demo.start_tsad()
         demo.wait_ready()
         self.assertEqual(demo.stamp().status, 0)
+        self.assertEqual(demo.tsad.stop(), 0)
+        # Every checkpoint, those of before the disk was full too, is over what is there.
+        self.assertEqual(demo.verify()['uncovered'], 0)
 
 
 class OrderTest(OnSmallDisk):

@@ -383,6 +383,22 @@ class Demo:
     def tsactl(self, *arguments, ok=(0,)):
         return run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', *arguments, ok=ok)
 
+    def trust(self, file, checkpoint=None):
+        """A trust file for this archive, with the log key that its newest event names."""
+        key = self.events('archive.key')[-1]['fields']['verifier']
+        lines = {'log_keys': [key], 'anchors': [str(self.root())], 'certificates': [str(self.chain()), str(self.dir / 'pki/taa.pem')]}
+        if checkpoint:
+            lines['checkpoint'] = str(checkpoint)
+        file.write_text(''.join(f'{name} = {json.dumps(value)}\n' for name, value in lines.items()))
+        return file
+
+    def verify(self, *arguments):
+        """tsaudit verify --json of the whole archive, against the demo's anchors; it must find nothing."""
+        done = self.tsaudit('verify', '--json', '--trust', self.trust(self.dir / 'trust.toml'), *arguments, ok=(0, 1))
+        report = json.loads(done.out)
+        assert report['ok'] and done.returncode == 0, report['problems'][:5]
+        return report
+
     def compare(self, saved=os.devnull):
         """kokuin-compare: every token of a --save file against the archive, its signature and path, and all serials of the archive."""
         done = run(BIN / 'kokuin-compare', '--archive', self.dir / 'archive', '--saved', saved, '--anchors', self.root(),
@@ -586,6 +602,7 @@ class Saved:
 class TestCase(unittest.TestCase):
     """One folder per class; setUpClass makes a demo there unless `demo_wanted` is False."""
     demo_wanted = True
+    archives_untouched = True  # False: its test damages them
     demo = None
 
     @classmethod
@@ -594,6 +611,18 @@ class TestCase(unittest.TestCase):
         cls.addClassCleanup(cls._clean_up)
         if cls.demo_wanted:
             cls.demo = Demo(cls.folder / 'demo')
+
+    @classmethod
+    def tearDownClass(cls):
+        """Whatever its test did to the servers, their clocks, keys and disks: nobody has touched the demo's archives."""
+        if not cls.demo or not cls.archives_untouched:
+            return
+        cls.demo.stop()
+        for archive in ('archive', 'taa-archive'):
+            done = run(BIN / 'tsaudit', '--archive', cls.demo.dir / archive, 'verify', ok=(0, 1))
+            assert done.returncode == 0, done.out
+        if cls.demo.events('archive.key'):
+            cls.demo.verify()
 
     @classmethod
     def _clean_up(cls):

@@ -39,6 +39,12 @@ class KillTest(harness.TestCase):
         self.assertGreaterEqual(compared['tokens'], KILLS)
         self.assertEqual((compared['missing'], compared['different'], compared['repeated']), (0, 0, 0))
 
+        # All that was ever signed over the archive fits what is in it, and nothing is without a checkpoint.
+        report = demo.verify()
+        self.assertGreaterEqual(report['tokens'], compared['tokens'])
+        self.assertEqual(report['uncovered'], 0)
+        self.assertGreaterEqual(report['checkpoints'], KILLS // 2)
+
         # The same with the auditors' program, for some of them.
         tokens = [body for kind, _, _, _, body in saved.records() if kind == 0]
         for token in dice.sample(tokens, 10):

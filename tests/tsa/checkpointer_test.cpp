@@ -1,0 +1,200 @@
+// Checkpoints over a real archive, signed by a real token of SoftHSM; only the monotonic clock is the test's.
+#include "tsa/checkpointer.h"
+
+#include <catch2/catch.hpp>
+
+#include "hsm/keytool.h"
+#include "store/reader.h"
+#include "store/tree_reader.h"
+#include "tests/support/folder.h"
+#include "tests/support/softhsm.h"
+
+using namespace kokuin;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct SetMono final : MonoClock {
+    MonoTime time{1h};
+    [[nodiscard]] MonoTime now() const override { return time; }
+};
+
+struct Place {
+    const testing::SoftHsm softhsm{"kokuin-tsu"};
+    const testing::Folder folder;
+    const std::string dir = folder.path + "/archive";
+    const SystemWallClock wall;
+    const SystemMonoClock real;
+    const tac::clock::SystemBootClock boot;
+    const tac::clock::StampingClock clock{wall, real, boot};
+    SetMono mono;
+    std::unique_ptr<hsm::Token> token;
+    std::unique_ptr<store::Archive> archive;
+    std::optional<tsa::Journal> journal;
+    std::optional<tsa::Checkpointer> checkpoints;
+
+    Place() {
+        hsm::TokenOptions with;
+        with.module_path = testing::SoftHsm::module();
+        with.token = softhsm.label();
+        with.pin = Secret(as_view(testing::SoftHsm::pin));
+        auto opened = hsm::Token::open(std::move(with));
+        REQUIRE(opened);
+        token = std::move(*opened);
+        REQUIRE(store::Archive::create(dir, wall.now(), "tsa.example"));
+        start();
+    }
+    ~Place() { end(); }
+
+    void start(const std::string& key = "archive") {
+        auto kept = store::Archive::open(dir);
+        REQUIRE(kept);
+        archive = std::move(*kept);
+        journal.emplace(*archive, clock);
+        checkpoints.emplace(tsa::CheckpointerParts{mono, *archive, *journal, *token, key, 5s});
+    }
+    /// As a crash would: nothing is covered in the end.
+    void end() {
+        checkpoints.reset();
+        journal.reset();
+        archive.reset();
+    }
+    void happens(const char* kind) {
+        store::Event event;
+        event.kind = kind;
+        REQUIRE(journal->keep(std::move(event)));
+    }
+    void after(nanoseconds time) {
+        mono.time += time;
+        checkpoints->tick();
+    }
+    std::uint64_t covered() const { return archive->state().covered; }
+    std::uint64_t records() const { return static_cast<std::uint64_t>(archive->state().next); }
+    std::vector<store::Event> events(const char* kind) const {
+        std::vector<store::Event> found;
+        store::EventQuery query;
+        query.kind = kind;
+        REQUIRE(archive->events(query, [&](const store::Found& one) {
+            found.push_back(one.event());
+            return true;
+        }));
+        return found;
+    }
+    /// The newest checkpoint holds, by the key that was recorded last, over the records as they are.
+    void judge() const {
+        const auto note = tlog::Note::parse(archive->checkpoint());
+        REQUIRE(note);
+        const auto said = std::get<std::string>(events("archive.key").back().fields.at("verifier"));
+        const auto key = tlog::VerifierKey::parse(said);
+        REQUIRE(key);
+        CHECK(tlog::check(*note, *key).outcome == tlog::Checked::Outcome::good);
+        const auto checkpoint = tlog::Checkpoint::parse(note->text);
+        REQUIRE(checkpoint);
+        CHECK(checkpoint->origin == archive->origin());
+        CHECK(checkpoint->head.size == covered());
+        const auto tree = store::TreeReader::open(dir);
+        CHECK((*tree)->head(covered()).value() == checkpoint->head);
+    }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "records are covered half of the time that they may stay uncovered, and nothing is signed without news") {
+    Place place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.happens("first");
+    CHECK_FALSE(place.checkpoints->overdue());
+    place.after(0s);  // seen
+    place.after(2400ms);
+    CHECK(place.covered() == 0);
+    place.after(100ms);
+    // The event that names the key is covered by its first signature.
+    CHECK(place.covered() == 2);
+    CHECK(place.records() == 2);
+    place.judge();
+    const std::string first = place.archive->checkpoint();
+    CHECK(place.events("archive.key").size() == 1);
+    for (int i = 0; i < 20; ++i) place.after(1s);
+    CHECK(place.archive->checkpoint() == first);
+
+    place.happens("second");
+    place.after(500ms);
+    place.after(2499ms);
+    CHECK(place.covered() == 2);
+    CHECK_FALSE(place.checkpoints->overdue());
+    place.after(1ms);
+    CHECK(place.covered() == 3);
+    place.judge();
+    CHECK(place.events("archive.key").size() == 1);
+}
+
+TEST_CASE("while the key is away nothing may leave, and what a crash left is covered first") {
+    Place place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.happens("first");
+    place.after(0s);
+    place.token->lock();
+    place.after(4499ms);
+    CHECK_FALSE(place.checkpoints->overdue());
+    // One look's time before the five seconds are over: whatever is appended now is seen by then.
+    place.after(1ms);
+    REQUIRE(place.checkpoints->overdue());
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("under no signed checkpoint in time"));
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("locked"));
+    // Custodians are waited for; that is told elsewhere.
+    CHECK(place.events("checkpoint.late").empty());
+
+    place.end();
+    place.start();
+    CHECK(place.checkpoints->overdue());
+    place.after(0s);
+    CHECK(place.checkpoints->overdue());
+    REQUIRE(place.token->unlock(Secret(as_view(testing::SoftHsm::pin))));
+    place.after(0s);
+    CHECK_FALSE(place.checkpoints->overdue());
+    CHECK(place.covered() == place.records());
+    place.judge();
+    // What was covered before a start is so after it.
+    place.end();
+    place.start();
+    CHECK_FALSE(place.checkpoints->overdue());
+}
+
+TEST_CASE("a key that is missing is told once, with what to do, and so is its coming") {
+    Place place;
+    place.happens("first");
+    place.after(0s);
+    place.after(4500ms);
+    place.after(1s);
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("tsactl key generate archive --type ed25519"));
+    CHECK(place.events("checkpoint.late").size() == 1);
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::rsa));
+    place.after(1s);
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("RSA"));
+    place.end();
+    REQUIRE(hsm::keytool::generate(*place.token, "archive-2", hsm::KeyAlgorithm::ed25519));
+    place.start("archive-2");
+    place.after(0s);
+    CHECK_FALSE(place.checkpoints->overdue());
+    place.judge();
+}
+
+TEST_CASE("another key is recorded before it signs, with the one before it") {
+    Place place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    REQUIRE(hsm::keytool::generate(*place.token, "archive-2", hsm::KeyAlgorithm::ed25519));
+    place.happens("first");
+    place.checkpoints->stop();
+    place.judge();
+    place.end();
+    place.start("archive-2");
+    place.happens("second");
+    place.checkpoints->stop();  // covers what is there
+    CHECK(place.covered() == place.records());
+    place.judge();
+    const auto keys = place.events("archive.key");
+    REQUIRE(keys.size() == 2);
+    CHECK(keys[1].fields.at("previous") == keys[0].fields.at("verifier"));
+    CHECK(keys[1].fields.at("key") == store::FieldValue("archive-2"));
+}
