@@ -1,4 +1,6 @@
 """docs/audit.md, command by command, against a running demo; and what tsaudit says to wrong files."""
+import base64
+import csv
 import json
 import os
 import pathlib
@@ -9,6 +11,7 @@ import unittest
 
 import harness
 from harness import run, until
+import rfc3161
 
 
 class AuditTest(harness.TestCase):
@@ -32,15 +35,15 @@ class AuditTest(harness.TestCase):
     def test_1_the_documented_commands(self):
         page = (harness.TOP / 'docs/audit.md').read_text()
         blocks = re.findall(r'^```sh\n(.*?)^```$', page, re.M | re.S)
-        self.assertEqual(len(blocks), 5)
+        self.assertEqual(len(blocks), 6)
         env = {'PATH': f'{harness.BIN}:{os.environ["PATH"]}', 'ARCHIVE': str(self.demo.dir / 'archive'), 'TSA': self.demo.url()[:-1],
                'SERIAL': self.serial}
         said = [run('bash', '-euo', 'pipefail', '-c', block, cwd=self.place, env=env).out for block in blocks]
         self.assertIn('whole: nothing was added, changed, moved or removed', said[0])
         self.assertIn('anchored: false', said[0])
         self.assertIn('anchored: true', said[1])
-        self.assertIn('the proof holds', said[3])
-        self.assertIn('Signature Verified Successfully', said[4])
+        self.assertIn('the proof holds', said[4])
+        self.assertIn('Signature Verified Successfully', said[5])
         # The token in the proof is the one that was issued.
         self.demo.tsaudit('show', self.serial, '--token', self.place / 'shown.der')
         self.assertEqual((self.place / 'token.der').read_bytes(), (self.place / 'shown.der').read_bytes())
@@ -109,6 +112,48 @@ class AuditTest(harness.TestCase):
         self.assertIn('whole', done.out)
         self.assertEqual({file.name for file in copy.iterdir()}, {file.name for file in (self.demo.dir / 'archive').glob('*.sqlite')})
         copy.chmod(0o755)
+
+
+def test_5_found_by_whatever_is_known_and_exported(self):
+        every = [json.loads(line) for line in self.demo.tsaudit('find', '--json').out.splitlines()]
+        digest = run('openssl', 'x509', '-in', self.demo.dir / 'pki/tsu.pem', '-noout', '-fingerprint', '-sha256').out
+        digest = digest.strip().split('=')[1].replace(':', '').lower()
+        for words in (('--tsu', 'tsu-1'), ('--certificate', digest), ('--tac', every[0]['tac'])):
+            found = [json.loads(line) for line in self.demo.tsaudit('find', '--json', *words).out.splitlines()]
+            self.assertEqual(found, [one for one in every if words[0] != '--tac' or one['tac'] == every[0]['tac']])
+        for words in (('--tsu', 'tsu-2'), ('--certificate', '00' * 32), ('--tac', 'abcd')):
+            self.assertEqual(self.demo.tsaudit('find', *words, ok=(1,)).out, '')
+        self.assertIn('64 digits', self.demo.tsaudit('find', '--certificate', 'abcd', ok=(2,)).err)
+        # In pages.
+        pages, after = [], -1
+        while page := self.demo.tsaudit('find', '--json', '--limit', 6, '--after', after, ok=(0, 1)).out.splitlines():
+            self.assertLessEqual(len(page), 6)
+            pages += [json.loads(line) for line in page]
+            after = pages[-1]['number']
+        self.assertEqual(pages[:len(every)], every)
+
+        place = self.folder / 'exported'
+        place.mkdir()
+        upto = ('--after', every[2]['number'])
+        wanted = every[3:]
+        self.demo.tsaudit('export', *upto, '-o', place / 'all.csv')
+        with open(place / 'all.csv', newline='') as file:
+            rows = list(csv.DictReader(file))[:len(wanted)]
+        self.assertEqual([row['serial'] for row in rows], [one['serial'] for one in wanted])
+        self.assertEqual([{**one, 'number': str(one['number']), 'clock_bound_us': str(one['clock_bound_us'])} for one in wanted],
+                         [{key: row[key] for key in wanted[0]} for row in rows])
+        self.demo.tsaudit('export', *upto, '--format', 'jsonl', '-o', place / 'all.jsonl')
+        lines = [json.loads(line) for line in (place / 'all.jsonl').read_text().splitlines()][:len(wanted)]
+        self.demo.tsaudit('export', *upto, '--format', 'tokens', '-o', place / 'tokens')
+        for one, line in zip(wanted, lines):
+            self.assertEqual({key: line[key] for key in one}, one)
+            token = (place / 'tokens' / f'{one["serial"]}.der').read_bytes()
+            self.assertEqual(base64.b64decode(line['token']), token)
+            self.assertEqual(rfc3161.TstInfo(token).serial, one['serial'])
+        self.assertEqual(sorted(file.name for file in place.iterdir()), ['all.csv', 'all.jsonl', 'tokens'])
+        self.assertIn('nothing matched', self.demo.tsaudit('export', '--tsu', 'none', '-o', place / 'none.csv', ok=(1,)).err)
+        self.assertFalse((place / 'none.csv').exists() or (place / 'none.csv.new').exists())
+        self.assertIn('--out is missing', self.demo.tsaudit('export', '--format', 'tokens', ok=(2,)).err)
 
 
 if __name__ == '__main__':
