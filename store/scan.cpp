@@ -217,6 +217,21 @@ Done SegmentScan::checkpoints(const std::function<void(std::int64_t, const std::
         });
 }
 
+Done SegmentScan::cosignatures(
+    const std::function<void(std::int64_t, const std::string&, const std::string&)>& visit) {
+    // By rowid: a column whose value has another type than the format's would not be where its order says.
+    std::int64_t next = impossible;
+    return impl_->batches(
+        "SELECT rowid, size, witness, line FROM cosignature WHERE rowid > ?2 ORDER BY rowid LIMIT ?1",
+        [&](Statement& select) { select.bind(2, next); },
+        [&](const Statement& row) -> bool {
+            if (row.integer(0) <= next) return false;
+            next = row.integer(0);
+            visit(integer(row, 1), text(row, 2), text(row, 3));
+            return true;
+        });
+}
+
 Done SegmentScan::serials(const std::function<void(View, RecordNumber)>& visit) {
     Bytes serial;
     Bytes bound;  // stays while the batch is read
