@@ -25,6 +25,8 @@ class KeyHistory {
                                         std::int64_t gen_time_us) const;
     /// Keys that were to sign checkpoints ("archive.key"), in the order in which they began.
     [[nodiscard]] const std::vector<tlog::VerifierKey>& log_keys() const { return log_keys_; }
+    /// Keys of witnesses ("witness.key"), in the order in which they began.
+    [[nodiscard]] const std::vector<tlog::VerifierKey>& witness_keys() const { return witness_keys_; }
     /// Certificates that TAAs sent with their TACs: links of paths, trusted by nobody.
     [[nodiscard]] const std::vector<pki::Certificate>& certificates() const { return certificates_; }
 
@@ -36,6 +38,7 @@ class KeyHistory {
     };
     std::map<std::string, std::vector<Turn>> turns_;  // by SPKI
     std::vector<tlog::VerifierKey> log_keys_;
+    std::vector<tlog::VerifierKey> witness_keys_;
     std::vector<pki::Certificate> certificates_;
 };
 
