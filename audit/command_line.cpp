@@ -13,6 +13,7 @@
 #include "audit/present.h"
 #include "audit/soundness.h"
 #include "audit/verify_commands.h"
+#include "audit/witness/commands.h"
 #include "base/der.h"
 #include "base/file.h"
 #include "base/program.h"
@@ -291,6 +292,38 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         tac_command->add_subcommand("show", "Shows a TAC, or the one that a token carries");
     tac_show_command->add_option("FILE", options.tac_file, "TAC, token or TimeStampResp, DER")->required();
 
+    witness::Arguments watching;
+    CLI::App* witness_command =
+        app.add_subcommand("witness", "Watches a log from elsewhere, and cosigns it (docs/witness.md)");
+    witness_command->require_subcommand(1);
+    const auto add_key = [&](CLI::App* command) {
+        command->add_option("--key", watching.key, "File of the witness's key")->required();
+    };
+    const auto add_log = [&](CLI::App* command, int most) {
+        add_key(command);
+        command->add_option("--log", watching.logs, "Key of a log: NAME+ID+KEY")
+            ->required()
+            ->expected(1, most);
+        command->add_option("--state", watching.state, "Folder of what it has seen")->required();
+    };
+    CLI::App* witness_init =
+        witness_command->add_subcommand("init", "Makes a key, and prints its public half");
+    add_key(witness_init);
+    witness_init->add_option("--name", watching.name, "Names the witness, best a domain: witness.example/w1")
+        ->required();
+    CLI::App* witness_serve =
+        witness_command->add_subcommand("serve", "Cosigns what logs send (C2SP tlog-witness)");
+    add_log(witness_serve, 1000);
+    witness_serve->add_option("--listen", watching.listen, "HOST:PORT")->required();
+    witness_serve->add_flag("--beyond-loopback", watching.beyond_loopback,
+                            "Serve other machines (plain HTTP: what is said is signed)");
+    CLI::App* witness_visit = witness_command->add_subcommand(
+        "visit",
+        "Fetches a log's checkpoint, checks that it goes on from the last one seen, cosigns and prints it");
+    add_log(witness_visit, 1);
+    witness_visit->add_option("--url", watching.url, "Prefix of the log: http://HOST:PORT/repository")
+        ->required();
+
     const auto go_on = read_command_line("tsaudit", app, arguments, out);
     if (!go_on) {
         err << "tsaudit: " << go_on.error().text << '\n';
@@ -300,6 +333,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
 
     verification.archive = options.archive;
     verification.json = options.json;
+    watching.json = options.json;
     verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
     const Done done = *find_command     ? find(options, out)
                       : *export_command ? write_out(options, out)
@@ -308,6 +342,9 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                       : *verify_command ? verify_archive(verification, out, err)
                       : *prove_command  ? write_proof(verification, out)
                       : *check_command  ? check_proof_file(verification, out)
+                      : *witness_init   ? witness::init(watching, out)
+                      : *witness_serve  ? witness::serve(watching)
+                      : *witness_visit  ? witness::visit_once(watching, out)
                                         : show_tac(options, out);
     out.flush();
     if (!done) {

@@ -21,9 +21,10 @@ const T* field(const store::Event& event, const std::string& key) {
 }  // namespace
 
 void KeyHistory::add(const store::Record& record, const store::Event& event) {
-    if (event.kind == "archive.key") {
+    if (event.kind == "archive.key" || event.kind == "witness.key") {
+        auto& keys = event.kind == "archive.key" ? log_keys_ : witness_keys_;
         if (const auto* text = field<std::string>(event, "verifier"))
-            if (auto key = tlog::VerifierKey::parse(*text)) log_keys_.push_back(std::move(*key));
+            if (auto key = tlog::VerifierKey::parse(*text)) keys.push_back(std::move(*key));
         if (const auto* within = field<std::int64_t>(event, "covered_within_us"))
             covered_within_us_ = *within;
         return;

@@ -31,6 +31,8 @@ class KeyHistory {
     [[nodiscard]] std::optional<std::int64_t> covered_within_us() const { return covered_within_us_; }
     /// Keys that were to sign checkpoints ("archive.key"), in the order in which they began.
     [[nodiscard]] const std::vector<tlog::VerifierKey>& log_keys() const { return log_keys_; }
+    /// Keys of witnesses ("witness.key"), in the order in which they began.
+    [[nodiscard]] const std::vector<tlog::VerifierKey>& witness_keys() const { return witness_keys_; }
     /// Certificates that TAAs sent with their TACs: links of paths, trusted by nobody.
     [[nodiscard]] const std::vector<pki::Certificate>& certificates() const { return certificates_; }
 
@@ -47,6 +49,7 @@ class KeyHistory {
     bool incomplete_ = false;
     std::vector<tlog::VerifierKey> log_keys_;
     std::optional<std::int64_t> covered_within_us_;
+    std::vector<tlog::VerifierKey> witness_keys_;
     std::vector<pki::Certificate> certificates_;
 };
 

@@ -18,6 +18,7 @@
 #include "audit/tree_check.h"
 #include "store/scan.h"
 #include "store/tiles.h"
+#include "store/tlog/add_checkpoint.h"
 #include "store/tree_reader.h"
 
 namespace kokuin::audit {
@@ -163,17 +164,42 @@ class Verification {
     void read_keys(Segment& segment) {
         std::vector<RecordNumber> wanted;
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
-            if (kind == "archive.key" || kind == "tac.accepted" || kind.starts_with("key."))
+            if (kind == "archive.key" || kind == "witness.key" || kind == "tac.accepted" ||
+                kind.starts_with("key."))
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
-            const auto der = segment.scan.record(number);
-            if (!der || !*der) continue;
-            const auto record = store::decode(**der);
-            const auto* event = record ? std::get_if<store::Event>(&record->body) : nullptr;
-            if (event) keys_.add(*record, *event);
-            if (event) believed_.push_back(number);
+            read_keys(segment, number, keys_);
+            believed_.push_back(number);
         }
+    }
+    static void read_keys(Segment& segment, RecordNumber number, KeyHistory& keys) {
+        const auto der = segment.scan.record(number);
+        if (!der || !*der) return;
+        const auto record = store::decode(**der);
+        const auto* event = record ? std::get_if<store::Event>(&record->body) : nullptr;
+        if (event) keys.add(*record, *event);
+    }
+
+    /// The keys that a witness of this name may sign with: those of the trust file, if it names it; else what
+    /// the archive itself says, as it stands by now.
+    std::vector<tlog::VerifierKey> witness_keys(const std::string& name, Segment& segment) {
+        const auto of_name = [&name](const std::vector<tlog::VerifierKey>& all) {
+            std::vector<tlog::VerifierKey> keys;
+            for (const auto& key : all)
+                if (key.name() == name) keys.push_back(key);
+            return keys;
+        };
+        auto keys = of_name(options_.trust ? options_.trust->witnesses : std::vector<tlog::VerifierKey>());
+        if (keys.empty()) keys = of_name(keys_.witness_keys());
+        if (!keys.empty()) return keys;
+        KeyHistory newer;
+        std::vector<RecordNumber> wanted;
+        (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
+            if (kind == "witness.key" && number >= segment.end) wanted.push_back(number);
+        });
+        for (const RecordNumber number : wanted) read_keys(segment, number, newer);
+        return of_name(newer.witness_keys());
     }
 
     /// Where the tree begins, and the heads from outside that it must have.
@@ -520,6 +546,8 @@ class Verification {
             std::string note;
         };
         auto rows = std::make_shared<std::vector<Row>>();
+        // What is under them first: each of these has its checkpoint by then, also while the archive grows.
+        const auto cosigned = read_cosignatures(segment);
         const auto read = segment.scan.checkpoints([&](std::int64_t size, const std::string& note) {
             rows->push_back({size, note});
         });
@@ -560,6 +588,64 @@ class Verification {
                 notes_[checkpoint->head.size] = (*rows)[i].note;
             }
         }
+        std::map<std::int64_t, const std::string*> notes;
+        for (const Row& row : *rows) notes.emplace(row.size, &row.note);
+        check_cosignatures(segment, workers, cosigned, notes);
+    }
+
+    struct Cosignature {
+        std::int64_t size = 0;
+        std::string witness;
+        std::string line;
+    };
+    std::vector<Cosignature> read_cosignatures(Segment& segment) {
+        std::vector<Cosignature> rows;
+        const auto read = segment.scan.cosignatures(
+            [&](std::int64_t size, const std::string& witness, const std::string& line) {
+                // A size that is none is told, however old it claims to be.
+                if (size < segment.first || static_cast<std::uint64_t>(size) > since_)
+                    rows.push_back({size, witness, line});
+            });
+        if (!read) object("cosignature", segment.name, read.error().text);
+        return rows;
+    }
+
+    /// Each one is a good signature of the witness that it names, under the checkpoint of its size.
+    void check_cosignatures(Segment& segment, Workers& workers, const std::vector<Cosignature>& rows,
+                            const std::map<std::int64_t, const std::string*>& notes) {
+        std::map<std::string, std::vector<tlog::VerifierKey>> keys;
+        for (const Cosignature& row : rows)
+            if (!keys.contains(row.witness)) keys[row.witness] = witness_keys(row.witness, segment);
+        std::vector<std::string> objections(rows.size());
+        constexpr std::size_t some = 256;
+        for (std::size_t begin = 0; begin < rows.size(); begin += some)
+            workers.add([&, begin](unsigned) {
+                for (std::size_t i = begin; i < std::min(begin + some, rows.size()); ++i) {
+                    const auto note = notes.find(rows[i].size);
+                    objections[i] = note == notes.end()
+                                        ? "there is no checkpoint of this size"
+                                        : objection(rows[i], *note->second, keys.at(rows[i].witness));
+                }
+            });
+        workers.wait();
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            if (!objections[i].empty())
+                object("cosignature", segment.name,
+                       "the cosignature by the witness '" + rows[i].witness + "' at size " +
+                           std::to_string(rows[i].size) + ": " + objections[i]);
+    }
+    static std::string objection(const Cosignature& row, const std::string& checkpoint,
+                                 const std::vector<tlog::VerifierKey>& keys) {
+        const auto note = tlog::Note::parse(checkpoint);
+        if (!note) return "";  // told with its checkpoint
+        const auto lines = tlog::parse_signature_lines(row.line + "\n");
+        if (!lines) return lines.error().text;
+        if (lines->size() != 1 || lines->front().name != row.witness) return "its line is of somebody else";
+        if (keys.empty())
+            return "nobody says which key that witness has (the event witness.key, or the trust file)";
+        for (const auto& key : keys)
+            if (tlog::check({note->text, *lines}, key).outcome == tlog::Checked::Outcome::good) return "";
+        return "the signature is wrong";
     }
 
     std::vector<Problem> check_pages(const std::string& segment) {

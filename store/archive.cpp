@@ -21,6 +21,7 @@
 #include "store/reader.h"
 #include "store/segment.h"
 #include "store/segment_writer.h"
+#include "store/tlog/add_checkpoint.h"
 
 namespace kokuin::store {
 namespace {
@@ -39,7 +40,8 @@ struct Pending {
     EventKeys event;
     const std::vector<Blob>* blobs = nullptr;
     std::vector<BlobId> needed;
-    std::optional<CheckpointRow> checkpoint;  // then it is no record
+    std::optional<CheckpointRow> checkpoint;    // then it is no record
+    std::optional<CosignatureRow> cosignature;  // nor then
     Archive::Outcome outcome;
 
     void finish(Result<RecordNumber> what) {
@@ -77,10 +79,19 @@ class Waiting {
     std::optional<Result<RecordNumber>> outcome_;
 };
 
-Result<std::optional<StoredCheckpoint>> latest_checkpoint(const std::string& dir) {
+/// The newest checkpoint, and the newest one that somebody has cosigned.
+struct Newest {
+    std::optional<StoredCheckpoint> checkpoint;
+    std::optional<StoredCheckpoint> witnessed;
+};
+Result<Newest> newest_in(const std::string& dir) {
     const auto reader = ArchiveReader::open(dir);
     if (!reader) return reader.error();
-    return (*reader)->latest_checkpoint();
+    auto checkpoint = (*reader)->latest_checkpoint();
+    if (!checkpoint) return checkpoint.error();
+    auto witnessed = (*reader)->latest_witnessed();
+    if (!witnessed) return witnessed.error();
+    return Newest{std::move(*checkpoint), std::move(*witnessed)};
 }
 
 /// The end of the segment before the newest must be where the newest begins.
@@ -115,7 +126,7 @@ Done check_seam(const std::string& dir, const Meta& newest) {
 class Archive::Writer {
   public:
     Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment, ArchiveOptions options,
-           std::optional<StoredCheckpoint> newest)
+           Newest newest)
         : options_(options),
           dir_(std::move(dir)),
           lock_(std::move(lock)),
@@ -127,10 +138,11 @@ class Archive::Writer {
         state_.segment = segment_->meta().segment + ".sqlite";
         state_.next = acknowledged_;
         tree_ = segment_->edge().tree();
-        if (newest) {
-            state_.covered = newest->size;
-            checkpoint_ = std::move(newest->note);
+        if (newest.checkpoint) {
+            state_.covered = newest.checkpoint->size;
+            checkpoint_ = std::move(newest.checkpoint->note);
         }
+        if (newest.witnessed) witnessed_ = std::move(*newest.witnessed);
         thread_ = std::thread([this] { run(); });
     }
 
@@ -191,6 +203,10 @@ class Archive::Writer {
     std::string checkpoint() const {
         const std::lock_guard lock(state_mutex_);
         return checkpoint_;
+    }
+    std::string witnessed() const {
+        const std::lock_guard lock(state_mutex_);
+        return witnessed_.note;
     }
     const std::string& id() const { return id_; }
     const std::string& origin() const { return origin_; }
@@ -259,10 +275,22 @@ class Archive::Writer {
         std::vector<Row> rows;
         rows.reserve(end - begin);
         std::vector<CheckpointRow> checkpoints;
+        std::vector<CosignatureRow> cosignatures;
+        std::vector<std::string> notes;  // that they are under
         std::vector<RecordNumber> numbers;
         for (std::size_t i = begin; i < end; ++i) {
             const Pending& pending = *group[i];
             numbers.push_back(number);
+            if (pending.cosignature) {
+                auto note = note_under(*pending.cosignature);
+                if (!note) {
+                    group[i]->finish(note.error());
+                    continue;
+                }
+                cosignatures.push_back(*pending.cosignature);
+                notes.push_back(std::move(*note));
+                continue;
+            }
             if (pending.checkpoint) {
                 if (pending.checkpoint->size >= static_cast<std::uint64_t>(segment_->meta().first))
                     checkpoints.push_back(*pending.checkpoint);
@@ -279,9 +307,10 @@ class Archive::Writer {
             row.needed = &pending.needed;
             rows.push_back(std::move(row));
         }
-        if (const auto done = segment_->commit(rows, checkpoints); !done) {
+        if (const auto done = segment_->commit(rows, checkpoints, cosignatures); !done) {
             fail(done.error());
-            for (std::size_t i = begin; i < end; ++i) group[i]->finish(Error::environment(trouble_));
+            for (std::size_t i = begin; i < end; ++i)
+                if (group[i]->outcome) group[i]->finish(Error::environment(trouble_));
             return;
         }
         acknowledged_ = segment_->next();
@@ -296,8 +325,10 @@ class Archive::Writer {
                 state_.covered = checkpoint.size;
                 checkpoint_ = std::move(checkpoint.note);
             }
+            for (std::size_t i = 0; i < cosignatures.size(); ++i) show(cosignatures[i], notes[i]);
         }
         for (std::size_t i = begin; i < end; ++i) {
+            if (!group[i]->outcome) continue;  // told already
             if (group[i]->checkpoint &&
                 group[i]->checkpoint->size < static_cast<std::uint64_t>(segment_->meta().first)) {
                 group[i]->finish(Error::no("the segment " + segment_->meta().segment +
@@ -307,6 +338,25 @@ class Archive::Writer {
             }
         }
         mover_.committed(segment_->meta().segment, segment_->log_frames());
+    }
+
+    /// The checkpoint that a cosignature is under.
+    Result<std::string> note_under(const CosignatureRow& cosignature) {
+        auto note = segment_->checkpoint(cosignature.size);
+        if (!note) return note.error();
+        if (!*note)
+            return Error::no("the segment " + segment_->meta().segment + " has no checkpoint of size " +
+                             std::to_string(cosignature.size) + ": let a newer one be cosigned");
+        return std::move(**note);
+    }
+
+    /// With state_mutex_ held.
+    void show(const CosignatureRow& cosignature, const std::string& note) {
+        if (cosignature.size < witnessed_.size) return;
+        if (cosignature.size > witnessed_.size) witnessed_ = {cosignature.size, note, ""};
+        const std::string line = cosignature.line + "\n";
+        const auto name = line.substr(0, line.rfind(' ') + 1);
+        if (witnessed_.note.find("\n" + name) == std::string::npos) witnessed_.note += line;
     }
 
     void switch_segment(const std::string& month) {
@@ -375,7 +425,7 @@ class Archive::Writer {
         acknowledged_ = segment_->next();
         // A checkpoint may be there whose write was reported as failed.
         std::optional<StoredCheckpoint> newest;
-        if (auto found = latest_checkpoint(dir_)) newest = std::move(*found);
+        if (auto found = newest_in(dir_)) newest = std::move(found->checkpoint);
         std::vector<std::string> older(names->begin(), names->end() - 1);
         if (!older.empty()) mover_.finish(older.back());
         spdlog::info("archive recovered: next record {}", acknowledged_);
@@ -420,8 +470,9 @@ class Archive::Writer {
 
     mutable std::mutex state_mutex_;
     ArchiveState state_;
-    tlog::Growing tree_;      // over the acknowledged records
-    std::string checkpoint_;  // the newest durable one
+    tlog::Growing tree_;          // over the acknowledged records
+    std::string checkpoint_;      // the newest durable one
+    StoredCheckpoint witnessed_;  // the newest that is cosigned, with the cosignatures
     std::thread thread_;
 };
 
@@ -462,7 +513,7 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOp
     auto segment = SegmentWriter::open(dir, locked_names->back());
     if (!segment) return segment.error();
     if (auto done = check_seam(dir, (*segment)->meta()); !done) return done.error();
-    auto newest = latest_checkpoint(dir);
+    auto newest = newest_in(dir);
     if (!newest) return newest.error();
     auto writer =
         std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), options, std::move(*newest));
@@ -528,6 +579,24 @@ Done Archive::add_checkpoint(const tlog::TreeHead& head, const tlog::Note& note)
 
 std::string Archive::checkpoint() const {
     return writer_->checkpoint();
+}
+
+Done Archive::add_cosignature(std::uint64_t size, const tlog::NoteSignature& line) {
+    Waiting waiting;
+    const std::vector<Blob> no_blobs;
+    auto pending = std::make_unique<Pending>();
+    std::string text = tlog::write_signature_lines({line});
+    text.pop_back();
+    pending->cosignature = CosignatureRow{size, line.name, std::move(text)};
+    pending->blobs = &no_blobs;
+    pending->outcome = waiting.outcome();
+    writer_->append(std::move(pending));
+    if (const auto number = waiting.wait(); !number) return number.error();
+    return {};
+}
+
+std::string Archive::witnessed() const {
+    return writer_->witnessed();
 }
 
 const std::string& Archive::origin() const {

@@ -120,6 +120,14 @@ class Archive {
     Done add_checkpoint(const tlog::TreeHead& head, const tlog::Note& note);
     /// The newest checkpoint that is durable, as it was added; empty if there is none.
     [[nodiscard]] std::string checkpoint() const;
+    /// Keeps a witness's signature line under the checkpoint of this size, durably on return. The line isn't
+    /// looked at; of one witness (by its name) the first under each checkpoint stays. Error (no): that
+    /// checkpoint isn't in the segment that is being written (a month has begun since). Otherwise as
+    /// append().
+    Done add_cosignature(std::uint64_t size, const tlog::NoteSignature& line);
+    /// The newest checkpoint that a witness has cosigned, with all cosignatures under it; empty if there is
+    /// none.
+    [[nodiscard]] std::string witnessed() const;
     /// Names this archive's log: what checkpoints say in their first line. The same in all its segments.
     [[nodiscard]] const std::string& origin() const;
 

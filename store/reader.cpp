@@ -76,6 +76,19 @@ class ArchiveReader::Impl {
         }
         return {};
     }
+
+    /// `witness`: nothing: any, and then all lines.
+    Result<std::optional<StoredCheckpoint>> latest_witnessed(const std::optional<std::string>& witness) {
+        std::optional<StoredCheckpoint> found;
+        const auto done = each(true, [&](SegmentReader& segment, const std::string& name) -> Result<bool> {
+            auto newest = segment.latest_witnessed(witness);
+            if (!newest) return newest.error();
+            if (*newest) found = StoredCheckpoint{(*newest)->size, std::move((*newest)->note), name};
+            return !found;
+        });
+        if (!done) return done.error();
+        return found;
+    }
 };
 
 ArchiveReader::ArchiveReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -234,6 +247,14 @@ Result<std::optional<StoredCheckpoint>> ArchiveReader::latest_checkpoint() const
     });
     if (!done) return done.error();
     return found;
+}
+
+Result<std::optional<StoredCheckpoint>> ArchiveReader::latest_witnessed() const {
+    return impl_->latest_witnessed(std::nullopt);
+}
+
+Result<std::optional<StoredCheckpoint>> ArchiveReader::latest_witnessed(const std::string& witness) const {
+    return impl_->latest_witnessed(witness);
 }
 
 const std::string& ArchiveReader::origin() const {

@@ -94,6 +94,10 @@ class ArchiveReader {
     Result<Bytes> blob(const BlobId& id, const std::string& segment = "");
     /// The newest checkpoint, or nothing.
     [[nodiscard]] Result<std::optional<StoredCheckpoint>> latest_checkpoint() const;
+    /// The newest checkpoint that a witness has cosigned, all cosignatures under its note; or nothing.
+    [[nodiscard]] Result<std::optional<StoredCheckpoint>> latest_witnessed() const;
+    /// The newest checkpoint that this witness has cosigned, only its line added to the note; or nothing.
+    [[nodiscard]] Result<std::optional<StoredCheckpoint>> latest_witnessed(const std::string& witness) const;
     /// Names the log that the newest records are in.
     [[nodiscard]] const std::string& origin() const;
     /// Names of the segments, oldest first: "2026-11".

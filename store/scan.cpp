@@ -204,6 +204,12 @@ Done SegmentScan::checkpoints(const std::function<void(std::int64_t, const std::
                       [&](const Statement& row) { visit(row.integer(0), text(row, 1)); });
 }
 
+Done SegmentScan::cosignatures(
+    const std::function<void(std::int64_t, const std::string&, const std::string&)>& visit) {
+    return impl_->all("SELECT size, witness, line FROM cosignature ORDER BY rowid",
+                      [&](const Statement& row) { visit(integer(row, 0), text(row, 1), text(row, 2)); });
+}
+
 Done SegmentScan::serials(const std::function<void(View, RecordNumber)>& visit) {
     return impl_->all("SELECT serial, number FROM by_serial",
                       [&](const Statement& row) { visit(octets(row, 0), integer(row, 1)); });

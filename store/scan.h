@@ -63,6 +63,9 @@ class SegmentScan {
     Result<Bytes> tile(unsigned level, std::uint64_t position);
     /// In the order of their sizes.
     Done checkpoints(const std::function<void(std::int64_t size, const std::string& note)>& visit);
+    /// In the order in which they came.
+    Done cosignatures(const std::function<void(std::int64_t size, const std::string& witness,
+                                               const std::string& line)>& visit);
     /// The index. A value of another type is INT64_MIN, or no octets.
     Done serials(const std::function<void(View serial, RecordNumber)>& visit);
     Done times(const std::function<void(std::int64_t gen_time_us, RecordNumber)>& visit);

@@ -30,6 +30,7 @@ CREATE TABLE event (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT
 CREATE INDEX event_by_kind ON event (kind, subject, number);
 CREATE TABLE tile (level INTEGER, position INTEGER, hashes BLOB NOT NULL, PRIMARY KEY (level, position));
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+CREATE TABLE cosignature (size INTEGER, witness TEXT, line TEXT NOT NULL, PRIMARY KEY (size, witness));
 )sql";
 
 bool is_segment_name(std::string_view name) {

@@ -224,6 +224,25 @@ Result<std::optional<SegmentReader::CheckpointRow>> SegmentReader::latest_checkp
     return std::optional<CheckpointRow>({static_cast<std::uint64_t>(select->integer(0)), select->text(1)});
 }
 
+Result<std::optional<SegmentReader::CheckpointRow>> SegmentReader::latest_witnessed(
+    const std::optional<std::string>& witness) {
+    const std::string_view name = witness ? std::string_view(*witness) : std::string_view();
+    auto select = database_.prepare(
+        "SELECT c.size, c.note, s.line FROM cosignature s JOIN checkpoint c ON c.size = s.size "
+        "WHERE (?1 = '' OR s.witness = ?1) AND s.size = (SELECT max(size) FROM cosignature "
+        "WHERE ?1 = '' OR witness = ?1) ORDER BY s.rowid");
+    if (!select) return select.error();
+    select->bind(1, name);
+    std::optional<CheckpointRow> found;
+    while (true) {
+        const auto row = select->step();
+        if (!row) return row.error();
+        if (!*row) return found;
+        if (!found) found = CheckpointRow{static_cast<std::uint64_t>(select->integer(0)), select->text(1)};
+        found->note += select->text(2) + "\n";
+    }
+}
+
 Result<std::optional<Bytes>> SegmentReader::blob(const BlobId& id) {
     auto select = database_.prepare("SELECT content FROM blob WHERE id = ?1");
     if (!select) return select.error();

@@ -57,6 +57,9 @@ class SegmentReader {
     };
     /// The one of the greatest size, or nothing.
     Result<std::optional<CheckpointRow>> latest_checkpoint();
+    /// The one of the greatest size that this witness has cosigned, with its line in the note; of no name:
+    /// that any has, with the lines of all. Nothing if there is none.
+    Result<std::optional<CheckpointRow>> latest_witnessed(const std::optional<std::string>& witness);
     /// A blob, checked against its name; nothing if this segment hasn't got it.
     Result<std::optional<Bytes>> blob(const BlobId& id);
 

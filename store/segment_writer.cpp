@@ -73,7 +73,9 @@ Done SegmentWriter::prepare() {
         {&insert_imprint_, "INSERT INTO by_imprint (imprint, number) VALUES (?1, ?2)"},
         {&insert_event_, "INSERT INTO event (number, kind, subject) VALUES (?1, ?2, ?3)"},
         {&insert_tile_, insert_tile_sql},
-        {&insert_checkpoint_, "INSERT OR IGNORE INTO checkpoint (size, note) VALUES (?1, ?2)"}};
+        {&insert_checkpoint_, "INSERT OR IGNORE INTO checkpoint (size, note) VALUES (?1, ?2)"},
+        {&insert_cosignature_, "INSERT OR IGNORE INTO cosignature (size, witness, line) VALUES (?1, ?2, ?3)"},
+        {&find_checkpoint_, "SELECT note FROM checkpoint WHERE size = ?1"}};
     for (const auto& [target, sql] : statements) {
         auto statement = database_.prepare(sql);
         if (!statement) return statement.error();
@@ -257,7 +259,8 @@ Done SegmentWriter::insert(const Row& row, RecordNumber number) {
     return insert_imprint_.run();
 }
 
-Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints) {
+Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints,
+                           const std::vector<CosignatureRow>& cosignatures) {
     healthy_ = false;
     if (auto done = begin_.run(); !done) return done;
     RecordNumber number = next_;
@@ -275,12 +278,28 @@ Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<Check
         insert_checkpoint_.bind(2, std::string_view(checkpoint.note));
         if (auto done = insert_checkpoint_.run(); !done) return done;
     }
+    for (const CosignatureRow& cosignature : cosignatures) {
+        insert_cosignature_.bind(1, static_cast<std::int64_t>(cosignature.size));
+        insert_cosignature_.bind(2, std::string_view(cosignature.witness));
+        insert_cosignature_.bind(3, std::string_view(cosignature.line));
+        if (auto done = insert_cosignature_.run(); !done) return done;
+    }
     if (auto done = commit_.run(); !done) return done;
     next_ = number;
     for (const CheckpointRow& checkpoint : checkpoints)
         covered_ = std::max(covered_.value_or(0), checkpoint.size);
     healthy_ = true;
     return {};
+}
+
+Result<std::optional<std::string>> SegmentWriter::checkpoint(std::uint64_t size) {
+    find_checkpoint_.bind(1, static_cast<std::int64_t>(size));
+    const auto row = find_checkpoint_.step();
+    if (!row) return row.error();
+    std::optional<std::string> note;
+    if (*row) note = find_checkpoint_.text(0);
+    find_checkpoint_.reset();
+    return note;
 }
 
 Done SegmentWriter::catch_up() {

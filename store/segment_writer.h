@@ -35,6 +35,13 @@ struct CheckpointRow {
     std::string note;
 };
 
+/// A witness's signature under the checkpoint of this size, on its way into the segment.
+struct CosignatureRow {
+    std::uint64_t size = 0;
+    std::string witness;
+    std::string line;  ///< without newline
+};
+
 /// The writing connection to the newest segment. One thread at a time. After any error it must be destroyed:
 /// what the file holds then is only known after open() has looked again.
 class SegmentWriter {
@@ -57,8 +64,13 @@ class SegmentWriter {
 
     /// One transaction, one fsync. Durable on success. The rows get the numbers from next() on, which their
     /// DER must hold already; each becomes a leaf of the tree. A checkpoint must be of a head() that was, and
-    /// not of one before this segment.
-    Done commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints);
+    /// not of one before this segment; a cosignature must be under one that checkpoint() finds. One that is
+    /// there already stays.
+    Done commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints,
+                const std::vector<CosignatureRow>& cosignatures = {});
+    /// The note of the checkpoint of this size in this segment; nothing if it has none. An error of this one
+    /// leaves the writer as it was.
+    Result<std::optional<std::string>> checkpoint(std::uint64_t size);
     /// Moves what others have left of the log; a few milliseconds. For the rare moments when the log has
     /// grown and only a pause of the writer can let it start anew.
     Done catch_up();
@@ -96,7 +108,8 @@ class SegmentWriter {
     std::set<BlobId> blobs_;
     bool healthy_ = true;
     sqlite::Statement begin_, commit_, insert_record_, insert_blob_, insert_serial_, insert_time_,
-        insert_imprint_, insert_event_, insert_tile_, insert_checkpoint_;
+        insert_imprint_, insert_event_, insert_tile_, insert_checkpoint_, insert_cosignature_,
+        find_checkpoint_;
 };
 
 /// Ends the life of a segment as a log: moves the log into the file and removes it (journal_mode=DELETE), so

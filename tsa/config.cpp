@@ -1,10 +1,9 @@
 #include "tsa/config.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <filesystem>
 
+#include "base/net/http.h"
 #include "tac/clock/bound.h"
 #include "tac/clock/leap_list.h"
 #include "tac/validate.h"
@@ -120,13 +119,6 @@ TaaSettings read_taa(config::Table& table) {
 }  // namespace
 
 namespace {
-bool is_127(const std::string& host) {
-    in_addr address{};
-    return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == 127;
-}
-}  // namespace
-
-namespace {
 
 /// The listeners of a configuration. Two at one place can't both bind; said here, it has a file and a line.
 class Listeners {
@@ -175,12 +167,40 @@ void read_archive(config::Table table, Settings& settings) {
     check_hsm(settings, table, hsm);
     const auto within = table.duration("covered_within", seconds(1), hours(1), seconds(5));
     if (key) settings.checkpoints = CheckpointSettings{*key, hsm, within};
+    settings.witness_every = table.duration("witness_every", seconds(1), hours(24), minutes(1));
+}
+
+Result<net::Url> read_witness_url(std::string_view text) {
+    auto url = net::parse_url(text);
+    if (!url) return url;
+    if (url->https || url->path.find('?') != std::string::npos)
+        return Error::usage(
+            "not the URL of a witness; allowed: http://HOST[:PORT][/PATH] (what it says is signed)");
+    if (!url->path.ends_with('/')) url->path += '/';
+    return url;
+}
+
+Result<tlog::VerifierKey> read_witness_key(std::string_view text) {
+    auto key = tlog::VerifierKey::parse(text);
+    if (key && key->type() != tlog::VerifierKey::Type::cosignature)
+        return Error::usage("the key of '" + key->name() + "' is a log's; allowed: a witness's");
+    return key;
+}
+
+void read_witnesses(config::Table root, Settings& settings) {
+    for (auto& [name, table] : root.named_tables("witness")) {
+        auto url = table.parsed<net::Url>("url", read_witness_url, true);
+        auto key = table.parsed<tlog::VerifierKey>("key", read_witness_key, true);
+        if (!settings.checkpoints)
+            table.problem("url", "there are no checkpoints to cosign; allowed: with [archive] key only");
+        if (!url || !key) continue;
+        for (const auto& other : settings.witnesses)
+            if (other.key.name() == key->name())
+                table.problem("key", "[witness." + other.name + "] has this name in its key already");
+        settings.witnesses.push_back({name, std::move(*url), std::move(*key)});
+    }
 }
 }  // namespace
-
-bool is_loopback(const std::string& host) {
-    return host == "::1" || host == "localhost" || is_127(host);
-}
 
 Result<Settings> load_settings(const std::string& path) {
     auto document = config::Document::load(path);
@@ -191,6 +211,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document->content())));
     settings.hsms = hsm::read_all_settings(root.table("hsm"));
     read_archive(root.table("archive"), settings);
+    read_witnesses(root, settings);
     for (auto& [name, table] : root.named_tables("tsu", 1)) {
         settings.tsus.push_back({name, table.string("key"), table.path("certificate"), table.path("chain"),
                                  table.boolean("include_chain", false),
@@ -206,7 +227,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.http.listen = http.endpoint("listen", {"127.0.0.1", 3161});
     settings.http.deadline = http.duration("deadline", milliseconds(100), minutes(5), seconds(10));
     settings.http.per_address = static_cast<unsigned>(http.integer("per_address", 1, 100000, 512));
-    if (!http.boolean("beyond_loopback", false) && !is_loopback(settings.http.listen.host))
+    if (!http.boolean("beyond_loopback", false) && !net::is_loopback(settings.http.listen.host))
         http.problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
     Listeners listeners;
     listeners.add(http, settings.http.listen);
@@ -238,7 +259,7 @@ Result<Settings> load_settings(const std::string& path) {
     if (auto table = root.maybe_table("admin")) {
         settings.admin = table->endpoint("listen");
         listeners.add(*table, *settings.admin);
-        if (!table->boolean("beyond_loopback", false) && !is_loopback(settings.admin->host))
+        if (!table->boolean("beyond_loopback", false) && !net::is_loopback(settings.admin->host))
             table->problem("listen", "plain HTTP to other machines needs beyond_loopback = true");
     }
     settings.control = root.table("control").path("socket", "run/tsad.sock");

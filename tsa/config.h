@@ -7,9 +7,11 @@
 
 #include "base/config.h"
 #include "base/hook.h"
+#include "base/net/http.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "hsm/settings.h"
+#include "store/tlog/note.h"
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
 #include "tsa/protocol/policy.h"
@@ -65,6 +67,13 @@ struct CheckpointSettings {
     nanoseconds within{};  ///< no record is under none for longer, or nothing is stamped
 };
 
+/// Somebody elsewhere who cosigns checkpoints (docs/witness.md).
+struct WitnessSettings {
+    std::string name;       ///< NAME of [witness.NAME]
+    net::Url url;           ///< its submission prefix; the path ends with '/'
+    tlog::VerifierKey key;  ///< by which its cosignatures are known
+};
+
 struct HttpSettings {
     config::Endpoint listen;
     nanoseconds deadline{};    ///< for one whole request
@@ -77,7 +86,9 @@ struct Settings {
     std::string archive;
     std::string archive_name;                       ///< what a new archive's log is called in front of its id
     std::optional<CheckpointSettings> checkpoints;  ///< nothing: nobody signs any
-    std::vector<hsm::Settings> hsms;                ///< [hsm] first, then each [hsm.NAME]
+    std::vector<WitnessSettings> witnesses;
+    nanoseconds witness_every{};      ///< how often they are asked
+    std::vector<hsm::Settings> hsms;  ///< [hsm] first, then each [hsm.NAME]
     std::vector<TsuSettings> tsus;
     std::vector<tsp::Policy> policies;  ///< the default one first
     HttpSettings http;
@@ -95,9 +106,6 @@ struct Settings {
     std::optional<HookSettings> hook;
     std::string log_level;
 };
-
-/// True for 127.0.0.0/8, ::1 and localhost.
-bool is_loopback(const std::string& host);
 
 /// Reads and checks tsad.toml. The error holds every problem, one a line, with file, line and what is
 /// allowed.

@@ -79,15 +79,24 @@ void add_repository_routes(net::Router& router, const TacRepository& tacs) {
     });
 }
 
-void add_log_routes(net::Router& router, const store::Archive& archive) {
-    router.add("GET", "/repository/checkpoint", [&archive](const Request&) {
-        const auto note = archive.checkpoint();
-        auto response = note.empty() ? Response::text(404, "no checkpoint has been signed yet")
+void add_log_routes(net::Router& router, const store::Archive& archive, LogTiles& tiles) {
+    const auto note_or = [](const std::string& note, const char* none) {
+        auto response = note.empty() ? Response::text(404, none)
                                      : Response::octets(200, "text/plain; charset=utf-8",
                                                         Bytes(note.begin(), note.end()));
         response.fields = {{"Cache-Control", "no-store"}};
         return response;
+    };
+    router.add("GET", "/repository/checkpoint", [&archive, note_or](const Request&) {
+        return note_or(archive.checkpoint(), "no checkpoint has been signed yet");
     });
+    router.add("GET", "/repository/checkpoint/witnessed", [&archive, note_or](const Request&) {
+        return note_or(archive.witnessed(), "no witness has cosigned a checkpoint yet");
+    });
+    router.add_later("GET", "/repository/tile/{level}/{path...}",
+                     [&tiles](const Request& request, const net::Reply& reply) {
+                         tiles.answer(request.parameter("level"), request.parameter("path"), reply);
+                     });
 }
 
 void add_health_routes(net::Router& router, const Status& status) {

@@ -6,6 +6,7 @@
 
 #include "base/net/router.h"
 #include "tsa/audit.h"
+#include "tsa/log_tiles.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
@@ -21,9 +22,14 @@ void add_stamping_routes(net::Router& router, Stamper& stamper, const std::vecto
 /// RFC 5877); 404 for what was never accepted and for what is no serial number (TSA-10).
 void add_repository_routes(net::Router& router, const TacRepository& tacs);
 
-/// GET /repository/checkpoint: the newest signed checkpoint (C2SP tlog-checkpoint, text/plain); 404 while
-/// there is none.
-void add_log_routes(net::Router& router, const store::Archive& archive);
+/// The archive's log (C2SP tlog-tiles under the prefix /repository; its entries aren't public):
+/// - GET /repository/checkpoint: the newest signed checkpoint (tlog-checkpoint, text/plain); 404 while there
+///   is none.
+/// - GET /repository/checkpoint/witnessed: the newest one that a witness has cosigned, with the cosignatures;
+///   404 while there is none.
+/// - GET /repository/tile/{level}/{path...}: a tile, see LogTiles.
+/// `tiles` must outlive the server's last answer.
+void add_log_routes(net::Router& router, const store::Archive& archive, LogTiles& tiles);
 
 /// GET /healthz, /readyz, /metrics.
 void add_health_routes(net::Router& router, const Status& status);

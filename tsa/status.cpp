@@ -132,6 +132,18 @@ json checkpoints_of(const Checkpointer* checkpoints) {
             {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}};
 }
 
+json witnesses_of(const Witnesses* witnesses) {
+    json all = json::array();
+    if (!witnesses) return all;
+    for (const auto& seen : witnesses->snapshot())
+        all.push_back({{"name", seen.name},
+                       {"state", seen.state},
+                       {"size", seen.size},
+                       {"at", seen.at ? json(to_rfc3339(*seen.at, 0)) : json(nullptr)},
+                       {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}});
+    return all;
+}
+
 json leap_of(const Leaps& leaps) {
     const auto known = leaps.snapshot();
     json pending = nullptr;
@@ -234,7 +246,8 @@ std::string Status::status() const {
                             {"records", archive.next},
                             {"origin", parts_.archive.origin()},
                             {"covered", archive.covered},
-                            {"checkpoints", checkpoints_of(parts_.checkpoints)}}},
+                            {"checkpoints", checkpoints_of(parts_.checkpoints)},
+                            {"witnesses", witnesses_of(parts_.witnesses)}}},
                           {"tokens_since_start", parts_.stamper.granted()}});
 }
 
@@ -445,6 +458,19 @@ std::string Status::metrics() const {
     if (parts_.checkpoints)
         single("kokuin_checkpoint_overdue", "1 while nothing is stamped because no checkpoint is signed",
                MetricType::Gauge, parts_.checkpoints->overdue() ? 1 : 0);
+    if (parts_.witnesses) {
+        auto witnessed =
+            family("kokuin_witness_size", "records under the newest checkpoint that it has cosigned",
+                   MetricType::Gauge);
+        auto conflicts = family("kokuin_witness_conflict", "1 if this witness has seen another history",
+                                MetricType::Gauge);
+        for (const auto& seen : parts_.witnesses->snapshot()) {
+            add(witnessed, static_cast<double>(seen.size), {{"witness", seen.name}});
+            add(conflicts, seen.state == "conflict" ? 1 : 0, {{"witness", seen.name}});
+        }
+        families.push_back(std::move(witnessed));
+        families.push_back(std::move(conflicts));
+    }
     single("kokuin_archive_commits_total", "commits (fsyncs) since start", MetricType::Counter,
            static_cast<double>(archive.groups));
 

@@ -19,6 +19,7 @@
 #include "tsa/revocation_watch.h"
 #include "tsa/stamper.h"
 #include "tsa/tsus.h"
+#include "tsa/witnesses.h"
 
 namespace kokuin::tsa {
 
@@ -40,6 +41,7 @@ struct StatusParts {
     bool has_taa = false;
     RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
     const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
+    const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

@@ -28,6 +28,7 @@
 #include "tsa/key_desk.h"
 #include "tsa/key_life.h"
 #include "tsa/key_watch.h"
+#include "tsa/log_tiles.h"
 #include "tsa/publication.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/revocation_watch.h"
@@ -39,6 +40,7 @@
 
 #include "tsa/tsu_load.h"
 #include "tsa/tsus.h"
+#include "tsa/witnesses.h"
 
 namespace {
 
@@ -134,6 +136,12 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         checkpoints.emplace(tsa::CheckpointerParts{
             mono, **archive, journal, (*hsms)->find(wanted->hsm)->token(), wanted->key, wanted->within});
     const auto* checkpointer = checkpoints ? &*checkpoints : nullptr;
+    std::optional<tsa::Witnesses> witnesses;
+    if (!settings->witnesses.empty())
+        witnesses.emplace(tsa::WitnessesParts{**archive, settings->archive, journal, settings->witnesses,
+                                              settings->witness_every,
+                                              tsa::submit_over_http(std::chrono::seconds(5))});
+    tsa::LogTiles tiles(**archive, settings->archive);
     tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer});
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
@@ -159,7 +167,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Status status({clock, **hsms, **archive, tsus, settings->policies, stamper, refusals, keeper, **life,
                         leaps, settings->follow_tac ? &correction : nullptr,
                         reference ? &*reference : nullptr, crls.get(), settings->taa.has_value(),
-                        revocation.get(), checkpointer});
+                        revocation.get(), checkpointer, witnesses ? &*witnesses : nullptr});
 
     std::unique_ptr<tsa::AuditRequester> requester;
     std::unique_ptr<tsa::AuditRequester> desk_requester;
@@ -204,7 +212,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         auto router = std::make_shared<net::Router>();
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
-        tsa::add_log_routes(*router, **archive);
+        tsa::add_log_routes(*router, **archive, tiles);
         tsa::add_collation_routes(*router, {settings->archive, **life});
         tsa::add_notice_routes(*router, **life, settings->archive);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
@@ -221,7 +229,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     const auto& host = settings->http.listen.host;
     auto plain = listener("http", settings->http.listen, settings->http);
     plain.workers_at_once = (*hsms)->sessions();
-    add(std::move(plain), stamping(tsa::is_loopback(host)));
+    add(std::move(plain), stamping(net::is_loopback(host)));
 
     tsa::KeyWatch key_watch(**life, journal);
     if (auto done = key_watch.restore(**archive); !done) return done;
@@ -247,12 +255,14 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (revocation) revocation->start();
     tacs.start();
     if (reference) reference->start();
+    if (witnesses) witnesses->start();
     (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
     desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    if (witnesses) witnesses->stop();
     tacs.stop();
     if (revocation) revocation->stop();
     if (reference) reference->stop();

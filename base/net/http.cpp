@@ -1,5 +1,6 @@
 #include "base/net/http.h"
 
+#include <arpa/inet.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -117,6 +118,12 @@ std::string_view reason_phrase(int status) {
         default:
             return "Unknown";
     }
+}
+
+bool is_loopback(const std::string& host) {
+    if (host == "::1" || host == "localhost") return true;
+    in_addr address{};
+    return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24U) == 127;
 }
 
 Result<Url> parse_url(std::string_view text) {

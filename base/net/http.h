@@ -85,6 +85,9 @@ struct Response {
 /// RFC 9110's phrase for a status; "Unknown" for one it hasn't.
 std::string_view reason_phrase(int status);
 
+/// True for 127.0.0.0/8, ::1 and localhost.
+bool is_loopback(const std::string& host);
+
 /// "https://HOST[:PORT][/PATH]" or "http://…", taken apart. No user info, no fragment.
 struct Url {
     bool https = false;

@@ -113,8 +113,7 @@ class AuditTest(harness.TestCase):
         self.assertEqual({file.name for file in copy.iterdir()}, {file.name for file in (self.demo.dir / 'archive').glob('*.sqlite')})
         copy.chmod(0o755)
 
-
-def test_5_found_by_whatever_is_known_and_exported(self):
+    def test_5_found_by_whatever_is_known_and_exported(self):
         every = [json.loads(line) for line in self.demo.tsaudit('find', '--json').out.splitlines()]
         digest = run('openssl', 'x509', '-in', self.demo.dir / 'pki/tsu.pem', '-noout', '-fingerprint', '-sha256').out
         digest = digest.strip().split('=')[1].replace(':', '').lower()

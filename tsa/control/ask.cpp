@@ -135,6 +135,10 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
                     << (one["trouble"].is_string() ? "; " + shown(one["trouble"]) : "") << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
+        for (const auto& witness : (*answer)["archive"]["witnesses"])
+            out << "witness: " << shown(witness["name"]) << ": " << shown(witness["state"]) << ", "
+                << witness["size"] << " records, at " << text_or(witness, "at", "(never)")
+                << (witness["trouble"].is_string() ? "; " + shown(witness["trouble"]) : "") << '\n';
         print_hsm("", (*answer)["hsm"], (*answer)["custody"], out);
         for (const auto& more : (*answer)["more_hsms"])
             print_hsm(" " + shown(more["name"]), more, more["custody"], out);
