@@ -75,14 +75,15 @@ void LogTiles::run() {
     }
 }
 
-void LogTiles::answer(const std::deque<Wish>& wishes) const {
+void LogTiles::answer(const std::deque<Wish>& wishes) {
     // One for all that have come meanwhile, and no longer: a finished segment loses its log only while nobody
     // reads it.
     const auto tree = store::TreeReader::open(dir_);
     for (const Wish& wish : wishes) {
         auto tile = tree ? (*tree)->tile(wish.place.level, wish.place.position, wish.place.width)
                          : Result<Bytes>(tree.error());
-        if (!tile) spdlog::error("repository text=\"{}\"", tile.error().text);
+        if (!tile && !troubled_) spdlog::error("repository text=\"{}\"", tile.error().text);
+        troubled_ = !tile;
         wish.reply(tile ? found(std::move(*tile), wish.place.width == store::tile_width) : later());
     }
 }

@@ -36,7 +36,7 @@ class LogTiles {
         net::Reply reply;
     };
     void run();
-    void answer(const std::deque<Wish>& wishes) const;
+    void answer(const std::deque<Wish>& wishes);
 
     const store::Archive& archive_;
     const std::string dir_;
@@ -44,6 +44,7 @@ class LogTiles {
     std::condition_variable changed_;
     std::deque<Wish> waiting_;
     bool stopping_ = false;
+    bool troubled_ = false;  // the thread's own: said already
     std::thread thread_;
 };
 

@@ -17,7 +17,7 @@ from harness import run, until
 
 TAMPERINGS = int(os.environ.get('KOKUIN_TAMPERINGS', '72'))
 SEED = int(os.environ.get('KOKUIN_SEED', '5'))
-TABLES = ('meta', 'record', 'blob', 'by_serial', 'by_time', 'by_imprint', 'event', 'tile', 'checkpoint')
+TABLES = ('meta', 'record', 'blob', 'by_serial', 'by_time', 'by_imprint', 'event', 'tile', 'checkpoint', 'cosignature')
 
 
 def contents(folder):
@@ -61,6 +61,15 @@ class TamperTest(harness.TestCase):
         super().setUpClass()
         demo = cls.demo
         cls.dice = random.Random(SEED)
+        key = run(harness.BIN / 'tsaudit', 'witness', 'init', '--key', cls.folder / 'witness.key', '--name', 'witness.example/w1').out.strip()
+        port = harness.free_ports(1)
+        log = demo.events('archive.key')[-1]['fields']['verifier']
+        witness = harness.Program(harness.BIN / 'tsaudit', 'witness', 'serve', '--key', cls.folder / 'witness.key', '--log', log, '--state',
+                                  cls.folder / 'seen', '--listen', f'127.0.0.1:{port}', log=cls.folder / 'witness.log',
+                                  ready=lambda: demo.listens(port))
+        cls.addClassCleanup(lambda: witness.alive() and witness.kill())
+        demo.edit('tsad', (r'^# witness_every = .*$', 'witness_every = "1s"'),
+                  append=f'\n[witness.w1]\nurl = "http://127.0.0.1:{port}"\nkey = "{key}"\n')
         # Three months within seconds: both servers see the last moments of this one, then those of the next.
         for ahead in (1, 2):
             now = time.gmtime()
@@ -80,6 +89,7 @@ class TamperTest(harness.TestCase):
             if ahead == 2:
                 cls.early = cls.folder / 'early'
                 until(lambda: cls.covered(demo) >= cls.records(demo), 'a checkpoint over all', 20, 0.1)
+                until(lambda: cls.cosigned(demo) >= cls.records(demo), 'and cosigned', 20, 0.1)
                 cls.copy_live(demo.dir / 'archive', cls.early)
                 for _ in range(10):
                     demo.stamp()
@@ -98,6 +108,10 @@ class TamperTest(harness.TestCase):
     @staticmethod
     def covered(demo):
         return json.loads(demo.tsactl('status', '--json').out)['archive']['covered']
+
+    @staticmethod
+    def cosigned(demo):
+        return json.loads(demo.tsactl('status', '--json').out)['archive']['witnesses'][0]['size']
 
     @staticmethod
     def records(demo):
@@ -324,6 +338,29 @@ class TamperTest(harness.TestCase):
             told = ' '.join(one['detail'] for one in report['problems'] if one['kind'] == 'tree')
             self.assertIn('was signed over', told)
 
+    # -- cosignatures
+
+    def test_5_cosignatures_added_and_moved(self):
+        path = self.work / self.newest().name
+        with contextlib.closing(sqlite3.connect(f'file:{self.newest()}?mode=ro', uri=True)) as db:
+            sizes = [size for size, in db.execute('SELECT size FROM checkpoint ORDER BY size')]
+            size, line = db.execute('SELECT size, line FROM cosignature ORDER BY size LIMIT 1').fetchone()
+        other = next(one for one in sizes if one != size)
+        for why, statement in (('no checkpoint', ('UPDATE cosignature SET size = ? WHERE size = ?', max(sizes) + 7, size)),
+                               ('is wrong', ('INSERT OR REPLACE INTO cosignature VALUES (?, ?, ?)', other, 'witness.example/w1', line)),
+                               ('somebody else', ('UPDATE cosignature SET witness = ? WHERE size = ?', 'witness.example/w2', size)),
+                               ('nobody says', ('INSERT INTO cosignature VALUES (?, ?, ?)', size, 'w3', line.replace('witness.example/w1', 'w3')))):
+            for trust in (True, False):
+                self.reset()
+                self.sql(statement, segment=path)
+                report = self.verify(trust=trust)
+                self.assertEqual({one['kind'] for one in report['problems']}, {'cosignature'}, report['problems'])
+                self.assertIn(why, report['problems'][0]['detail'])
+        # Removed ones are missed by nobody here: whoever has seen them brings them along.
+        self.reset()
+        self.sql(('DELETE FROM cosignature',), segment=path)
+        self.assertTrue(self.verify()['ok'])
+
     # -- whole segments
 
     def test_6_segments_rolled_back_and_removed(self):
@@ -361,7 +398,7 @@ class TamperTest(harness.TestCase):
         self.reset()
         first = self.tokens(self.newest())[-5][0]
         self.sql(*((f'DELETE FROM {table} WHERE number >= ?', first) for table in ('record', 'by_serial', 'by_time', 'by_imprint', 'event')),
-                 ('DELETE FROM checkpoint WHERE size > ?', first))
+                 *((f'DELETE FROM {table} WHERE size > ?', first) for table in ('checkpoint', 'cosignature')))
         self.verify(trust=False)
         report = self.verify()
         self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
@@ -391,6 +428,7 @@ class TamperTest(harness.TestCase):
             for level, position, hashes in list(db.execute('SELECT level, position, hashes FROM tile')):
                 self.assertEqual(level, 0)
                 db.execute('UPDATE tile SET hashes = ? WHERE position = ?', (b''.join(leaves[256 * position:256 * position + 256]), position))
+            db.execute('DELETE FROM cosignature')  # the witness's key isn't his
             for size, in list(db.execute('SELECT size FROM checkpoint')):
                 db.execute('UPDATE checkpoint SET note = ? WHERE size = ?', (self.signed(origin, identity, size, root_of(leaves[:size])), size))
             db.commit()

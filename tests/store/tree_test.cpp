@@ -160,7 +160,9 @@ TEST_CASE("a checkpoint is durable, and a start on other records than it was sig
     CHECK_THAT(refused(),
                Catch::Contains("its checkpoint of size 300 is signed, but the last record is 289"));
     restore();
-    sql(path, "UPDATE tile SET hashes = x'00' || substr(hashes, 2)");
+    sql(path,
+        "UPDATE tile SET hashes = CASE substr(hashes, 1, 1) WHEN x'00' THEN x'01' ELSE x'00' END || "
+        "substr(hashes, 2)");
     CHECK_THAT(refused(), Catch::Contains("signed over other records"));
     restore();
     sql(path, "UPDATE checkpoint SET note = replace(note, 'tsa', 'tsb')");
@@ -188,6 +190,61 @@ TEST_CASE("a checkpoint of a month that has ended meanwhile is refused, and sign
     CHECK((*archive)->state().covered == 0);
     REQUIRE(add_checkpoint(**archive, (*archive)->head()));
     CHECK((*archive)->state().covered == 3);
+}
+
+TEST_CASE("cosignatures stand under their checkpoint, and the newest one that has some is shown with them") {
+    const Folder folder;
+    const std::string dir = folder / "a";
+    REQUIRE(Archive::create(dir, at(noon)));
+    auto archive = Archive::open(dir);
+    REQUIRE(archive);
+    const auto line = [](const std::string& name, std::uint8_t octet) {
+        return tlog::NoteSignature{name, {1, 2, 3, octet}, Bytes(72, octet)};
+    };
+    const auto witnessed = [&] {
+        const auto note = tlog::Note::parse((*archive)->witnessed());
+        REQUIRE(note);
+        std::vector<std::string> names;
+        for (const auto& one : note->signatures) names.push_back(one.name);
+        names.push_back(std::to_string(tlog::Checkpoint::parse(note->text)->head.size));
+        return names;
+    };
+    const std::string origin = (*archive)->origin();
+    using Names = std::vector<std::string>;
+    CHECK((*archive)->witnessed().empty());
+    // There is none that it could be under.
+    CHECK((*archive)->add_cosignature(1, line("w1", 1)).error().kind == Error::Kind::no);
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        REQUIRE((*archive)->append(at(noon), event(i)));
+        REQUIRE(add_checkpoint(**archive, (*archive)->head()));
+    }
+    CHECK((*archive)->witnessed().empty());
+    REQUIRE((*archive)->add_cosignature(2, line("w1", 1)));
+    CHECK(witnessed() == Names{origin, "w1", "2"});
+    REQUIRE((*archive)->add_cosignature(2, line("w2", 2)));
+    REQUIRE((*archive)->add_cosignature(2, line("w1", 3)));  // the first one stays
+    CHECK(witnessed() == Names{origin, "w1", "w2", "2"});
+    REQUIRE((*archive)->add_cosignature(1, line("w1", 1)));
+    CHECK(witnessed() == Names{origin, "w1", "w2", "2"});
+    const std::string before = (*archive)->witnessed();
+    archive->reset();
+    archive = Archive::open(dir);
+    REQUIRE(archive);
+    CHECK((*archive)->witnessed() == before);
+    REQUIRE((*archive)->add_cosignature(3, line("w2", 4)));
+    CHECK(witnessed() == Names{origin, "w2", "3"});
+
+    const auto reader = ArchiveReader::open(dir);
+    CHECK((*reader)->latest_witnessed().value()->size == 3);
+    CHECK((*reader)->latest_witnessed("w1").value()->size == 2);
+    CHECK_FALSE((*reader)->latest_witnessed("w3").value());
+    // A month later the finished segment gets no more; what it has is still shown.
+    REQUIRE((*archive)->append(at(noon + month_us), event(3)));
+    CHECK((*archive)->add_cosignature(3, line("w1", 5)).error().kind == Error::Kind::no);
+    archive->reset();
+    archive = Archive::open(dir);
+    CHECK(witnessed() == Names{origin, "w2", "3"});
+    CHECK((*archive)->state().kind == ArchiveState::Kind::ready);
 }
 
 TEST_CASE("a name that no log can have is refused before anything is made") {

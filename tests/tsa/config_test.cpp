@@ -246,6 +246,49 @@ TEST_CASE("a reference that can't be one is refused with what is allowed") {
     CHECK(has(reference_refusal(three + "requires = true"), "requires"));
 }
 
+TEST_CASE("witnesses, by the keys that they show") {
+    CHECK(sample_with("[hsm]\n", "[hsm]\n")->witnesses.empty());
+    CHECK(sample_with("[hsm]\n", "[hsm]\n")->witness_every == std::chrono::minutes(1));
+    // The sample's own, once its lines are no comments any more.
+    auto text = as_text(*read_file(sample));
+    const auto begin = text.find("#   [witness.w1]\n");
+    REQUIRE(begin != std::string::npos);
+    const std::string commented = text.substr(begin, text.find("\n\n", begin) + 1 - begin);
+    std::string table = "\n";
+    for (std::size_t at = 0; at < commented.size(); at = commented.find('\n', at) + 1)
+        table += commented.substr(at + 4, commented.find('\n', at) + 1 - at - 4);
+    const auto settings = sample_with(commented, table);
+    if (!settings) FAIL(settings.error().text);
+    REQUIRE(settings->witnesses.size() == 1);
+    const auto& one = settings->witnesses[0];
+    CHECK(one.name == "w1");
+    CHECK(one.url.host == "192.0.2.7");
+    CHECK(one.url.port == 3170);
+    CHECK(one.url.path == "/");
+    CHECK(one.key.name() == "witness.example/w1");
+
+    const auto changed = [&](const std::string& from, const std::string& to) {
+        std::string other = table;
+        const auto at = other.find(from);
+        REQUIRE(at != std::string::npos);
+        return other.replace(at, from.size(), to);
+    };
+    CHECK(sample_with(commented, changed(":3170", ":3170/a/b"))->witnesses[0].url.path == "/a/b/");
+    using Catch::Contains;
+    CHECK_THAT(refusal(commented, changed("http:", "https:")), Contains("not the URL of a witness"));
+    CHECK_THAT(refusal(commented, changed(":3170", ":3170/?a")), Contains("not the URL of a witness"));
+    CHECK_THAT(refusal(commented, changed("w1+0", "w1+1")), Contains("no key of a log or witness"));
+    CHECK_THAT(refusal(commented, table + changed(".w1]", ".w2]")), Contains("this name in its key already"));
+    const std::string of_a_log =
+        tlog::VerifierKey::make("log", tlog::VerifierKey::Type::ed25519, Bytes(32, 1))->text();
+    CHECK_THAT(refusal(commented, "[witness.x]\nurl = \"http://a\"\nkey = \"" + of_a_log + "\"\n"),
+               Contains("is a log's"));
+    CHECK_THAT(refusal(commented, changed("key =", "keys =")), Contains("key"));
+    auto keyless = refusal("key = \"archive\"",
+                           "\n[witness.x]\nurl = \"http://a\"\nkey = \"" + one.key.text() + "\"\n#");
+    CHECK_THAT(keyless, Contains("no checkpoints to cosign"));
+}
+
 TEST_CASE("a policy that nothing would prove is refused") {
     CHECK(with_reference(three, "require_tac = false\n"));
     CHECK(refusal("[policy.g]\n", "[policy.g]\nrequire_tac = false\n").find("needs a [reference]") !=
