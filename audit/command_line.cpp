@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "audit/export.h"
 #include "audit/present.h"
 #include "audit/soundness.h"
 #include "audit/verify_commands.h"
@@ -27,7 +28,10 @@ namespace {
 /// What the command line says, as text.
 struct Options {
     std::string archive;
-    std::optional<std::string> serial, imprint, from, to, policy, kind, subject;
+    std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, kind, subject;
+    std::optional<std::int64_t> after;
+    std::size_t limit = 0;  // 0: none
+    ExportArguments exported;
     std::string shown_serial, token_file, tac_out, certificate_out, tac_file;
     bool json = false;
 };
@@ -83,7 +87,7 @@ struct Listing {
             } else {
                 out << text(found);
             }
-            return out.good();
+            return out.good() && count != options.limit;
         };
     }
     /// A search that found nothing is a "no".
@@ -94,7 +98,7 @@ struct Listing {
     }
 };
 
-Done find(const Options& options, std::ostream& out) {
+Result<store::Query> read_query(const Options& options) {
     store::Query query;
     if (options.serial) {
         auto serial = read_hex("--serial", *options.serial, true);
@@ -106,17 +110,45 @@ Done find(const Options& options, std::ostream& out) {
         if (!imprint) return imprint.error();
         query.imprint = std::move(*imprint);
     }
-    if (auto done = read_period(options, query); !done) return done;
+    if (auto done = read_period(options, query); !done) return done.error();
     if (options.policy) {
         if (!der::is_oid(*options.policy))
             return Error::usage("--policy: \"" + *options.policy +
                                 "\" is no OID: give one like 1.3.6.1.4.1.1291.1.1.1.1");
         query.policy = options.policy;
     }
+    query.tsu = options.tsu;
+    if (options.tac) {
+        auto serial = read_hex("--tac", *options.tac, true);
+        if (!serial) return serial.error();
+        query.tac = std::move(*serial);
+    }
+    if (options.certificate) {
+        const auto digest = read_hex("--certificate", *options.certificate, false);
+        if (!digest) return digest.error();
+        if (digest->size() != query.certificate.emplace().size())
+            return Error::usage("--certificate: give the SHA-256 of a TSU's certificate, 64 digits");
+        std::copy(digest->begin(), digest->end(), query.certificate->begin());
+    }
+    if (options.after) query.first = *options.after + 1;
+    return query;
+}
+
+Done find(const Options& options, std::ostream& out) {
+    const auto query = read_query(options);
+    if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
     Listing listing{options, out, find_json, find_text};
-    return listing.end((*reader)->find(query, listing.visitor()));
+    return listing.end((*reader)->find(*query, listing.visitor()));
+}
+
+Done write_out(const Options& options, std::ostream& out) {
+    const auto query = read_query(options);
+    if (!query) return query.error();
+    auto reader = open_archive(options);
+    if (!reader) return reader.error();
+    return export_tokens(**reader, *query, options.exported, out);
 }
 
 Done show(const Options& options, std::ostream& out) {
@@ -194,11 +226,27 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--from", options.from, "Not before this date or time (RFC 3339, UTC)");
         command->add_option("--to", options.to, "Before this date or time (RFC 3339, UTC)");
     };
+    const auto add_query = [&](CLI::App* command) {
+        command->add_option("--serial", options.serial, "Serial number, hex");
+        command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
+        add_times(command);
+        command->add_option("--policy", options.policy, "Policy OID");
+        command->add_option("--tsu", options.tsu, "Name of the time-stamping unit");
+        command->add_option("--tac", options.tac, "Serial number of the TAC, hex");
+        command->add_option("--certificate", options.certificate, "SHA-256 of the TSU's certificate, hex");
+        command->add_option("--after", options.after, "Only records after this number: to go on with a list");
+    };
     CLI::App* find_command = app.add_subcommand("find", "Lists the tokens that match, oldest first");
-    find_command->add_option("--serial", options.serial, "Serial number, hex");
-    find_command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
-    add_times(find_command);
-    find_command->add_option("--policy", options.policy, "Policy OID");
+    add_query(find_command);
+    find_command->add_option("--limit", options.limit, "No more than so many");
+    CLI::App* export_command =
+        app.add_subcommand("export", "Writes the tokens that match: as CSV, JSON lines, or each to a file");
+    add_query(export_command);
+    export_command->add_option("--format", options.exported.format, "csv, jsonl or tokens")
+        ->check(CLI::IsMember({"csv", "jsonl", "tokens"}))
+        ->capture_default_str();
+    export_command->add_option("-o,--out", options.exported.out,
+                               "File to write (default: stdout); of tokens the folder, which is made");
 
     CLI::App* show_command = app.add_subcommand("show", "Shows one token and how well its clock was known");
     show_command->add_option("SERIAL", options.shown_serial, "Serial number, hex")->required();
@@ -288,6 +336,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     watching.json = options.json;
     verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
     const Done done = *find_command     ? find(options, out)
+                      : *export_command ? write_out(options, out)
                       : *show_command   ? show(options, out)
                       : *events_command ? events(options, out)
                       : *verify_command ? verify_archive(verification, out, err)

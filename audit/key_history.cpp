@@ -9,6 +9,8 @@ namespace {
 
 /// What genTime can lie before the moment at which the clock was read: a token may state whole seconds.
 constexpr std::int64_t cut_off_us = 1'000'000;
+/// More tokens than are ever being signed at once.
+constexpr store::RecordNumber on_their_way = 1024;
 
 template <typename T>
 const T* field(const store::Event& event, const std::string& key) {
@@ -23,6 +25,8 @@ void KeyHistory::add(const store::Record& record, const store::Event& event) {
         auto& keys = event.kind == "archive.key" ? log_keys_ : witness_keys_;
         if (const auto* text = field<std::string>(event, "verifier"))
             if (auto key = tlog::VerifierKey::parse(*text)) keys.push_back(std::move(*key));
+        if (const auto* within = field<std::int64_t>(event, "covered_within_us"))
+            covered_within_us_ = *within;
         return;
     }
     if (event.kind == "tac.accepted") {
@@ -41,27 +45,41 @@ void KeyHistory::add(const store::Record& record, const store::Event& event) {
     auto& turns = turns_[*spki];
     if (event.kind == "key.activated") {
         const auto* since = field<std::int64_t>(event, "activated_us");
-        turns.push_back({event.subject, since ? *since : record.at_us});
+        turns.push_back({event.subject, record.number, since ? *since : record.at_us});
     } else if (event.kind == "key.retired" || event.kind == "key.compromised" ||
                event.kind == "key.destroyed") {
-        for (Turn& turn : turns)
-            if (!turn.until_us) turn.until_us = record.at_us;
+        for (Turn& turn : turns) {
+            if (turn.ended) continue;
+            turn.ended = record.number;
+            turn.until_us = record.at_us;
+            turn.compromised = event.kind == "key.compromised";
+        }
     }
 }
 
 std::string KeyHistory::objection(const std::string& spki_sha256, const std::string& tsu,
-                                  std::int64_t gen_time_us) const {
+                                  store::RecordNumber number, std::int64_t gen_time_us) const {
+    if (incomplete_) return "";
     const auto found = turns_.find(spki_sha256);
     if (found == turns_.end() || found->second.empty())
         return "no record says that the key of its certificate was ever activated";
     std::string why;
     for (const Turn& turn : found->second) {
+        // The order of records counts; clocks may be set in between. But what is on its way when a key
+        // begins, or is stopped at once, gets its record a little before or after.
+        const bool before = number < turn.begun &&
+                            (turn.begun - number > on_their_way || gen_time_us + cut_off_us <= turn.since_us);
+        const bool after =
+            turn.ended && number > *turn.ended &&
+            (!turn.compromised || number - *turn.ended > on_their_way || gen_time_us > turn.until_us);
         if (turn.tsu != tsu) {
             why = "the key of its certificate is the one of the TSU " + turn.tsu;
-        } else if (gen_time_us + cut_off_us <= turn.since_us) {
-            why = "the key of its certificate was activated at " + time_text(turn.since_us);
-        } else if (turn.until_us && gen_time_us > *turn.until_us) {
-            why = "the key of its certificate was retired at " + time_text(*turn.until_us);
+        } else if (before) {
+            why = "the key of its certificate was activated at " + time_text(turn.since_us) + ", record " +
+                  std::to_string(turn.begun);
+        } else if (after) {
+            why = "the key of its certificate was retired at " + time_text(turn.until_us) + ", record " +
+                  std::to_string(*turn.ended);
         } else {
             return "";
         }

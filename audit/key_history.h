@@ -19,10 +19,16 @@ class KeyHistory {
   public:
     void add(const store::Record& record, const store::Event& event);
 
-    /// Why no key with this SubjectPublicKeyInfo (SHA-256, hex) signed for this TSU at `gen_time_us`; empty
-    /// if one did.
+    /// Events are missing: no state of a key is judged any more.
+    void give_up() { incomplete_ = true; }
+
+    /// Why no key with this SubjectPublicKeyInfo (SHA-256, hex) signed the token of this TSU that is record
+    /// `number`, at `gen_time_us`; empty if one did.
     [[nodiscard]] std::string objection(const std::string& spki_sha256, const std::string& tsu,
-                                        std::int64_t gen_time_us) const;
+                                        store::RecordNumber number, std::int64_t gen_time_us) const;
+    /// In what time records had to be covered by a checkpoint, as "archive.key" said last; nothing: it never
+    /// did.
+    [[nodiscard]] std::optional<std::int64_t> covered_within_us() const { return covered_within_us_; }
     /// Keys that were to sign checkpoints ("archive.key"), in the order in which they began.
     [[nodiscard]] const std::vector<tlog::VerifierKey>& log_keys() const { return log_keys_; }
     /// Keys of witnesses ("witness.key"), in the order in which they began.
@@ -33,11 +39,16 @@ class KeyHistory {
   private:
     struct Turn {
         std::string tsu;
+        store::RecordNumber begun = 0;  // the record of its activation
         std::int64_t since_us = 0;
-        std::optional<std::int64_t> until_us{};
+        std::optional<store::RecordNumber> ended{};
+        std::int64_t until_us = 0;
+        bool compromised = false;
     };
     std::map<std::string, std::vector<Turn>> turns_;  // by SPKI
+    bool incomplete_ = false;
     std::vector<tlog::VerifierKey> log_keys_;
+    std::optional<std::int64_t> covered_within_us_;
     std::vector<tlog::VerifierKey> witness_keys_;
     std::vector<pki::Certificate> certificates_;
 };

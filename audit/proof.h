@@ -1,5 +1,4 @@
-// One token's proof as a file that needs no archive (C2SP tlog-proof): what was issued, where it stands in
-// the tree, and the checkpoint that covers it.
+// Checking a token's proof (store/prove.h) with no archive at all.
 #pragma once
 
 #include <string>
@@ -11,12 +10,6 @@
 #include "store/reader.h"
 
 namespace kokuin::audit {
-
-/// Writes the proof of the token with this serial number against the newest checkpoint that covers it. The
-/// `extra` of the file is DER: SEQUENCE { record OCTET STRING, blobs SEQUENCE OF OCTET STRING }, all blobs
-/// that the record names. Error (no): no such token, or no checkpoint over it yet; (environment): the archive
-/// is damaged.
-Result<std::string> prove(const std::string& dir, View serial);
 
 /// What a proof says, and what is wrong with it.
 struct ProofReport {

@@ -184,9 +184,11 @@ class RecordCheck::Impl {
             return;
         }
         ++stretch.tokens;
+        if (!issuance->tac) ++stretch.without_tac;
+        stretch.times.push_back({number, issuance->gen_time_us});
         stretch.serials.push_back(RowSums::hash(context_.key, *rows[RowSums::serials], 0));
         for (const auto& id : store::blobs_of(*issuance)) stretch.blobs.insert(id);
-        for (auto& objection : tokens_.check(*issuance))
+        for (auto& objection : tokens_.check(*record, *issuance))
             object(stretch, std::move(objection.kind), number, std::move(objection.detail), serial);
     }
 

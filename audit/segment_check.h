@@ -54,7 +54,13 @@ struct Stretch {
     RowSums sums;                        ///< what the index has to hold of them
     std::set<store::BlobId> blobs;       ///< that they name
     std::vector<std::uint64_t> serials;  ///< RowSums::hash of each, with number 0
+    struct Time {
+        store::RecordNumber number = 0;
+        std::int64_t gen_time_us = 0;
+    };
+    std::vector<Time> times;  ///< of its tokens
     std::uint64_t tokens = 0;
+    std::uint64_t without_tac = 0;
     std::uint64_t events = 0;
 };
 

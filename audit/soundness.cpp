@@ -14,11 +14,13 @@ bool same_number(View a, View b) {
 }
 
 std::optional<std::string> token_fault(View token, const store::Issuance& issuance,
-                                       const pki::Certificate& signer, const pki::PublicKey& key) {
+                                       const pki::Certificate& signer, const pki::PublicKey& key,
+                                       std::optional<std::int64_t>& accuracy_us) {
     const auto read = tsp::parse_token(token, tsp::TokenCertificates::skip);
     if (!read) return "its token can't be read: " + read.error().text;
     if (const auto fault = tsp::find_fault(*read, signer, key)) return "its token doesn't hold: " + *fault;
     const auto& info = read->tst_info;
+    if (info.accuracy) accuracy_us = info.accuracy->count();
     const char* differs = !same_number(info.serial, issuance.serial)          ? "serial number"
                           : to_unix_us(info.gen_time) != issuance.gen_time_us ? "genTime"
                           : info.policy != issuance.policy                    ? "policy"
@@ -39,7 +41,8 @@ Done check_token(const store::Shown& shown) {
     if (!certificate) return damaged("its certificate can't be read: " + certificate.error().text);
     const auto key = pki::PublicKey::from_certificate(*certificate);
     if (!key) return damaged("its certificate can't be used: " + key.error().text);
-    if (const auto fault = token_fault(shown.token, shown.found.issuance(), *certificate, *key))
+    std::optional<std::int64_t> accuracy_us;
+    if (const auto fault = token_fault(shown.token, shown.found.issuance(), *certificate, *key, accuracy_us))
         return damaged(*fault);
     return {};
 }

@@ -12,9 +12,11 @@
 namespace kokuin::audit {
 
 /// Why `token` isn't one that this certificate's key signed, or says something else than the record about
-/// serial number, time, policy or imprint; nothing if it is and doesn't. Pure and thread-safe.
+/// serial number, time, policy or imprint (`accuracy_us`: what it states, if it does); nothing if it is and
+/// doesn't. Pure and thread-safe.
 std::optional<std::string> token_fault(View token, const store::Issuance& issuance,
-                                       const pki::Certificate& signer, const pki::PublicKey& key);
+                                       const pki::Certificate& signer, const pki::PublicKey& key,
+                                       std::optional<std::int64_t>& accuracy_us);
 
 /// The same of what an archive shows. Error (environment: the archive is damaged) names segment and record.
 /// Pure.

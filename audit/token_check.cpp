@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "audit/clock_proof.h"
+#include "audit/present.h"
 #include "audit/soundness.h"
 #include "pki/path.h"
 #include "pki/public_key.h"
@@ -56,19 +57,27 @@ class TokenCheck::Impl {
         rules_.intermediates = intermediates_;
     }
 
-    std::vector<Objection> check(const store::Issuance& issuance) {
+    std::vector<Objection> check(const store::Record& record, const store::Issuance& issuance) {
         found_.clear();
         token_.clear();
+        accuracy_us_.reset();
+        // What nanoseconds since 1970 can hold.
+        constexpr std::int64_t latest_us = 7'000'000'000'000'000;
+        if (issuance.gen_time_us < 0 || issuance.gen_time_us > latest_us) {
+            object("token", "its time is out of range");
+            return std::move(found_);
+        }
         Signer* signer = signer_of(issuance.certificate);
         if (rebuild(issuance) && signer) judge_token(issuance, *signer);
         if (signer) {
             judge_path(issuance, *signer);
-            if (auto why = keys_.objection(signer->spki_sha256, issuance.tsu, issuance.gen_time_us);
+            if (auto why =
+                    keys_.objection(signer->spki_sha256, issuance.tsu, record.number, issuance.gen_time_us);
                 !why.empty())
                 object("key", std::move(why));
             if (issuance.tac) judge_tac(issuance, *signer);
         }
-        judge_clock(issuance);
+        judge_clock(record, issuance);
         return std::move(found_);
     }
     [[nodiscard]] const Bytes& token() const { return token_; }
@@ -127,7 +136,7 @@ class TokenCheck::Impl {
     }
 
     void judge_token(const store::Issuance& issuance, const Signer& signer) {
-        if (auto fault = token_fault(token_, issuance, signer.certificate, signer.key))
+        if (auto fault = token_fault(token_, issuance, signer.certificate, signer.key, accuracy_us_))
             object("token", std::move(*fault));
     }
 
@@ -172,20 +181,30 @@ class TokenCheck::Impl {
         const std::string serial = tac::serial_hex(audit.tac.tac.serial);
         if (!same_number(issuance.tac->serial, *from_hex(serial.size() % 2 == 0 ? serial : "0" + serial)))
             object("tac", "the record names another serial number than its TAC has");
-        if (!trust_ || trust_->taa_anchors.empty() || audit.good.has(issuance.gen_time_us)) return;
-        const auto judged = [&](std::int64_t at_us) {
-            return tac::judge_embedded(audit.tac.der, rules_, signer.certificate, from_unix_us(at_us));
+        // At the moment that genTime was cut off from: a TAC may be younger than the second that a token
+        // states.
+        const std::int64_t at_us = issuance.clock ? issuance.clock->c_ns / 1000 : issuance.gen_time_us;
+        if (!trust_ || trust_->taa_anchors.empty() || audit.good.has(at_us)) return;
+        const auto judged = [&](std::int64_t moment_us) {
+            return tac::judge_embedded(audit.tac.der, rules_, signer.certificate, from_unix_us(moment_us));
         };
-        if (const auto refused = judged(issuance.gen_time_us)) return object("tac", refused->text);
-        audit.good.add(issuance.gen_time_us);
+        if (const auto refused = judged(at_us)) return object("tac", refused->text);
+        audit.good.add(at_us);
         // It holds over an interval; the others of its time needn't be asked for one by one.
-        for (const std::int64_t at :
+        for (const std::int64_t moment_us :
              {to_unix_us(audit.tac.tac.not_before), to_unix_us(audit.tac.tac.expiration) - 1'000'000})
-            if (!judged(at)) audit.good.add(at);
+            if (!judged(moment_us)) audit.good.add(moment_us);
     }
 
-    void judge_clock(const store::Issuance& issuance) {
-        if (!issuance.clock) return;
+    void judge_clock(const store::Record& record, const store::Issuance& issuance) {
+        if (!issuance.clock) return object("clock", "no evidence is kept of how right it was");
+        // It was handed to the archive with the reading that became its genTime.
+        if (record.at_us != std::chrono::floor<microseconds>(nanoseconds(issuance.clock->c_ns)).count())
+            object("clock",
+                   "the record is of " + time_text(record.at_us) + ", and its clock showed another time");
+        if (accuracy_us_ && issuance.clock_bound_us > *accuracy_us_)
+            object("clock", "it was known within " + duration_text(issuance.clock_bound_us) +
+                                ", the token states " + duration_text(*accuracy_us_));
         const Bytes* basis = blob(issuance.clock->basis);
         if (!basis) return;
         if (!basis_ || basis_id_ != issuance.clock->basis) {
@@ -210,14 +229,15 @@ class TokenCheck::Impl {
     BlobId basis_id_{};
     std::vector<Objection> found_;
     Bytes token_;
+    std::optional<std::int64_t> accuracy_us_;  // as it states
 };
 
 TokenCheck::TokenCheck(const Trust* trust, const KeyHistory& keys, Blobs blobs)
     : impl_(std::make_unique<Impl>(trust, keys, std::move(blobs))) {}
 TokenCheck::~TokenCheck() = default;
 
-std::vector<Objection> TokenCheck::check(const store::Issuance& issuance) {
-    return impl_->check(issuance);
+std::vector<Objection> TokenCheck::check(const store::Record& record, const store::Issuance& issuance) {
+    return impl_->check(record, issuance);
 }
 
 const Bytes& TokenCheck::token() const {

@@ -35,9 +35,9 @@ class TokenCheck {
 
     /// Its blobs are what their names say; the token, rebuilt, is signed by the certificate that the record
     /// names and says what the record says; the certificate's path leads to an anchor at genTime, and its key
-    /// was active; the TAC is the TSU's and holds at genTime; the clock's bound follows from its evidence.
-    /// Empty if all of it is true.
-    std::vector<Objection> check(const store::Issuance& issuance);
+    /// was active; the TAC is the TSU's and holds at genTime; the clock's bound follows from its evidence,
+    /// and isn't larger than the accuracy that the token states. Empty if all of it is true.
+    std::vector<Objection> check(const store::Record& record, const store::Issuance& issuance);
     /// The token that check() has rebuilt last; empty if it couldn't.
     [[nodiscard]] const Bytes& token() const;
 

@@ -1,5 +1,6 @@
 #include "audit/tree_check.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kokuin::audit {
@@ -72,26 +73,46 @@ void TreeCheck::compare_full(const std::vector<store::Tile>& full) {
 }
 
 void TreeCheck::meet(std::uint64_t size) {
-    const auto head = expected_.find(size);
-    if (head == expected_.end()) return;
-    const tlog::Hash root = head->second;
-    expected_.erase(head);
-    if (records_.tree().head().root == root) {
+    const auto found = expected_.find(size);
+    if (found == expected_.end()) return;
+    const auto heads = std::move(found->second);
+    expected_.erase(found);
+    const tlog::Hash by_records = records_.tree().head().root;
+    const auto is = [](const tlog::Hash& root) {
+        return [&root](const Expected& head) { return head.root == root; };
+    };
+    const bool fits = std::any_of(heads.begin(), heads.end(), is(by_records));
+    bool tiles_fit = false;
+    if (!fits && tiles_) {
+        const tlog::Hash by_tiles = tiles_->tree().head().root;
+        tiles_fit = std::any_of(heads.begin(), heads.end(), is(by_tiles));
+    }
+    if (fits) {
         for (const std::uint64_t number : disputed_)
             told_.tile(0, number / tile_width, "names another hash for record " + std::to_string(number));
-        tiles_.reset();
-    } else if (tiles_ && tiles_->tree().head().root == root) {
+    } else if (tiles_fit) {
         for (const std::uint64_t number : disputed_) told_.changed(number);
         records_ = std::move(*tiles_);
-        tiles_.reset();
-    } else {
-        if (!misfit_) told_.misfit(last_good_.value_or(0), size);
-        misfit_ = true;
-        return;
     }
-    disputed_.clear();
-    misfit_ = false;
-    last_good_ = size;
+    if (fits || tiles_fit) {
+        tiles_.reset();
+        disputed_.clear();
+    }
+    const tlog::Hash root = records_.tree().head().root;
+    bool other = false;
+    for (const Expected& head : heads) {
+        if (head.root == root) {
+            if (head.seen_outside) last_seen_ = size;
+            continue;
+        }
+        if (head.seen_outside)
+            told_.misfit(last_seen_, size, true);
+        else
+            other = true;
+    }
+    if (other && !misfit_) told_.misfit(last_good_.value_or(0), size, false);
+    misfit_ = other && !fits && !tiles_fit;
+    if (fits || tiles_fit) last_good_ = size;
 }
 
 }  // namespace kokuin::audit

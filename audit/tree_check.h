@@ -26,9 +26,11 @@ class TreeCheck {
         std::function<void(std::uint64_t number)> disputed;
         /// A tile isn't the one of the tree.
         std::function<void(unsigned level, std::uint64_t position, const std::string& how)> tile;
-        /// The first checkpoint that isn't over these records, and the last one before it that is (0: none):
-        /// something between them was changed with all its hashes, or the archive was signed over others.
-        std::function<void(std::uint64_t last_good, std::uint64_t size)> misfit;
+        /// A head that isn't over these records, and the size of the last one before it that is (0: none), of
+        /// heads seen outside only another one of these: something between them was changed with all its
+        /// hashes, or it was signed over others. Of a row of them that were not seen outside only the first
+        /// is told.
+        std::function<void(std::uint64_t last_good, std::uint64_t size, bool seen_outside)> misfit;
         /// From this record on the tree can't be computed: it is missing, and no tile names its hash.
         std::function<void(std::uint64_t number)> lost;
     };
@@ -38,8 +40,13 @@ class TreeCheck {
     /// `from`: the tree of what isn't looked at.
     TreeCheck(store::TileEdge from, Stored stored, Told told);
 
-    /// Heads that must fit, in any order, all beyond what has been added.
-    void expect(const tlog::TreeHead& head) { expected_[head.size] = head.root; }
+    /// Heads that must fit, in any order, several of one size too, before the first add(). `seen_outside`: by
+    /// somebody who isn't the archive's operator.
+    void expect(const tlog::TreeHead& head, bool seen_outside) {
+        expected_[head.size].push_back({head.root, seen_outside});
+    }
+    /// Nothing can be computed: the tree before the first record isn't known.
+    void give_up() { lost_ = true; }
     /// What a segment that begins at `size` begins with is compared with the tree's edge then: edges().
     void watch(std::uint64_t size) { edges_[size]; }
     /// Of sizes that were watched and have been passed: the tiles that weren't full. After end().
@@ -53,8 +60,12 @@ class TreeCheck {
 
     /// Size of the last checkpoint that fitted; nothing if none did.
     [[nodiscard]] std::optional<std::uint64_t> last_good() const { return last_good_; }
-    /// Heads that were expected beyond the last record.
-    [[nodiscard]] const std::map<std::uint64_t, tlog::Hash>& left() const { return expected_; }
+    struct Expected {
+        tlog::Hash root{};
+        bool seen_outside = false;
+    };
+    /// Heads that were expected and not met: beyond the last record, or after give_up().
+    [[nodiscard]] const std::map<std::uint64_t, std::vector<Expected>>& left() const { return expected_; }
 
   private:
     void settle(View tile);
@@ -67,9 +78,10 @@ class TreeCheck {
     std::optional<store::TileEdge> tiles_;            // by what the tiles say, while the two differ
     std::vector<std::uint64_t> disputed_;             // where they do, since the last head that fitted
     std::vector<std::optional<tlog::Hash>> waiting_;  // of the tile that isn't full yet
-    std::map<std::uint64_t, tlog::Hash> expected_;
+    std::map<std::uint64_t, std::vector<Expected>> expected_;
     std::map<std::uint64_t, std::optional<std::vector<store::Tile>>> edges_;
     std::optional<std::uint64_t> last_good_;
+    std::uint64_t last_seen_ = 0;  // the last good one that was seen outside
     bool misfit_ = false;
     bool lost_ = false;
 };

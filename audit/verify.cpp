@@ -1,7 +1,11 @@
 #include "audit/verify.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -9,11 +13,13 @@
 #include <unordered_set>
 #include <utility>
 
+#include "audit/present.h"
 #include "audit/segment_check.h"
 #include "audit/tree_check.h"
 #include "store/scan.h"
 #include "store/tiles.h"
 #include "store/tlog/add_checkpoint.h"
+#include "store/tree_reader.h"
 
 namespace kokuin::audit {
 namespace {
@@ -23,6 +29,12 @@ using store::SegmentScan;
 
 /// Records that a thread looks at before it takes others: whole tiles, a second's work at most.
 constexpr std::int64_t stretch_length = 2048;
+/// See SegmentScan::extent().
+constexpr std::int64_t most_missing = 1'000'000;
+/// Tokens of one stretch that doesn't fit are named one by one up to so many.
+constexpr std::uint64_t most_named = 20'000;
+/// No token waits longer for its HSM than this, and no proved clock is set back by more.
+constexpr std::int64_t most_late_us = 600'000'000;
 
 /// One segment as it was found.
 struct Segment {
@@ -50,9 +62,18 @@ class Verification {
             read_keys(segment);
             total_ += static_cast<std::uint64_t>(segment.end - segment.first);
         }
+        if (!chain_whole_) keys_.give_up();
         log_keys_ =
             options_.trust && !options_.trust->log_keys.empty() ? options_.trust->log_keys : keys_.log_keys();
         if (auto done = begin(); !done) return done.error();
+        {
+            Workers workers(threads_);
+            for (Segment& segment : segments_) {
+                check_surroundings(segment);
+                check_checkpoints(segment, workers);
+            }
+        }
+        check_old_events();
         for (std::size_t i = 0; i < segments_.size(); ++i)
             if (static_cast<std::uint64_t>(segments_[i].end) > since_) check(i);
         tree_->end();
@@ -82,9 +103,22 @@ class Verification {
             auto extent = scan ? scan->extent() : Result<SegmentScan::Extent>(scan.error());
             if (!extent) {
                 object("segment", name, extent.error().text);
+                chain_whole_ = false;
                 continue;
             }
             const RecordNumber first = scan->facts().first;
+            // Where it begins decides how much is looked for: no further on than the records before it reach.
+            const RecordNumber least = segments_.empty() ? 0 : segments_.back().first;
+            const RecordNumber most = segments_.empty() || scan->facts().previous != segments_.back().name
+                                          ? static_cast<RecordNumber>(store::most_leaves)
+                                          : segments_.back().end + most_missing;
+            if (first < least || first > most) {
+                object("chain", name,
+                       "it says that it begins with record " + std::to_string(first) +
+                           ", which can't be; nothing of it was looked at");
+                chain_whole_ = false;
+                continue;
+            }
             segments_.push_back({name, std::move(*scan), *extent, first, std::max(first, extent->last + 1)});
             report_.segments.push_back(name);
         }
@@ -94,12 +128,14 @@ class Verification {
             if (i + 1 < segments_.size() && segments_[i + 1].scan.facts().previous == one.name)
                 one.end = std::max(one.first, segments_[i + 1].first);
             if (i == 0) {
-                if (!facts.previous.empty() || facts.first != 0)
+                if (!facts.previous.empty() || facts.first != 0) {
+                    chain_whole_ = false;
                     object(
                         "chain", one.name,
                         "it goes on with record " + std::to_string(facts.first) + " after the segment " +
                             (facts.previous.empty() ? std::string("that it doesn't name") : facts.previous) +
                             ", which isn't there");
+                }
                 continue;
             }
             const Segment& before = segments_[i - 1];
@@ -107,9 +143,20 @@ class Verification {
                 object("segment", one.name, "it belongs to another archive than " + before.name);
             else if (facts.origin != before.scan.facts().origin)
                 object("segment", one.name, "it is of another log than " + before.name);
-            if (facts.previous != before.name)
+            if (facts.previous != before.name) {
+                chain_whole_ = false;
                 object("chain", one.name,
                        "it says that it follows the segment " + facts.previous + ", which isn't there");
+            }
+        }
+        for (const Segment& one : segments_) {
+            if (!one.scan.facts().origin.ends_with("/" + one.scan.facts().archive))
+                object("segment", one.name, "its log isn't named after its archive");
+            if (has_journal(one.name))
+                object("segment", one.name,
+                       "beside it lies the journal of a write that was broken off, which changes it when "
+                       "somebody opens "
+                       "it to write");
         }
     }
 
@@ -121,7 +168,10 @@ class Verification {
                 kind.starts_with("key."))
                 wanted.push_back(number);
         });
-        for (const RecordNumber number : wanted) read_keys(segment, number, keys_);
+        for (const RecordNumber number : wanted) {
+            read_keys(segment, number, keys_);
+            believed_.push_back(number);
+        }
     }
     static void read_keys(Segment& segment, RecordNumber number, KeyHistory& keys) {
         const auto der = segment.scan.record(number);
@@ -166,6 +216,14 @@ class Verification {
             const auto head = demand(*options_.since);
             if (!head) return Error::usage("the checkpoint to begin at: " + head.error().text);
             since_ = head->size;
+            const auto end = static_cast<std::uint64_t>(segments_.back().end);
+            if (since_ > end) {
+                object("rolled-back", segments_.back().name,
+                       "the checkpoint to begin at covers " + std::to_string(since_) + " records; here are " +
+                           std::to_string(end) + ": the last " + std::to_string(since_ - end) +
+                           " are missing");
+                since_ = 0;
+            }
         }
         if (options_.trust && options_.trust->checkpoint) {
             auto head = demand(*options_.trust->checkpoint);
@@ -175,12 +233,17 @@ class Verification {
                 witnessed_ = *head;
             }
         }
+        const bool from_since = options_.since && since_ > 0;
         auto edge = edge_at(since_ ? since_ : static_cast<std::uint64_t>(segments_.front().first));
-        if (!edge) {
-            object("tree", segments_.front().name, edge.error().text);
+        const bool known = edge.ok();
+        if (!known) {
+            object("tree", segments_.front().name,
+                   "the tree over the records before can't be computed: " + edge.error().text);
             edge = store::TileEdge();
         }
-        if (options_.since && edge->tree().head() != tlog::Checkpoint::parse(options_.since->text)->head)
+        if (known && from_since && edge->tree().head() != tlog::Checkpoint::parse(options_.since->text)->head)
+            since_fits_ = false;
+        if (!since_fits_)
             object("tree", segment_of(since_ ? since_ - 1 : 0),
                    "what is there of the tree over the first " + std::to_string(since_) +
                        " records isn't what the checkpoint to begin at was signed over");
@@ -207,12 +270,14 @@ class Verification {
                      object("tile", segment_of(last),
                             "the tile " + std::to_string(level) + "/" + std::to_string(position) + " " + how);
                  },
-                 [this](std::uint64_t last_good, std::uint64_t size) {
+                 [this](std::uint64_t last_good, std::uint64_t size, bool seen_outside) {
                      object("tree", segment_of(size - 1),
                             "the records " + std::to_string(last_good) + " to " + std::to_string(size - 1) +
-                                " are not all those that the checkpoint of size " + std::to_string(size) +
-                                " was signed over");
-                     misfits_.emplace_back(last_good, size);
+                                " are not all those that " +
+                                (seen_outside ? "somebody outside has seen: the checkpoint of size "
+                                              : "the checkpoint of size ") +
+                                std::to_string(size) + " was signed over others");
+                     if (size - last_good <= most_named) misfits_.emplace_back(last_good, size);
                  },
                  [this](std::uint64_t number) {
                      object("tree", segment_of(number),
@@ -220,7 +285,8 @@ class Verification {
                                 " on no checkpoint can be compared: its hash is lost");
                  }});
         for (const Segment& segment : segments_) tree_->watch(static_cast<std::uint64_t>(segment.first));
-        if (witnessed_ && witnessed_->size > since_) tree_->expect(*witnessed_);
+        if (!known) tree_->give_up();
+        if (witnessed_ && witnessed_->size > since_) tree_->expect(*witnessed_, true);
         if (witnessed_ && witnessed_->size <= since_ && witnessed_->size > 0) {
             const auto then = edge_at(witnessed_->size);
             if (!then || then->tree().head() != *witnessed_)
@@ -256,6 +322,30 @@ class Verification {
             });
     }
 
+    /// Events that tell of keys are believed of the time before `since` too: they must be those of its tree.
+    void check_old_events() {
+        if (since_ == 0 || !options_.since || !since_fits_) return;
+        const auto head = tlog::Checkpoint::parse(options_.since->text);
+        auto tree = store::TreeReader::open(options_.dir);
+        if (!head || !tree) return;
+        for (const RecordNumber number : believed_) {
+            if (static_cast<std::uint64_t>(number) >= since_) continue;
+            Segment* segment = find(static_cast<std::uint64_t>(number));
+            const auto der = segment->scan.record(number);
+            const auto proof = (*tree)->inclusion_proof(static_cast<std::uint64_t>(number), since_);
+            if (!der || !*der || !proof ||
+                !tlog::verify_inclusion(static_cast<std::uint64_t>(number), tlog::leaf_hash(**der), *proof,
+                                        head->head))
+                object("damaged", segment->name, "it isn't the record that was signed", number);
+        }
+    }
+
+    bool has_journal(const std::string& segment) const {
+        struct stat status {};
+        const std::string path = options_.dir + "/" + segment + ".sqlite-journal";
+        return ::stat(path.c_str(), &status) == 0 && status.st_size > 0;
+    }
+
     Segment* find(std::uint64_t number) {
         for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment)
             if (static_cast<std::uint64_t>(segment->first) <= number) return &*segment;
@@ -270,29 +360,28 @@ class Verification {
         Segment& segment = segments_[index];
         const RecordNumber first = std::max(segment.first, static_cast<RecordNumber>(since_));
         const RecordNumber end = segment.end;
-        Workers workers(threads_);
-        check_surroundings(segment);
-        check_checkpoints(segment, workers);
-        workers.wait();
-
         std::mutex mutex;
         std::vector<Problem> found;
         const auto told = [&](std::vector<Problem> problems) {
             const std::lock_guard lock(mutex);
             found.insert(found.end(), problems.begin(), problems.end());
         };
-        const bool whole = first == segment.first;
+        const bool whole = first == segment.first;  // otherwise who names its blobs isn't known
         std::array<std::optional<RowSums>, RowSums::tables> index_rows;
         std::vector<RecordNumber> stray;
-        std::map<store::BlobId, bool> blobs;  // what is there, and whether a record names it
-        if (whole) {
+        std::map<store::BlobId, bool> blobs;  // what is there
+        std::map<RecordNumber, Stretch> ready;
+        std::condition_variable changed;
+        std::vector<std::unique_ptr<RecordCheck>> checks(threads_);
+        Workers workers(threads_);  // last: it ends first, whatever happens here
+        {
             workers.add([&](unsigned) { told(check_pages(segment.name)); });
             workers.add([&](unsigned) { told(read_blobs(segment.name, blobs)); });
             for (std::size_t table = 0; table < RowSums::tables; ++table)
                 workers.add([&, table](unsigned) {
                     std::vector<RecordNumber> outside;
-                    auto sums = index_sums(context_, segment.name, static_cast<RowSums::Table>(table),
-                                           segment.first, end, outside);
+                    auto sums = index_sums(context_, segment.name, static_cast<RowSums::Table>(table), first,
+                                           end, outside);
                     const std::lock_guard lock(mutex);
                     stray.insert(stray.end(), outside.begin(), outside.end());
                     if (sums) {
@@ -304,9 +393,6 @@ class Verification {
         }
 
         // The records, by all threads; what they give is taken in order.
-        std::map<RecordNumber, Stretch> ready;
-        std::condition_variable changed;
-        std::vector<std::unique_ptr<RecordCheck>> checks(threads_);
         RowSums sums;
         std::set<store::BlobId> used;
         RecordNumber taken = first;
@@ -326,6 +412,8 @@ class Verification {
                 used.insert(stretch->blobs.begin(), stretch->blobs.end());
                 serials_.insert(serials_.end(), stretch->serials.begin(), stretch->serials.end());
                 report_.tokens += stretch->tokens;
+                report_.without_tac += stretch->without_tac;
+                for (const auto& time : stretch->times) judge_order(segment.name, time);
                 report_.events += stretch->events;
                 report_.records += stretch->leaves.size();
                 taken += static_cast<RecordNumber>(stretch->leaves.size());
@@ -337,19 +425,7 @@ class Verification {
         for (RecordNumber at = first; at < end;) {
             const std::int64_t count = std::min(stretch_length - at % stretch_length, end - at);
             workers.add([&, at, count](unsigned worker) {
-                auto& check = checks[worker];
-                Stretch stretch;
-                if (!check) {
-                    auto opened = RecordCheck::open(context_, segment.name);
-                    if (opened)
-                        check = std::move(*opened);
-                    else
-                        stretch.problems.push_back({"segment", segment.name, at, "", opened.error().text});
-                }
-                if (check)
-                    stretch = check->check(at, count);
-                else
-                    stretch.leaves.resize(static_cast<std::size_t>(count));
+                Stretch stretch = look(checks[worker], segment.name, at, count);
                 const std::lock_guard lock(mutex);
                 ready.emplace(at, std::move(stretch));
                 changed.notify_one();
@@ -360,16 +436,57 @@ class Verification {
         take(true);
         workers.wait();
         for (Problem& problem : found) add(std::move(problem));
-        check_outside(index, stray);
-        if (!whole) return;
+        check_outside(index, stray, first);
         for (std::size_t table = 0; table < RowSums::tables; ++table)
             if (!index_rows[table] || !index_rows[table]->same(static_cast<RowSums::Table>(table), sums))
-                for (Problem& problem : find_index_problems(
-                         context_, segment.name, static_cast<RowSums::Table>(table), segment.first, end))
+                for (Problem& problem : find_index_problems(context_, segment.name,
+                                                            static_cast<RowSums::Table>(table), first, end))
                     add(std::move(problem));
         for (const auto& [id, unused] : blobs)
-            if (!used.contains(id) && !is_new(segment, id))
+            if (whole && !used.contains(id) && !is_new(segment, id))
                 object("foreign", segment.name, "the blob " + to_hex(id) + " is named by no record");
+    }
+
+    /// By a thread. What a record's octets make a library throw is a problem of theirs.
+    Stretch look(std::unique_ptr<RecordCheck>& check, const std::string& segment, RecordNumber first,
+                 std::int64_t count) const {
+        std::string trouble;
+        try {
+            if (!check) {
+                auto opened = RecordCheck::open(context_, segment);
+                if (opened)
+                    check = std::move(*opened);
+                else
+                    trouble = opened.error().text;
+            }
+            if (check) return check->check(first, count);
+        } catch (const std::exception& fault) {
+            trouble = fault.what();
+        }
+        Stretch stretch;
+        stretch.leaves.resize(static_cast<std::size_t>(count));
+        stretch.problems.push_back(
+            {"segment", segment, first, "",
+             "the " + std::to_string(count) + " records from this one on can't be looked at: " + trouble});
+        return stretch;
+    }
+
+    /// Tokens come in the order of their time, but for those that wait for an HSM, and for a clock that is
+    /// set right.
+    void judge_order(const std::string& segment, const Stretch::Time& time) {
+        if (time.gen_time_us + most_late_us < newest_us_)
+            object("clock", segment,
+                   "its time is " + duration_text(newest_us_ - time.gen_time_us) +
+                       " before that of a token whose record comes first",
+                   time.number);
+        newest_us_ = std::max(newest_us_, time.gen_time_us);
+        times_.push_back(time);
+        // Of the records that no checkpoint covers in the end, which are the last ones.
+        while (times_.size() > 1 && covered_by(times_.front().number)) times_.pop_front();
+    }
+    /// True if a checkpoint that is signed well says so.
+    bool covered_by(RecordNumber number) const {
+        return !notes_.empty() && static_cast<std::uint64_t>(number) < notes_.rbegin()->first;
     }
 
     /// What was written while we looked is no problem.
@@ -396,9 +513,11 @@ class Verification {
         (void)segment.scan.tiles([&](std::int64_t level, std::int64_t position, View hashes) {
             const std::string name =
                 "the tile " + std::to_string(level) + "/" + std::to_string(position) + " ";
-            if (level < 0 || level >= static_cast<std::int64_t>(store::tile_levels) - 1 || position < 0 ||
-                position > (std::int64_t{1} << 62) >> (8 * (level + 1)) || hashes.empty() ||
-                hashes.size() % sizeof(tlog::Hash) != 0 || store::width_of(hashes) > store::tile_width)
+            if (level < 0 || level >= static_cast<std::int64_t>(store::tile_levels) || position < 0 ||
+                position > static_cast<std::int64_t>(store::most_leaves >>
+                                                     (8U * (static_cast<unsigned>(level) + 1))) ||
+                hashes.empty() || hashes.size() % sizeof(tlog::Hash) != 0 ||
+                store::width_of(hashes) > store::tile_width)
                 return object("tile", segment.name, name + "is no tile");
             const std::uint64_t shift = 8U * static_cast<unsigned>(level);
             const std::uint64_t begin = static_cast<std::uint64_t>(position) * store::tile_width;
@@ -416,12 +535,6 @@ class Verification {
             if (!became_full && !(from_before && full_end > static_cast<std::uint64_t>(segment.end)) &&
                 !newer)
                 object("tile", segment.name, name + "doesn't belong here");
-            if (from_before && !became_full) {
-                begun_.push_back({segment.name,
-                                  first,
-                                  {static_cast<unsigned>(level), static_cast<std::uint64_t>(position),
-                                   Bytes(hashes.begin(), hashes.end())}});
-            }
         });
     }
 
@@ -436,7 +549,7 @@ class Verification {
         // What is under them first: each of these has its checkpoint by then, also while the archive grows.
         const auto cosigned = read_cosignatures(segment);
         const auto read = segment.scan.checkpoints([&](std::int64_t size, const std::string& note) {
-            if (static_cast<std::uint64_t>(size) > since_) rows->push_back({size, note});
+            rows->push_back({size, note});
         });
         if (!read) object("checkpoint", segment.name, read.error().text);
         report_.checkpoints += rows->size();
@@ -452,6 +565,7 @@ class Verification {
                 }
             });
         workers.wait();
+        const bool newest = &segment == &segments_.back();
         for (std::size_t i = 0; i < rows->size(); ++i) {
             const auto& checkpoint = (*judged)[i];
             const std::int64_t size = (*rows)[i].size;
@@ -460,13 +574,18 @@ class Verification {
                 object("checkpoint", segment.name, name + checkpoint.error().text);
             } else if (checkpoint->origin != segment.scan.facts().origin) {
                 object("checkpoint", segment.name, name + "it is of the log " + checkpoint->origin);
-            } else if (static_cast<std::int64_t>(checkpoint->head.size) != size || size < segment.first) {
-                object("checkpoint", segment.name, name + "it stands in the wrong place");
-            } else {
-                const bool later = &segment == &segments_.back() && size > segment.end;
-                tree_->expect(checkpoint->head);
+            } else if (static_cast<std::int64_t>(checkpoint->head.size) != size || size < 1 ||
+                       size < segment.first ||
+                       (size > segment.end && !(newest && grown_to(checkpoint->head.size)))) {
+                if (newest && size > segment.end)
+                    object("missing", segment.name,
+                           name + "so many records were signed; here are " + std::to_string(segment.end) +
+                               ": the last " + std::to_string(size - segment.end) + " are missing");
+                else
+                    object("checkpoint", segment.name, name + "it stands in the wrong place");
+            } else if (checkpoint->head.size > since_ && size <= segment.end) {
+                tree_->expect(checkpoint->head, false);
                 notes_[checkpoint->head.size] = (*rows)[i].note;
-                if (later) later_.push_back(checkpoint->head.size);
             }
         }
         std::map<std::int64_t, const std::string*> notes;
@@ -557,13 +676,13 @@ class Verification {
     }
 
     /// Rows with numbers that this segment hasn't got. In the newest one they may have come while we looked.
-    void check_outside(std::size_t index, const std::vector<RecordNumber>& stray) {
+    void check_outside(std::size_t index, const std::vector<RecordNumber>& stray, RecordNumber looked_from) {
         Segment& segment = segments_[index];
         const bool newest = index + 1 == segments_.size();
         const auto now = segment.scan.extent();
         const RecordNumber last = now ? now->last : segment.extent.last;
         for (const RecordNumber number : stray)
-            if (number < segment.first || !newest || number > last)
+            if (number < segment.first || (number >= looked_from && (!newest || number > last)))
                 object("index", segment.name, "its index names a record that it hasn't got", number);
         const auto outside = [&](RecordNumber from, RecordNumber to) {
             (void)segment.scan.records(from, to, [&](RecordNumber number, View) {
@@ -571,50 +690,69 @@ class Verification {
             });
         };
         outside(std::numeric_limits<RecordNumber>::min(), segment.first - 1);
-        if (!newest) outside(segment.end, std::numeric_limits<RecordNumber>::max());
+        outside(newest ? std::max(segment.end, last + 1) : segment.end,
+                std::numeric_limits<RecordNumber>::max());
     }
 
     void check_end() {
         const auto end = static_cast<std::uint64_t>(segments_.back().end);
         const std::string& newest = segments_.back().name;
-        for (const auto& [size, root] : tree_->left()) {
-            if (witnessed_ && witnessed_->size == size && !notes_.contains(size)) {
-                object("rolled-back", newest,
-                       "outside, " + std::to_string(size) + " records were seen; here are " +
-                           std::to_string(end) + ": the last " + std::to_string(size - std::min(size, end)) +
-                           " are missing");
-            } else if (size > end && std::find(later_.begin(), later_.end(), size) == later_.end()) {
-                object("missing", newest,
-                       "a checkpoint was signed over " + std::to_string(size) + " records; here are " +
-                           std::to_string(end));
-            } else if (size > end && !grown_to(size)) {
-                object("missing", newest,
-                       "a checkpoint was signed over " + std::to_string(size) +
-                           " records; the last one here is " + std::to_string(end) + " - 1");
-            }
-        }
+        if (witnessed_ && witnessed_->size > end && !grown_to(witnessed_->size))
+            object("rolled-back", newest,
+                   "outside, " + std::to_string(witnessed_->size) + " records were seen; here are " +
+                       std::to_string(end) + ": the last " + std::to_string(witnessed_->size - end) +
+                       " are missing");
         const auto good = tree_->last_good();
-        report_.covered = good;
+        if (good)
+            report_.covered = good;
+        else if (since_ > 0)
+            report_.covered = since_;
         if (good) {
             const auto note = notes_.find(*good);
             if (note != notes_.end()) report_.checkpoint = note->second;
+        } else if (options_.since && since_ > 0) {
+            report_.checkpoint = options_.since->write();
         }
-        const std::uint64_t covered = std::max(good.value_or(0), since_);
+        const std::uint64_t covered = report_.covered.value_or(0);
         report_.uncovered = end > covered ? end - covered : 0;
-        if (!keys_.log_keys().empty() && !good && report_.uncovered > 0 && since_ == 0 && notes_.empty())
-            object("checkpoint", newest, "a key signs its checkpoints, and there is none");
-        for (const auto& begun : begun_) {
-            const auto edge = tree_->edges().find(begun.first);
-            if (edge == tree_->edges().end() || !edge->second) continue;
-            const bool same =
-                std::any_of(edge->second->begin(), edge->second->end(), [&](const store::Tile& tile) {
-                    return tile.level == begun.tile.level && tile.position == begun.tile.position &&
-                           tile.hashes == begun.tile.hashes;
-                });
-            if (!same)
-                object("tile", begun.segment,
-                       "the tile " + std::to_string(begun.tile.level) + "/" +
-                           std::to_string(begun.tile.position) + " isn't the one of the tree");
+        judge_uncovered(newest, covered);
+        for (const Segment& segment : segments_) check_beginning(segment);
+    }
+
+    /// Nothing is stamped while records are under no checkpoint for too long: tokens of no more time than
+    /// that can be.
+    void judge_uncovered(const std::string& newest, std::uint64_t covered) {
+        const auto within = keys_.covered_within_us();
+        if (!within) return;
+        while (!times_.empty() && static_cast<std::uint64_t>(times_.front().number) < covered)
+            times_.pop_front();
+        if (times_.empty()) return;
+        const auto [first, last] =
+            std::minmax_element(times_.begin(), times_.end(),
+                                [](const auto& a, const auto& b) { return a.gen_time_us < b.gen_time_us; });
+        const std::int64_t span = last->gen_time_us - first->gen_time_us;
+        if (span > *within + most_late_us)
+            object("checkpoint", newest,
+                   "tokens of " + duration_text(span) + " are under no checkpoint, from record " +
+                       std::to_string(times_.front().number) + " on; nothing is stamped once it is " +
+                       duration_text(*within));
+    }
+
+    /// A segment begins with the tiles of the tree's edge; those that became full since are compared
+    /// elsewhere.
+    void check_beginning(const Segment& segment) {
+        const auto first = static_cast<std::uint64_t>(segment.first);
+        const auto edge = tree_->edges().find(first);
+        if (edge == tree_->edges().end() || !edge->second) return;
+        for (const store::Tile& tile : *edge->second) {
+            auto* own = find_name(segment.name);
+            const auto stored = own->scan.tile(tile.level, tile.position);
+            const bool begins = stored && stored->size() >= tile.hashes.size() &&
+                                equal(View(*stored).first(tile.hashes.size()), tile.hashes);
+            if (!begins)
+                object("tile", segment.name,
+                       "the tile " + std::to_string(tile.level) + "/" + std::to_string(tile.position) +
+                           (stored && stored->empty() ? " is missing" : " isn't the one of the tree"));
         }
     }
 
@@ -632,6 +770,16 @@ class Verification {
 
     /// No serial number twice, over all segments.
     void check_serials() {
+        if (since_ > 0) {
+            // What isn't looked at again has serial numbers too.
+            const std::unordered_set<std::uint64_t> fresh(serials_.begin(), serials_.end());
+            for (Segment& segment : segments_)
+                (void)segment.scan.serials([&](View serial, RecordNumber number) {
+                    const auto hash = RowSums::hash(context_.key, serial, 0);
+                    if (static_cast<std::uint64_t>(number) < since_ && fresh.contains(hash))
+                        serials_.push_back(hash);
+                });
+        }
         std::sort(serials_.begin(), serials_.end());
         std::unordered_set<std::uint64_t> twice;
         for (std::size_t i = 1; i < serials_.size(); ++i)
@@ -700,15 +848,13 @@ class Verification {
     std::optional<tlog::TreeHead> witnessed_;
     std::optional<TreeCheck> tree_;
     std::map<std::uint64_t, std::string> notes_;  // checkpoints that are signed well
-    std::vector<std::uint64_t> later_;  // of these, those beyond what the newest segment had at first
-    struct Begun {
-        std::string segment;
-        std::uint64_t first = 0;
-        store::Tile tile;
-    };
-    std::vector<Begun> begun_;  // tiles that weren't full when their segment began
     std::vector<std::pair<std::uint64_t, std::uint64_t>> misfits_;
     std::vector<std::uint64_t> serials_;
+    std::vector<RecordNumber> believed_;  // events that keys_ is made of
+    std::deque<Stretch::Time> times_;     // of the last tokens
+    std::int64_t newest_us_ = 0;          // the largest genTime so far
+    bool since_fits_ = true;              // the tree over what isn't looked at is what it was
+    bool chain_whole_ = true;             // no segment is missing
     std::uint64_t done_ = 0;
     std::uint64_t total_ = 0;
     VerifyReport report_;

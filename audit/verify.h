@@ -33,6 +33,7 @@ struct VerifyOptions {
 struct VerifyReport {
     std::uint64_t records = 0;  ///< looked at
     std::uint64_t tokens = 0;
+    std::uint64_t without_tac = 0;  ///< of these: issued on a reference clock alone
     std::uint64_t events = 0;
     std::uint64_t checkpoints = 0;
     std::vector<std::string> segments;

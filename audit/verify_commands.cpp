@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/text.h"
+#include "store/prove.h"
 
 namespace kokuin::audit {
 namespace {
@@ -59,6 +60,7 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                           {"segments", report.segments},
                           {"records", report.records},
                           {"tokens", report.tokens},
+                          {"without_tac", report.without_tac},
                           {"events", report.events},
                           {"checkpoints", report.checkpoints},
                           {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
@@ -85,6 +87,8 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
         << counted(report.segments.size(), "segment", "segments") << ": "
         << counted(report.tokens, "token", "tokens") << ", " << counted(report.events, "event", "events")
         << ", " << counted(report.checkpoints, "checkpoint", "checkpoints") << '\n';
+    if (report.without_tac > 0)
+        out << counted(report.without_tac, "token was", "tokens were") << " issued without a TAC\n";
     if (report.covered) out << "the newest checkpoint that fits covers " << *report.covered << " records\n";
     if (report.uncovered > 0)
         out << "under no checkpoint yet: the newest " << counted(report.uncovered, "record", "records")
@@ -96,7 +100,11 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
                "these are";
     out << '\n';
     if (report.ok()) {
-        out << "whole: nothing was added, changed, moved or removed\n";
+        out << "whole: nothing was added, changed, moved or removed"
+            << (report.covered && report.uncovered == 0 ? "\n"
+                : report.covered
+                    ? " among the " + std::to_string(*report.covered) + " records under checkpoints\n"
+                    : ", as far as records tell that nobody has signed\n");
     } else {
         out << "NOT WHOLE: " << counted(count, "problem", "problems") << ", "
             << counted(affected(report).size(), "token", "tokens") << " affected\n";
@@ -173,7 +181,7 @@ Done write_proof(const VerifyArguments& arguments, std::ostream& out) {
     if (!serial || serial->empty())
         return Error::usage("SERIAL: \"" + arguments.serial +
                             "\" isn't hexadecimal: give digits 0-9 and a-f");
-    const auto proof = prove(arguments.archive, *serial);
+    const auto proof = store::prove(arguments.archive, *serial);
     if (!proof) return proof.error();
     if (!arguments.proof.empty()) return write_file(arguments.proof, as_view(*proof));
     out << *proof;

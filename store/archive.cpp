@@ -423,7 +423,9 @@ class Archive::Writer {
                 acknowledged_, segment.next() - 1);
         segment_ = std::move(*opened);
         acknowledged_ = segment_->next();
-        const std::optional<std::uint64_t> covered = segment_->covered();
+        // A checkpoint may be there whose write was reported as failed.
+        std::optional<StoredCheckpoint> newest;
+        if (auto found = newest_in(dir_)) newest = std::move(found->checkpoint);
         std::vector<std::string> older(names->begin(), names->end() - 1);
         if (!older.empty()) mover_.finish(older.back());
         spdlog::info("archive recovered: next record {}", acknowledged_);
@@ -433,10 +435,10 @@ class Archive::Writer {
         state_.segment = segment_->meta().segment + ".sqlite";
         state_.next = acknowledged_;
         tree_ = segment_->edge().tree();
-        if (covered && *covered > state_.covered)
-            spdlog::warn(
-                "archive recovered: a checkpoint of size {} is there though its write was reported as failed",
-                *covered);
+        if (newest) {
+            state_.covered = newest->size;
+            checkpoint_ = newest->note;
+        }
     }
 
     void fail_again(const Error& error) {

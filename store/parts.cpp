@@ -94,9 +94,15 @@ Parts split(View token, const std::vector<Blob>& known, View imprint, View seria
     return {Literal{literal(token)}};
 }
 
+namespace {
+/// Far more than any token has. A record that nobody vouches for could name one blob many times.
+constexpr std::size_t largest_token = 1U << 20U;
+}  // namespace
+
 Result<Bytes> join(const Parts& parts, const BlobSource& blobs, View imprint, View serial) {
     Bytes token;
     for (const Part& part : parts) {
+        if (token.size() > largest_token) return Error::environment("a token larger than 1 MiB");
         if (const auto* octets = std::get_if<Literal>(&part)) {
             append(token, octets->octets);
         } else if (const auto* reference = std::get_if<BlobReference>(&part)) {

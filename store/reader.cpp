@@ -16,7 +16,11 @@ bool matches(const Query& query, const Record& record, const Issuance& issuance)
     if (query.imprint && issuance.imprint != *query.imprint) return false;
     if (query.from && issuance.gen_time_us < to_unix_us(*query.from)) return false;
     if (query.to && issuance.gen_time_us >= to_unix_us(*query.to)) return false;
-    return !query.policy || issuance.policy == *query.policy;
+    if (query.policy && issuance.policy != *query.policy) return false;
+    if (query.tsu && issuance.tsu != *query.tsu) return false;
+    if (query.tac && (!issuance.tac || without_zeros(issuance.tac->serial) != without_zeros(*query.tac)))
+        return false;
+    return !query.certificate || issuance.certificate == *query.certificate;
 }
 
 bool matches(const EventQuery& query, const Record& record, const Event& event) {
@@ -106,7 +110,13 @@ Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(const std::string& di
 }
 
 Done ArchiveReader::find(const Query& query, const Visitor& visit) {
-    return impl_->each(false, [&](SegmentReader& segment, const std::string& name) {
+    return impl_->each(false, [&](SegmentReader& segment, const std::string& name) -> Result<bool> {
+        if (query.first > segment.meta().first) {
+            // All of it may lie before what is asked for.
+            const auto next = segment.next();
+            if (!next) return next.error();
+            if (*next <= query.first) return true;
+        }
         return search(segment, query, [&](const Record& record) {
             const auto* issuance = std::get_if<Issuance>(&record.body);
             return !issuance || !matches(query, record, *issuance) || visit({record, name});

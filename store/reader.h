@@ -21,7 +21,10 @@ struct Query {
     std::optional<WallTime> from;  ///< genTime ≥ from
     std::optional<WallTime> to;    ///< genTime < to
     std::optional<std::string> policy;
-    RecordNumber first = 0;  ///< number ≥ first: to go on with a search that ended
+    std::optional<std::string> tsu;
+    std::optional<Bytes> tac;  ///< serial number of the TAC it was issued under, leading zeros tolerated
+    std::optional<BlobId> certificate;  ///< SHA-256 of the TSU's certificate: which key has signed it
+    RecordNumber first = 0;             ///< number ≥ first: to go on with a search that ended
 };
 /// Which events; all that is set must hold.
 struct EventQuery {

@@ -16,6 +16,9 @@ using sqlite::Statement;
 using Type = Statement::Type;
 
 constexpr std::int64_t batch = 2048;
+constexpr RecordNumber limit = RecordNumber{1} << 48;
+/// Records that may be missing from one segment before what comes after them isn't counted to it.
+constexpr std::int64_t most_missing = 1'000'000;
 constexpr std::int64_t impossible = std::numeric_limits<std::int64_t>::min();
 
 std::int64_t integer(const Statement& row, int column) {
@@ -32,33 +35,23 @@ std::string text(const Statement& row, int column) {
 
 class SegmentScan::Impl {
   public:
-    Impl(SegmentReader opened, std::string path)
-        : reader(std::move(opened)), database(reader.database()), segment_path_(std::move(path)) {
+    Impl(SegmentReader opened, std::string path_)
+        : reader(std::move(opened)), database(reader.database()), path(std::move(path_)) {
         const Meta& meta = reader.meta();
         facts = {meta.segment, meta.archive, meta.origin, meta.first, meta.previous};
     }
 
-    /// Runs a select in batches, each in a transaction of its own: `bind` binds where to go on, from 2 up (1
-    /// is the batch's size), `visit` takes a row and remembers that place; false: it doesn't come after the
-    /// one before, and going on from there might never end.
-    Done batches(std::string_view sql, const std::function<void(Statement&)>& bind,
-                 const std::function<bool(const Statement&)>& visit) {
+    /// Runs a select to its end, in one transaction: a row that another order or another type of value would
+    /// hide is met all the same.
+    Done all(std::string_view sql, const std::function<void(const Statement&)>& visit) {
         auto select = database.prepare(sql);
         if (!select) return select.error();
-        for (std::int64_t rows = batch; rows == batch;) {
-            select->bind(1, batch);
-            bind(*select);
-            for (rows = 0;; ++rows) {
-                const auto row = select->step();
-                if (!row) return row.error();
-                if (!*row) break;
-                if (!visit(*select))
-                    return Error::environment(segment_path_ +
-                                              ": a table is out of order: the file is damaged");
-            }
-            select->reset();
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return {};
+            visit(*select);
         }
-        return {};
     }
 
     Result<std::optional<Bytes>> one(std::string_view sql, const std::function<void(Statement&)>& bind) {
@@ -76,8 +69,7 @@ class SegmentScan::Impl {
     sqlite::Database& database;
     SegmentFacts facts;
 
-  private:
-    std::string segment_path_;
+    const std::string path;
 };
 
 SegmentScan::SegmentScan(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -139,29 +131,48 @@ Result<std::vector<std::string>> SegmentScan::integrity() {
 }
 
 Result<SegmentScan::Extent> SegmentScan::extent() {
+    // Numbers that no archive reaches don't count, so that nobody waits for all those below them.
     auto select = impl_->database.prepare(
-        "SELECT count(*), ifnull(min(number), 0), ifnull(max(number), -1) FROM record");
+        "SELECT count(*), ifnull(max(number), -1) FROM record WHERE number >= ?1 AND number < ?2");
     if (!select) return select.error();
-    const auto row = select->step();
-    if (!row) return row.error();
-    return Extent{select->integer(0), select->integer(1), select->integer(2)};
+    const RecordNumber first = std::clamp<RecordNumber>(impl_->facts.first, 0, limit);
+    Extent extent{0, -1};
+    RecordNumber end = limit;
+    for (int look = 0; look < 2; ++look) {
+        select->bind(1, first);
+        select->bind(2, end);
+        const auto row = select->step();
+        if (!row) return row.error();
+        extent = {select->integer(0), select->integer(1)};
+        select->reset();
+        if (extent.last < first + extent.count + most_missing) break;
+        end = first + extent.count + most_missing;
+    }
+    return extent;
 }
 
 Done SegmentScan::records(RecordNumber first, RecordNumber last,
                           const std::function<void(RecordNumber, View der)>& visit) {
-    RecordNumber next = first;
-    return impl_->batches(
-        "SELECT number, der FROM record WHERE number >= ?2 AND number <= ?3 ORDER BY number LIMIT ?1",
-        [&](Statement& select) {
-            select.bind(2, next);
-            select.bind(3, last);
-        },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) < next) return false;
-            next = row.integer(0) + 1;
-            visit(row.integer(0), octets(row, 1));
-            return true;
-        });
+    auto select = impl_->database.prepare(
+        "SELECT number, der FROM record WHERE number >= ?1 AND number <= ?2 ORDER BY number LIMIT ?3");
+    if (!select) return select.error();
+    for (std::int64_t rows = batch; rows == batch && first <= last;) {
+        select->bind(1, first);
+        select->bind(2, last);
+        select->bind(3, batch);
+        for (rows = 0;; ++rows) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) break;
+            const RecordNumber number = select->integer(0);
+            if (number < first) return Error::environment(impl_->path + ": its records are out of order");
+            visit(number, octets(*select, 1));
+            if (number == last) return {};
+            first = number + 1;
+        }
+        select->reset();  // ends the transaction
+    }
+    return {};
 }
 
 Result<std::optional<Bytes>> SegmentScan::record(RecordNumber number) {
@@ -175,29 +186,13 @@ Result<std::optional<Bytes>> SegmentScan::blob(const BlobId& id) {
 }
 
 Done SegmentScan::blobs(const std::function<void(View id, View content)>& visit) {
-    std::int64_t next = impossible;
-    return impl_->batches(
-        "SELECT rowid, id, content FROM blob WHERE rowid > ?2 ORDER BY rowid LIMIT ?1",
-        [&](Statement& select) { select.bind(2, next); },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) <= next) return false;
-            next = row.integer(0);
-            visit(octets(row, 1), octets(row, 2));
-            return true;
-        });
+    return impl_->all("SELECT id, content FROM blob",
+                      [&](const Statement& row) { visit(octets(row, 0), octets(row, 1)); });
 }
 
 Done SegmentScan::tiles(const std::function<void(std::int64_t, std::int64_t, View)>& visit) {
-    std::int64_t next = impossible;
-    return impl_->batches(
-        "SELECT rowid, level, position, hashes FROM tile WHERE rowid > ?2 ORDER BY rowid LIMIT ?1",
-        [&](Statement& select) { select.bind(2, next); },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) <= next) return false;
-            next = row.integer(0);
-            visit(integer(row, 1), integer(row, 2), octets(row, 3));
-            return true;
-        });
+    return impl_->all("SELECT level, position, hashes FROM tile",
+                      [&](const Statement& row) { visit(integer(row, 0), integer(row, 1), octets(row, 2)); });
 }
 
 Result<Bytes> SegmentScan::tile(unsigned level, std::uint64_t position) {
@@ -205,106 +200,36 @@ Result<Bytes> SegmentScan::tile(unsigned level, std::uint64_t position) {
 }
 
 Done SegmentScan::checkpoints(const std::function<void(std::int64_t, const std::string&)>& visit) {
-    std::int64_t next = impossible;
-    return impl_->batches(
-        "SELECT size, note FROM checkpoint WHERE size > ?2 ORDER BY size LIMIT ?1",
-        [&](Statement& select) { select.bind(2, next); },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) <= next) return false;
-            next = row.integer(0);
-            visit(row.integer(0), text(row, 1));
-            return true;
-        });
+    return impl_->all("SELECT size, note FROM checkpoint ORDER BY size",
+                      [&](const Statement& row) { visit(row.integer(0), text(row, 1)); });
 }
 
 Done SegmentScan::cosignatures(
     const std::function<void(std::int64_t, const std::string&, const std::string&)>& visit) {
-    // By rowid: a column whose value has another type than the format's would not be where its order says.
-    std::int64_t next = impossible;
-    return impl_->batches(
-        "SELECT rowid, size, witness, line FROM cosignature WHERE rowid > ?2 ORDER BY rowid LIMIT ?1",
-        [&](Statement& select) { select.bind(2, next); },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) <= next) return false;
-            next = row.integer(0);
-            visit(integer(row, 1), text(row, 2), text(row, 3));
-            return true;
-        });
+    return impl_->all("SELECT size, witness, line FROM cosignature ORDER BY rowid",
+                      [&](const Statement& row) { visit(integer(row, 0), text(row, 1), text(row, 2)); });
 }
 
 Done SegmentScan::serials(const std::function<void(View, RecordNumber)>& visit) {
-    Bytes serial;
-    Bytes bound;  // stays while the batch is read
-    std::int64_t number = impossible;
-    return impl_->batches(
-        "SELECT serial, number FROM by_serial WHERE (serial, number) > (?2, ?3) ORDER BY serial, number "
-        "LIMIT ?1",
-        [&](Statement& select) {
-            bound = serial;
-            select.bind(2, View(bound));
-            select.bind(3, number);
-        },
-        [&](const Statement& row) -> bool {
-            const View view = row.octets(0);
-            Bytes found(view.begin(), view.end());
-            if (std::pair(found, row.integer(1)) <= std::pair(serial, number)) return false;
-            serial = std::move(found);
-            number = row.integer(1);
-            visit(octets(row, 0), integer(row, 1));
-            return true;
-        });
+    return impl_->all("SELECT serial, number FROM by_serial",
+                      [&](const Statement& row) { visit(octets(row, 0), integer(row, 1)); });
 }
 
 Done SegmentScan::times(const std::function<void(std::int64_t, RecordNumber)>& visit) {
-    std::int64_t time = impossible;
-    std::int64_t number = impossible;
-    return impl_->batches(
-        "SELECT gen_time, number FROM by_time WHERE (gen_time, number) > (?2, ?3) ORDER BY gen_time, number "
-        "LIMIT ?1",
-        [&](Statement& select) {
-            select.bind(2, time);
-            select.bind(3, number);
-        },
-        [&](const Statement& row) -> bool {
-            if (std::pair(row.integer(0), row.integer(1)) <= std::pair(time, number)) return false;
-            time = row.integer(0);
-            number = row.integer(1);
-            visit(integer(row, 0), integer(row, 1));
-            return true;
-        });
+    return impl_->all("SELECT gen_time, number FROM by_time",
+                      [&](const Statement& row) { visit(integer(row, 0), integer(row, 1)); });
 }
 
 Done SegmentScan::imprints(const std::function<void(std::int64_t, RecordNumber)>& visit) {
-    std::int64_t key = impossible;
-    std::int64_t number = impossible;
-    return impl_->batches(
-        "SELECT imprint, number FROM by_imprint WHERE (imprint, number) > (?2, ?3) ORDER BY imprint, number "
-        "LIMIT ?1",
-        [&](Statement& select) {
-            select.bind(2, key);
-            select.bind(3, number);
-        },
-        [&](const Statement& row) -> bool {
-            if (std::pair(row.integer(0), row.integer(1)) <= std::pair(key, number)) return false;
-            key = row.integer(0);
-            number = row.integer(1);
-            visit(integer(row, 0), integer(row, 1));
-            return true;
-        });
+    return impl_->all("SELECT imprint, number FROM by_imprint",
+                      [&](const Statement& row) { visit(integer(row, 0), integer(row, 1)); });
 }
 
 Done SegmentScan::events(const std::function<void(RecordNumber, std::string_view, std::string_view)>& visit) {
-    std::int64_t next = impossible;
-    return impl_->batches(
-        "SELECT number, kind, subject FROM event WHERE number > ?2 ORDER BY number LIMIT ?1",
-        [&](Statement& select) { select.bind(2, next); },
-        [&](const Statement& row) -> bool {
-            if (row.integer(0) <= next) return false;
-            next = row.integer(0);
-            const bool typed = row.type(1) == Type::text && row.type(2) == Type::text;
-            visit(row.integer(0), typed ? row.text(1) : std::string(), typed ? row.text(2) : std::string());
-            return true;
-        });
+    return impl_->all("SELECT number, kind, subject FROM event ORDER BY number", [&](const Statement& row) {
+        const bool typed = row.type(1) == Type::text && row.type(2) == Type::text;
+        visit(row.integer(0), typed ? row.text(1) : std::string(), typed ? row.text(2) : std::string());
+    });
 }
 
 IndexKeys index_keys(const Issuance& issuance) {

@@ -41,12 +41,12 @@ class SegmentScan {
     /// What differs from the format: tables, indices, entries of `meta`, one line each.
     Result<std::vector<std::string>> differences();
     /// SQLite's own check of pages, and of indices that it keeps itself, one line each (at most 100). Reads
-    /// the whole file in one transaction: not for a segment that is being written.
+    /// the whole file in one transaction: the log of a segment that is being written grows meanwhile.
     Result<std::vector<std::string>> integrity();
-    /// How many records there are, and the lowest and highest number (0 and -1 if there are none).
+    /// How many records there are, and the highest number (-1 if there is none). Records below the segment's
+    /// first, or far above what so many records can reach, don't count.
     struct Extent {
         std::int64_t count = 0;
-        RecordNumber first = 0;
         RecordNumber last = -1;
     };
     Result<Extent> extent();
@@ -66,7 +66,7 @@ class SegmentScan {
     /// In the order in which they came.
     Done cosignatures(const std::function<void(std::int64_t size, const std::string& witness,
                                                const std::string& line)>& visit);
-    /// The index, in the order of its keys. A value of another type is INT64_MIN, or no octets.
+    /// The index. A value of another type is INT64_MIN, or no octets.
     Done serials(const std::function<void(View serial, RecordNumber)>& visit);
     Done times(const std::function<void(std::int64_t gen_time_us, RecordNumber)>& visit);
     Done imprints(const std::function<void(std::int64_t key, RecordNumber)>& visit);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,7 +68,11 @@ Result<std::vector<std::string>> list_segments(const std::string& dir) {
                ::readdir(folder)) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
         const std::string_view file = entry->d_name;
         const std::string_view name = file.substr(0, std::min<std::size_t>(7, file.size()));
-        if (is_segment_name(name) && file.substr(7) == suffix) names.emplace_back(name);
+        if (!is_segment_name(name) || file.substr(7) != suffix) continue;
+        struct stat status {};
+        // A pipe of that name would be waited for.
+        if (::stat(segment_path(dir, std::string(name)).c_str(), &status) == 0 && S_ISREG(status.st_mode))
+            names.emplace_back(name);
     }
     ::closedir(folder);
     std::sort(names.begin(), names.end());

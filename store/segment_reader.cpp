@@ -43,7 +43,8 @@ Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::str
     std::vector<Mode> modes{Mode::read};
     // Whoever writes a segment has a shared-memory file beside it: only without one is it safe to read
     // without locks.
-    if (!exists(path + "-shm")) modes.push_back(has_content(path + "-wal") ? Mode::alone : Mode::immutable);
+    if (!exists(path + "-shm") && !has_content(path + "-journal"))
+        modes.push_back(has_content(path + "-wal") ? Mode::alone : Mode::immutable);
     std::optional<Error> first_error;
     for (const Mode mode : modes) {
         auto database = sqlite::Database::open(path, mode);

@@ -14,8 +14,9 @@ namespace kokuin::store {
 
 /// Hashes in a full tile.
 constexpr std::uint64_t tile_width = 256;
-/// Levels that a tree below 2^63 leaves can have.
-constexpr unsigned tile_levels = 8;
+/// Levels that a tree of at most `most_leaves` has.
+constexpr unsigned tile_levels = 7;
+constexpr std::uint64_t most_leaves = std::uint64_t{1} << 48U;
 
 /// Hashes one after the other: of leaves at level 0, above it of full tiles of the level below. The first one
 /// is number position * 256 of its level.

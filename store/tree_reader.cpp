@@ -111,8 +111,8 @@ Result<std::vector<tlog::Hash>> TreeReader::consistency_proof(std::uint64_t old_
 
 Result<Bytes> TreeReader::tile(unsigned level, std::uint64_t position, std::uint64_t width) {
     // Before shifting: a tile that lies beyond any tree.
-    if (width == 0 || width > tile_width || level >= tile_levels - 1 ||
-        position > (std::uint64_t{1} << 62U) >> (8U * (level + 1)))
+    if (width == 0 || width > tile_width || level >= tile_levels ||
+        position > most_leaves >> (8U * (level + 1)))
         return Error::usage("there is no such tile");
     if (auto done = impl_->has((position * tile_width + width) << (8U * level)); !done) return done.error();
     auto tile = impl_->tile(level, position, width);

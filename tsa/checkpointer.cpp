@@ -9,13 +9,18 @@ namespace {
 
 constexpr const char* key_kind = "archive.key";
 
-/// What the archive says of the key that signed before, as VerifierKey::text(); empty if none has.
-Result<std::string> recorded_key(const store::Archive& archive) {
+using Fields = std::map<std::string, store::FieldValue>;
+
+/// What the archive said of the key last; empty if nothing.
+Result<Fields> recorded(const store::Archive& archive) {
     const auto found = archive.latest_event(key_kind, archive.origin());
     if (!found) return found.error();
-    if (!*found) return std::string();
-    const auto& fields = std::get<store::Event>((*found)->body).fields;
-    const auto field = fields.find("verifier");
+    if (!*found) return Fields();
+    return std::get<store::Event>((*found)->body).fields;
+}
+
+std::string text_of(const Fields& fields, const std::string& key) {
+    const auto field = fields.find(key);
     const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
     return text ? *text : std::string();
 }
@@ -88,18 +93,25 @@ Done Checkpointer::find_key() {
                                             View(key->spki()).last(32));
     if (!verifier) return verifier.error();
 
-    const auto before = recorded_key(parts_.archive);
+    const auto before = recorded(parts_.archive);
     if (!before) return before.error();
-    if (*before != verifier->text()) {
+    const Fields now{{"key", parts_.key},
+                     {"token", parts_.token.name()},
+                     {"verifier", verifier->text()},
+                     // An auditor judges by it what may be under no checkpoint.
+                     {"covered_within_us", std::chrono::duration_cast<microseconds>(parts_.within).count()}};
+    auto told = *before;
+    told.erase("previous");
+    if (told != now) {
         store::Event event;
         event.kind = key_kind;
         event.subject = parts_.archive.origin();
         event.text =
             "checkpoints are signed by the key '" + parts_.key + "' from now on: " + verifier->text();
-        event.fields = {{"key", parts_.key},
-                        {"token", parts_.token.name()},
-                        {"verifier", verifier->text()},
-                        {"previous", *before}};
+        event.fields = now;
+        if (const auto previous = text_of(*before, "verifier");
+            !previous.empty() && previous != verifier->text())
+            event.fields["previous"] = previous;
         if (auto done = parts_.journal.write(event); !done) return done;
         spdlog::info("archive key=\"{}\" verifier=\"{}\"", parts_.key, verifier->text());
     }

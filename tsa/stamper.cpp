@@ -199,6 +199,8 @@ Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
     const auto again =
         made.work.tsu().gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
     if (const auto* closed = std::get_if<tac::Closed>(&again)) return refused_by(*closed);
+    if (parts_.checkpoints)
+        if (auto overdue = parts_.checkpoints->overdue()) return failure("checkpoint", std::move(*overdue));
     return made.token;
 }
 

@@ -18,6 +18,7 @@
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
 #include "tsa/checkpointer.h"
+#include "tsa/collation.h"
 #include "tsa/comparisons.h"
 #include "tsa/compromise.h"
 #include "tsa/config.h"
@@ -212,6 +213,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
         tsa::add_log_routes(*router, **archive, tiles);
+        tsa::add_collation_routes(*router, {settings->archive, **life});
         tsa::add_notice_routes(*router, **life, settings->archive);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);

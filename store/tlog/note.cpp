@@ -8,6 +8,8 @@
 #include <charconv>
 #include <exception>
 
+#include "base/text.h"
+
 namespace kokuin::tlog {
 namespace {
 
@@ -66,6 +68,16 @@ bool verifies(const VerifierKey& key, const std::string& message, View signature
     }
 }
 
+bool is_utf8(std::string_view text) {
+    std::uint32_t code = 0;
+    for (View rest = as_view(text); !rest.empty();) {
+        const std::size_t size = next_character(rest, code);
+        if (size == 0) return false;
+        rest = rest.subspan(size);
+    }
+    return true;
+}
+
 Error no_note(const std::string& why) {
     return Error::usage("no signed note (c2sp.org/signed-note): " + why);
 }
@@ -121,6 +133,7 @@ Result<Note> Note::parse(std::string_view note) {
     if (std::any_of(note.begin(), note.end(),
                     [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; }))
         return no_note("control characters");
+    if (!is_utf8(note)) return no_note("not UTF-8");
     Note parsed;
     parsed.text = note.substr(0, middle + 1);
     std::string_view rest = note.substr(middle + 2);
@@ -133,7 +146,8 @@ Result<Note> Note::parse(std::string_view note) {
         if (!octets || octets->size() < 5) return no_note("a signature that isn't base64");
         NoteSignature signature;
         signature.name = line->substr(dash.size(), space - dash.size());
-        if (signature.name.empty()) return no_note("a signature without a key's name");
+        if (signature.name.empty() || signature.name.find('+') != std::string::npos)
+            return no_note("a signature without a key's name");
         std::copy(octets->begin(), octets->begin() + 4, signature.id.begin());
         signature.signature.assign(octets->begin() + 4, octets->end());
         parsed.signatures.push_back(std::move(signature));

@@ -277,6 +277,38 @@ class TamperTest(harness.TestCase):
         self.assertIn('moved', {one['kind'] for one in self.accused(report, end)})
         self.assertEqual(report['uncovered'], 1)
 
+    def test_4b_rows_that_no_search_meets(self):
+        saved = self.folder / 'saved-early.txt'
+        self.verify('--save', saved, trust=False, folder=self.early)
+        number = self.tokens(self.newest())[-3][0]
+        for since, statement in (
+                (False, "INSERT INTO by_serial VALUES ('abc', 5)"), (False, "INSERT INTO by_serial VALUES (x'', -9223372036854775808)"),
+                (False, 'INSERT INTO by_time VALUES (-1e300, 5)'), (False, "INSERT INTO by_imprint VALUES (-9223372036854775808, 5)"),
+                (False, "INSERT INTO event VALUES (-9223372036854775808, 'archive.key', 'x')"),
+                (False, "INSERT INTO checkpoint VALUES (-9223372036854775808, 'x')"), (False, "INSERT INTO checkpoint VALUES (0, 'x')"),
+                (False, "INSERT INTO record VALUES (9223372036854775807, x'00')"), (False, "INSERT INTO record VALUES (-7, x'00')"),
+                (False, "INSERT INTO record VALUES (1000000000, x'00')"), (False, "INSERT INTO tile VALUES (7, 0, x'00')"),
+                (False, 'DELETE FROM tile WHERE length(hashes) < 8192'), (False, "UPDATE meta SET value = value || '0' WHERE key = 'archive'"),
+                (False, "UPDATE meta SET value = 4611686018427387904 WHERE key = 'first'"), (False, 'CREATE TABLE more (x)'),
+                (False, 'CREATE VIEW more AS SELECT * FROM record'), (False, 'CREATE TRIGGER more AFTER INSERT ON record BEGIN SELECT 1; END'),
+                (True, f'DELETE FROM by_serial WHERE number = {number}'), (True, f'DELETE FROM by_time WHERE number = {number}'),
+                (True, "INSERT INTO blob VALUES (x'00', x'00')")):
+            with self.subTest(statement):
+                self.reset()
+                self.sql((statement,))
+                report = self.verify(*(('--since', saved) if since else ()), trust=False)
+                self.assertFalse(report['ok'])
+                self.assertLess(len(report['problems']), 60)
+        self.reset()
+        (self.newest(self.work).parent / (self.newest(self.work).name + '-journal')).write_bytes(b'x' * 512)
+        self.assertFalse(self.verify(trust=False)['ok'])
+        # Checkpoints taken out, so that nothing speaks for tokens of many minutes.
+        # (Here all tokens are of seconds, which a crash may leave: they are told, and nobody is accused.)
+        self.reset()
+        self.sql((f'DELETE FROM checkpoint WHERE size > {number}',))
+        report = self.verify(trust=False)
+        self.assertGreater(report['uncovered'], 0)
+
     def records_in(self, folder):
         with contextlib.closing(sqlite3.connect(f'file:{self.newest(folder)}?mode=ro', uri=True)) as db:
             return db.execute('SELECT max(number) + 1 FROM record').fetchone()[0]
@@ -387,6 +419,9 @@ class TamperTest(harness.TestCase):
             identity = hashlib.sha256(origin.encode() + b'\n\x01' + public).digest()[:4]
             verifier = f'{origin}+{identity.hex()}+{base64.b64encode(bytes([1]) + public).decode()}'
             number, der = db.execute("SELECT number, der FROM event JOIN record USING (number) WHERE kind = 'archive.key'").fetchone()
+            size = db.execute('SELECT max(size) FROM checkpoint').fetchone()[0]
+            honest = [hashlib.sha256(b'\0' + der).digest() for der, in db.execute('SELECT der FROM record ORDER BY number')]
+            (self.folder / 'honest.txt').write_text(self.signed(origin, identity, size, root_of(honest[:size])))
             old = self.demo.events('archive.key')[0]['fields']['verifier']
             db.execute('UPDATE record SET der = ? WHERE number = ?', (der.replace(old.encode(), verifier.encode()), number))
             leaves = [hashlib.sha256(b'\0' + der).digest() for der, in db.execute('SELECT der FROM record ORDER BY number')]
@@ -395,11 +430,7 @@ class TamperTest(harness.TestCase):
                 db.execute('UPDATE tile SET hashes = ? WHERE position = ?', (b''.join(leaves[256 * position:256 * position + 256]), position))
             db.execute('DELETE FROM cosignature')  # the witness's key isn't his
             for size, in list(db.execute('SELECT size FROM checkpoint')):
-                text = f'{origin}\n{size}\n{base64.b64encode(root_of(leaves[:size])).decode()}\n'
-                (self.folder / 'text').write_text(text)
-                run('openssl', 'pkeyutl', '-sign', '-inkey', 'forger.pem', '-rawin', '-in', 'text', '-out', 'signature', cwd=self.folder)
-                line = base64.b64encode(identity + (self.folder / 'signature').read_bytes()).decode()
-                db.execute('UPDATE checkpoint SET note = ? WHERE size = ?', (f'{text}\n\u2014 {origin} {line}\n', size))
+                db.execute('UPDATE checkpoint SET note = ? WHERE size = ?', (self.signed(origin, identity, size, root_of(leaves[:size])), size))
             db.commit()
         alone = self.verify(trust=False)
         self.assertEqual(alone['problems'], [])
@@ -407,6 +438,20 @@ class TamperTest(harness.TestCase):
         report = self.verify()
         self.assertFalse(report['ok'])
         self.assertIn('checkpoint', {one['kind'] for one in report['problems']})
+        # The operator himself, whose key it is: somebody outside has seen another tree of the same size.
+        theirs = self.folder / 'theirs.toml'
+        theirs.write_text(self.trust.read_text().replace(old, verifier).replace('witnessed.txt', 'honest.txt'))
+        done = run(harness.BIN / 'tsaudit', '--archive', self.work, 'verify', '--json', '--trust', theirs, ok=(1,))
+        told = [one['detail'] for one in json.loads(done.out)['problems'] if one['kind'] == 'tree']
+        self.assertIn('somebody outside has seen', ' '.join(told))
+
+    def signed(self, origin, identity, size, root):
+        """A checkpoint by the forger's key."""
+        text = f'{origin}\n{size}\n{base64.b64encode(root).decode()}\n'
+        (self.folder / 'text').write_text(text)
+        run('openssl', 'pkeyutl', '-sign', '-inkey', 'forger.pem', '-rawin', '-in', 'text', '-out', 'signature', cwd=self.folder)
+        line = base64.b64encode(identity + (self.folder / 'signature').read_bytes()).decode()
+        return f'{text}\n\u2014 {origin} {line}\n'
 
     # -- proofs
 

@@ -113,10 +113,10 @@ TEST_CASE("a log's signature and a witness's stand under one checkpoint") {
 
 TEST_CASE("what is no note or no checkpoint is refused") {
     const std::string note = neumanns_note;
-    for (const std::string& bad :
-         {std::string(), std::string("\n\n"), note.substr(0, note.size() - 1),
-          note.substr(0, note.find("\n\n") + 2), "\t" + note, note + "x\n", note + "\xE2\x80\x94 Peter\n",
-          note + "\xE2\x80\x94 Peter eA==\n", note + std::string(64 << 10, 'x')})
+    for (const std::string& bad : {std::string(), std::string("\n\n"), note.substr(0, note.size() - 1),
+                                   note.substr(0, note.find("\n\n") + 2), "\t" + note, "\xff" + note,
+                                   note + "x\n", note + "\xE2\x80\x94 Peter\n",
+                                   note + "\xE2\x80\x94 Peter eA==\n", note + std::string(64 << 10, 'x')})
         CHECK_FALSE(Note::parse(bad));
     const std::string root = to_base64(Hash{});
     CHECK(Checkpoint::parse("o\n0\n" + root + "\n"));

@@ -1,0 +1,120 @@
+#include "tsa/collation.h"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/json_text.h"
+#include "base/text.h"
+#include "pki/certificate.h"
+#include "store/prove.h"
+#include "store/reader.h"
+#include "tac/tac.h"
+#include "tsa/protocol/collation.h"
+
+namespace kokuin::tsa {
+namespace {
+
+using net::Request;
+using net::Response;
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t largest = 64U << 10U;
+
+Json malformed(const std::string& detail) {
+    return {{"result", "malformed"}, {"detail", one_line(detail, 500)}};
+}
+
+/// When the key of this certificate was said to be compromised.
+Json compromised_at(const KeyLife& life, const std::string& certificate_sha256) {
+    for (const auto& one : life.compromises())
+        if (one.key.certificate_sha256 == certificate_sha256) return to_rfc3339(one.at);
+    return nullptr;
+}
+
+void add_record(Json& to, const store::Shown& shown, const KeyLife& life) {
+    const auto& issuance = shown.found.issuance();
+    to["gen_time"] = to_rfc3339(from_unix_us(issuance.gen_time_us));
+    to["policy"] = issuance.policy;
+    to["imprint_algorithm"] = issuance.imprint_algorithm;
+    to["imprint"] = to_hex(issuance.imprint);
+    to["tsu"] = issuance.tsu;
+    to["record"] = shown.found.record.number;
+    to["clock_bound_us"] = issuance.clock_bound_us;
+    to["token_sha256"] = to_hex(pki::digest(pki::Hash::sha256, shown.token));
+    to["tac"] = nullptr;
+    if (issuance.tac) {
+        const auto serial = to_hex(issuance.tac->serial);
+        to["tac"] = {{"serial", serial}, {"path", "/repository/tac/" + serial}};
+    }
+    const auto certificate = pki::Certificate::from_der(shown.certificate);
+    to["holds_until"] = certificate ? Json(to_rfc3339(certificate->not_after(), 0)) : Json(nullptr);
+    to["key_compromised"] = compromised_at(life, to_hex(issuance.certificate));
+}
+
+/// Error: the archive can't be asked.
+Result<Json> collate(const CollationParts& parts, View presented) {
+    const auto token = tsp::parse_token_or_response(presented);
+    if (!token) return malformed(token.error().text);
+    const auto& info = token->tst_info;
+    Json json{{"result", "not-issued-here"}, {"detail", "no token with this serial number was issued here"}};
+    json["serial"] = to_hex(info.serial);
+    if (info.negative_serial) return json;
+    auto reader = store::ArchiveReader::open(parts.archive);
+    if (!reader) return reader.error();
+    const auto shown = (*reader)->show(info.serial);
+    if (!shown && shown.error().kind == Error::Kind::no) return json;
+    if (!shown) return shown.error();
+    auto issued = tsp::parse_token(shown->token);
+    if (!issued) return std::move(issued).error().in("record " + std::to_string(shown->found.record.number));
+
+    const auto differs = tsp::differences(*issued, *token);
+    json["result"] = differs.empty() ? "matches" : "altered";
+    std::string names;
+    for (const auto& name : differs) names += (names.empty() ? "" : ", ") + name;
+    json["detail"] = differs.empty()
+                         ? "it is the token that was issued, octet for octet"
+                         : "the token with this serial number was issued here, and differs in: " + names;
+    if (!differs.empty()) json["differs"] = differs;
+    add_record(json, *shown, parts.life);
+    auto proof = store::prove(parts.archive, info.serial);
+    if (!proof && proof.error().kind != Error::Kind::no) return proof.error();
+    json["proof"] = proof ? Json(*proof) : Json(nullptr);
+    return json;
+}
+
+Response answer(const Request& request, const std::optional<tsp::VerifyRequest>& asked, const Json& json) {
+    const auto accepted = request.field("Accept");
+    if (!asked || (accepted && accepted->find("application/json") != std::string_view::npos))
+        return Response::json(200, json_text(json) + '\n');
+    const auto result = json["result"].get<std::string>();
+    std::optional<std::string> rejected;
+    if (result != "matches") rejected = result + ": " + json["detail"].get<std::string>();
+    return Response::octets(200, "application/octet-stream", tsp::verify_response(*asked, rejected));
+}
+
+Response respond(const CollationParts& parts, const Request& request) {
+    const auto asked = tsp::parse_verify_request(request.body);
+    if (!asked) return Response::json(200, json_text(malformed(asked.error().text)) + '\n');
+    const auto json = collate(parts, *asked ? View((*asked)->token) : View(request.body));
+    if (json) {
+        auto response = answer(request, *asked, *json);
+        response.fields = {{"Cache-Control", "no-store"}};
+        return response;
+    }
+    spdlog::error("collation: {}", json.error().text);
+    auto later = Response::text(503, "not possible at the moment; try again");
+    later.fields = {{"Retry-After", "2"}, {"Cache-Control", "no-store"}};
+    return later;
+}
+
+}  // namespace
+
+void add_collation_routes(net::Router& router, CollationParts parts) {
+    router.add("POST", "/collate",
+               [parts = std::move(parts)](const Request& request) { return respond(parts, request); },
+               {{}, largest});
+}
+
+}  // namespace kokuin::tsa
