@@ -63,7 +63,7 @@ Done init(const Arguments& arguments, std::ostream& out) {
 
 Done serve(const Arguments& arguments) {
     forbid_core_dumps();
-    std::signal(SIGPIPE, SIG_IGN);  // a log that hangs up must not end the witness
+    (void)std::signal(SIGPIPE, SIG_IGN);  // a log that hangs up must not end the witness
     auto at = config::parse_endpoint(arguments.listen);
     if (!at) return std::move(at).error().in("--listen");
     if (!arguments.beyond_loopback && !net::is_loopback(at->host))
@@ -98,7 +98,7 @@ Done serve(const Arguments& arguments) {
 
 Done visit_once(const Arguments& arguments, std::ostream& out) {
     forbid_core_dumps();
-    std::signal(SIGPIPE, SIG_IGN);
+    (void)std::signal(SIGPIPE, SIG_IGN);
     const auto logs = read_logs(arguments.logs);
     if (!logs) return logs.error();
     auto url = net::parse_url(arguments.url);
