@@ -15,10 +15,10 @@
 
 #include "audit/present.h"
 #include "audit/segment_check.h"
+#include "audit/signed_heads.h"
 #include "audit/tree_check.h"
 #include "store/scan.h"
 #include "store/tiles.h"
-#include "store/tlog/add_checkpoint.h"
 #include "store/tree_reader.h"
 
 namespace kokuin::audit {
@@ -538,114 +538,22 @@ class Verification {
         });
     }
 
-    /// Each one is signed, and for the size that it stands under; which roots they must have is the tree's
-    /// business.
+    /// Which roots the tree must have at which sizes, as far as the segment says.
     void check_checkpoints(Segment& segment, Workers& workers) {
-        struct Row {
-            std::int64_t size = 0;
-            std::string note;
-        };
-        auto rows = std::make_shared<std::vector<Row>>();
-        // What is under them first: each of these has its checkpoint by then, also while the archive grows.
-        const auto cosigned = read_cosignatures(segment);
-        const auto read = segment.scan.checkpoints([&](std::int64_t size, const std::string& note) {
-            rows->push_back({size, note});
-        });
-        if (!read) object("checkpoint", segment.name, read.error().text);
-        report_.checkpoints += rows->size();
-        auto judged = std::make_shared<std::vector<Result<tlog::Checkpoint>>>();
-        judged->assign(rows->size(), Error::no(""));
-        constexpr std::size_t some = 256;
-        for (std::size_t begin = 0; begin < rows->size(); begin += some)
-            workers.add([this, rows, judged, begin](unsigned) {
-                for (std::size_t i = begin; i < std::min(begin + some, rows->size()); ++i) {
-                    const auto note = tlog::Note::parse((*rows)[i].note);
-                    (*judged)[i] =
-                        note ? read_checkpoint(*note, log_keys_) : Result<tlog::Checkpoint>(note.error());
-                }
-            });
-        workers.wait();
-        const bool newest = &segment == &segments_.back();
-        for (std::size_t i = 0; i < rows->size(); ++i) {
-            const auto& checkpoint = (*judged)[i];
-            const std::int64_t size = (*rows)[i].size;
-            const std::string name = "the checkpoint of size " + std::to_string(size) + ": ";
-            if (!checkpoint) {
-                object("checkpoint", segment.name, name + checkpoint.error().text);
-            } else if (checkpoint->origin != segment.scan.facts().origin) {
-                object("checkpoint", segment.name, name + "it is of the log " + checkpoint->origin);
-            } else if (static_cast<std::int64_t>(checkpoint->head.size) != size || size < 1 ||
-                       size < segment.first ||
-                       (size > segment.end && !(newest && grown_to(checkpoint->head.size)))) {
-                if (newest && size > segment.end)
-                    object("missing", segment.name,
-                           name + "so many records were signed; here are " + std::to_string(segment.end) +
-                               ": the last " + std::to_string(size - segment.end) + " are missing");
-                else
-                    object("checkpoint", segment.name, name + "it stands in the wrong place");
-            } else if (checkpoint->head.size > since_ && size <= segment.end) {
-                tree_->expect(checkpoint->head, false);
-                notes_[checkpoint->head.size] = (*rows)[i].note;
-            }
+        HeadRules rules{
+            segment.name,  segment.scan.facts().origin,
+            segment.first, segment.end,
+            since_,        {},
+            log_keys_,     [&](const std::string& witness) { return witness_keys(witness, segment); }};
+        if (&segment == &segments_.back())
+            rules.grown_to = [this](std::uint64_t size) { return grown_to(size); };
+        auto found = check_heads(segment.scan, rules, workers);
+        report_.checkpoints += found.checkpoints;
+        for (Problem& problem : found.problems) add(std::move(problem));
+        for (SignedHead& one : found.heads) {
+            tree_->expect(one.head, false);
+            notes_[one.head.size] = std::move(one.note);
         }
-        std::map<std::int64_t, const std::string*> notes;
-        for (const Row& row : *rows) notes.emplace(row.size, &row.note);
-        check_cosignatures(segment, workers, cosigned, notes);
-    }
-
-    struct Cosignature {
-        std::int64_t size = 0;
-        std::string witness;
-        std::string line;
-    };
-    std::vector<Cosignature> read_cosignatures(Segment& segment) {
-        std::vector<Cosignature> rows;
-        const auto read = segment.scan.cosignatures(
-            [&](std::int64_t size, const std::string& witness, const std::string& line) {
-                // A size that is none is told, however old it claims to be.
-                if (size < segment.first || static_cast<std::uint64_t>(size) > since_)
-                    rows.push_back({size, witness, line});
-            });
-        if (!read) object("cosignature", segment.name, read.error().text);
-        return rows;
-    }
-
-    /// Each one is a good signature of the witness that it names, under the checkpoint of its size.
-    void check_cosignatures(Segment& segment, Workers& workers, const std::vector<Cosignature>& rows,
-                            const std::map<std::int64_t, const std::string*>& notes) {
-        std::map<std::string, std::vector<tlog::VerifierKey>> keys;
-        for (const Cosignature& row : rows)
-            if (!keys.contains(row.witness)) keys[row.witness] = witness_keys(row.witness, segment);
-        std::vector<std::string> objections(rows.size());
-        constexpr std::size_t some = 256;
-        for (std::size_t begin = 0; begin < rows.size(); begin += some)
-            workers.add([&, begin](unsigned) {
-                for (std::size_t i = begin; i < std::min(begin + some, rows.size()); ++i) {
-                    const auto note = notes.find(rows[i].size);
-                    objections[i] = note == notes.end()
-                                        ? "there is no checkpoint of this size"
-                                        : objection(rows[i], *note->second, keys.at(rows[i].witness));
-                }
-            });
-        workers.wait();
-        for (std::size_t i = 0; i < rows.size(); ++i)
-            if (!objections[i].empty())
-                object("cosignature", segment.name,
-                       "the cosignature by the witness '" + rows[i].witness + "' at size " +
-                           std::to_string(rows[i].size) + ": " + objections[i]);
-    }
-    static std::string objection(const Cosignature& row, const std::string& checkpoint,
-                                 const std::vector<tlog::VerifierKey>& keys) {
-        const auto note = tlog::Note::parse(checkpoint);
-        if (!note) return "";  // told with its checkpoint
-        const auto lines = tlog::parse_signature_lines(row.line + "\n");
-        if (!lines) return lines.error().text;
-        if (lines->size() != 1 || lines->front().name != row.witness) return "its line is of somebody else";
-        if (keys.empty())
-            return "nobody says which key that witness has (the event witness.key, or the trust file)";
-        for (const auto& key : keys)
-            if (tlog::check({note->text, *lines}, key).outcome == tlog::Checked::Outcome::good) return "";
-        return "the signature is wrong";
     }
 
     std::vector<Problem> check_pages(const std::string& segment) {

@@ -1,5 +1,6 @@
 """scripts/demo: set-up, reuse, restart of what died, stop, taken ports, wrong usage; what it and the README print works."""
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -75,6 +76,11 @@ class DemoTest(harness.TestCase):
         for link, target in (('var/demo', self.dir), ('build/bin', harness.BIN), ('README.md', readme)):
             (checkout / link).parent.mkdir(parents=True, exist_ok=True)
             (checkout / link).symlink_to(target)
+        # Who reads has read for more than the few seconds after which the first token is under a checkpoint.
+        archive = self.dir / 'archive'
+        first = json.loads(run(harness.BIN / 'tsaudit', '--archive', archive, 'find', '--limit', 1, '--json').out)
+        until(lambda: run(harness.BIN / 'tsaudit', '--archive', archive, 'prove', first['serial'], ok=(0, 1)).returncode == 0,
+              'a checkpoint over the first token', 20, 0.2)
         ran = 0
         for block in blocks:
             for port in range(5):
