@@ -96,12 +96,6 @@ std::uint64_t RowSums::hash(const Key& key, View row, std::uint64_t number) {
     return mix(mix(state ^ (number + key.words[2])) + key.words[3]);
 }
 
-std::uint64_t RowSums::hash(const Key& key, std::int64_t row, std::uint64_t number) {
-    std::array<std::uint8_t, sizeof row> octets{};
-    std::memcpy(octets.data(), &row, sizeof row);
-    return hash(key, View(octets), number);
-}
-
 void RowSums::add(const RowSums& other) {
     for (std::size_t table = 0; table < tables; ++table) {
         sums_[table] += other.sums_[table];

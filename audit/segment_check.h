@@ -32,7 +32,6 @@ class RowSums {
         static Key make();
     };
     static std::uint64_t hash(const Key& key, View row, std::uint64_t number);
-    static std::uint64_t hash(const Key& key, std::int64_t row, std::uint64_t number);
     void add(Table table, std::uint64_t hash) {
         sums_[table] += hash;
         ++counts_[table];

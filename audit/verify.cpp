@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -274,9 +275,8 @@ class Verification {
                      object("tree", segment_of(size - 1),
                             "the records " + std::to_string(last_good) + " to " + std::to_string(size - 1) +
                                 " are not all those that " +
-                                (seen_outside ? "somebody outside has seen: the checkpoint of size "
-                                              : "the checkpoint of size ") +
-                                std::to_string(size) + " was signed over others");
+                                (seen_outside ? "somebody outside has seen: not all those that " : "") +
+                                "the checkpoint of size " + std::to_string(size) + " was signed over");
                      if (size - last_good <= most_named) misfits_.emplace_back(last_good, size);
                  },
                  [this](std::uint64_t number) {
@@ -369,7 +369,7 @@ class Verification {
         const bool whole = first == segment.first;  // otherwise who names its blobs isn't known
         std::array<std::optional<RowSums>, RowSums::tables> index_rows;
         std::vector<RecordNumber> stray;
-        std::map<store::BlobId, bool> blobs;  // what is there
+        std::set<store::BlobId> blobs;  // that are there
         std::map<RecordNumber, Stretch> ready;
         std::condition_variable changed;
         std::vector<std::unique_ptr<RecordCheck>> checks(threads_);
@@ -442,7 +442,7 @@ class Verification {
                 for (Problem& problem : find_index_problems(context_, segment.name,
                                                             static_cast<RowSums::Table>(table), first, end))
                     add(std::move(problem));
-        for (const auto& [id, unused] : blobs)
+        for (const auto& id : blobs)
             if (whole && !used.contains(id) && !is_new(segment, id))
                 object("foreign", segment.name, "the blob " + to_hex(id) + " is named by no record");
     }
@@ -566,14 +566,14 @@ class Verification {
         return problems;
     }
 
-    std::vector<Problem> read_blobs(const std::string& segment, std::map<store::BlobId, bool>& blobs) {
+    std::vector<Problem> read_blobs(const std::string& segment, std::set<store::BlobId>& blobs) {
         std::vector<Problem> problems;
         auto scan = SegmentScan::open(options_.dir, segment);
         if (!scan) return {{"segment", segment, {}, "", scan.error().text}};
         const auto read = scan->blobs([&](View id, View content) {
             const store::BlobId name = store::blob_id(content);
             if (equal(id, name)) {
-                blobs[name] = true;
+                blobs.insert(name);
                 return;
             }
             problems.push_back(

@@ -193,7 +193,6 @@ Done SegmentWriter::check_checkpoint() {
     if (!tree) return Error(tree.error()).in(path_);
     if (tree->head() != checkpoint->head)
         return damaged(path_, name + " was signed over other records than those that are here");
-    covered_ = checkpoint->head.size;
     return {};
 }
 
@@ -286,8 +285,6 @@ Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<Check
     }
     if (auto done = commit_.run(); !done) return done;
     next_ = number;
-    for (const CheckpointRow& checkpoint : checkpoints)
-        covered_ = std::max(covered_.value_or(0), checkpoint.size);
     healthy_ = true;
     return {};
 }

@@ -82,8 +82,6 @@ class SegmentWriter {
     [[nodiscard]] RecordNumber next() const { return next_; }
     /// The tree of all records up to next().
     [[nodiscard]] const TileEdge& edge() const { return edge_; }
-    /// Size of the newest checkpoint in this segment; nothing if it has none.
-    [[nodiscard]] std::optional<std::uint64_t> covered() const { return covered_; }
     /// Pages in the log after the last commit.
     [[nodiscard]] int log_frames() const { return log_frames_; }
 
@@ -104,7 +102,6 @@ class SegmentWriter {
     Meta meta_;
     RecordNumber next_ = 0;
     TileEdge edge_;
-    std::optional<std::uint64_t> covered_;
     std::set<BlobId> blobs_;
     bool healthy_ = true;
     sqlite::Statement begin_, commit_, insert_record_, insert_blob_, insert_serial_, insert_time_,

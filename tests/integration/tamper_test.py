@@ -176,6 +176,15 @@ class TamperTest(harness.TestCase):
         self.assertTrue(newer['ok'])
         self.assertGreater(newer['records'], 9)
         self.assertLess(newer['records'], 40)
+        # Where nothing is new that is no reason to alarm, and the next audit begins where this one did.
+        quiet = self.folder / 'quiet.txt'
+        self.assertTrue(self.verify('--since', saved, '--save', quiet, folder=self.early, trust=False)['ok'])
+        self.assertEqual(quiet.read_bytes(), saved.read_bytes())
+        # And a copy of before an audit isn't taken for one of after it.
+        latest = self.folder / 'latest.txt'
+        self.verify('--save', latest)
+        report = self.verify('--since', latest, folder=self.early, trust=False)
+        self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
 
     # -- one octet of one value
 
