@@ -45,14 +45,8 @@ Result<std::string> recorded_key(const store::Archive& archive, const std::strin
 }  // namespace
 
 Submit submit_over_http(nanoseconds timeout) {
-    return [timeout](const net::Url& url, const net::Call& call) -> Result<net::Response> {
-        net::ClientOptions options;
-        options.host = url.host;
-        options.port = url.port;
-        options.max_response = largest_answer;
-        auto client = net::Client::make(std::move(options));
-        if (!client) return std::move(client).error();
-        return client->request(call, timeout);
+    return [timeout](const net::Url& url, const net::Call& call) {
+        return net::request_once(url, call, largest_answer, timeout);
     };
 }
 

@@ -137,4 +137,14 @@ Result<Response> Client::request(const Call& call, nanoseconds deadline) const {
     return connection->request(call, deadline - (std::chrono::steady_clock::now() - start));
 }
 
+Result<Response> request_once(const Url& url, const Call& call, std::size_t largest, nanoseconds deadline) {
+    ClientOptions options;
+    options.host = url.host;
+    options.port = url.port;
+    options.max_response = largest;
+    auto client = Client::make(std::move(options));
+    if (!client) return std::move(client).error();
+    return client->request(call, deadline);
+}
+
 }  // namespace kokuin::net

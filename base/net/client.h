@@ -85,4 +85,8 @@ class Client {
     std::shared_ptr<const Shared> shared_;
 };
 
+/// One request over a connection of its own to an http URL's host and port (what is asked for is the call's);
+/// `deadline` bounds all of it, `largest` the answer, in octets.
+Result<Response> request_once(const Url& url, const Call& call, std::size_t largest, nanoseconds deadline);
+
 }  // namespace kokuin::net
