@@ -150,7 +150,8 @@ class RecordCheck::Impl {
         if (!record) {
             // Not what was signed; its tile still says what was.
             stretch.leaves.emplace_back();
-            return object(stretch, "damaged", number, record.error().text);
+            return object(stretch, "damaged", number,
+                          der.empty() ? "it is empty, or isn't octets" : record.error().text);
         }
         stretch.leaves.emplace_back(tlog::leaf_hash(der));
         const auto* issuance = std::get_if<Issuance>(&record->body);
@@ -237,8 +238,10 @@ std::vector<Problem> find_index_problems(const CheckContext& context, const std:
                             std::move(detail)});
     };
     std::map<RecordNumber, Bytes> expected;
+    std::set<RecordNumber> unreadable;
     const auto read = scan->records(first, end - 1, [&](RecordNumber number, View der) {
         const auto record = store::decode(der);
+        if (!record) unreadable.insert(number);  // told already; what the index should say of it nobody knows
         if (!record) return;
         if (auto row = rows_of(*record)[table]) expected.emplace(number, std::move(*row));
     });
@@ -260,7 +263,7 @@ std::vector<Problem> find_index_problems(const CheckContext& context, const std:
         }
     }
     for (const auto& [number, row] : rows)
-        if (!expected.contains(number))
+        if (!expected.contains(number) && !unreadable.contains(number))
             object(number, "the table " + name + " names it, and it isn't one of its records");
     return problems;
 }

@@ -87,8 +87,11 @@ Done Checkpointer::find_key() {
     if (!parts_.token.available()) return Error::environment("hsm: " + parts_.token.state());
     auto key = parts_.token.find_key(parts_.key, hsm::KeyAlgorithm::ed25519);
     if (!key)
-        return Error::environment("[archive] key: " + key.error().text + "; make one: tsactl key generate " +
-                                  parts_.key + " --type ed25519");
+        return Error::environment(
+            "[archive] key: " + key.error().text +
+            (key.error().kind == Error::Kind::no
+                 ? "; make one: tsactl key generate " + parts_.key + " --type ed25519 --why TEXT --by NAME"
+                 : ""));
     auto verifier = tlog::VerifierKey::make(parts_.archive.origin(), tlog::VerifierKey::Type::ed25519,
                                             View(key->spki()).last(32));
     if (!verifier) return verifier.error();
