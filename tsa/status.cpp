@@ -144,6 +144,21 @@ json witnesses_of(const Witnesses* witnesses) {
     return all;
 }
 
+json seals_of(const Sealer* sealer) {
+    if (!sealer) return nullptr;
+    const auto seen = sealer->snapshot();
+    json waiting = json::array();
+    std::optional<WallTime> until;
+    for (const auto& month : seen.months) {
+        if (month.state != "sealed" && month.state != "stamped") waiting.push_back(month.segment);
+        if (month.until) until = std::min(until.value_or(*month.until), *month.until);
+    }
+    return {{"months", seen.months.size()},
+            {"waiting", waiting},
+            {"hold_until", until ? json(to_rfc3339(*until, 0)) : json(nullptr)},
+            {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}};
+}
+
 json leap_of(const Leaps& leaps) {
     const auto known = leaps.snapshot();
     json pending = nullptr;
@@ -247,7 +262,8 @@ std::string Status::status() const {
                             {"origin", parts_.archive.origin()},
                             {"covered", archive.covered},
                             {"checkpoints", checkpoints_of(parts_.checkpoints)},
-                            {"witnesses", witnesses_of(parts_.witnesses)}}},
+                            {"witnesses", witnesses_of(parts_.witnesses)},
+                            {"seals", seals_of(parts_.sealer)}}},
                           {"tokens_since_start", parts_.stamper.granted()}});
 }
 
@@ -470,6 +486,13 @@ std::string Status::metrics() const {
         }
         families.push_back(std::move(witnessed));
         families.push_back(std::move(conflicts));
+    }
+    if (parts_.sealer) {
+        const auto seals = seals_of(parts_.sealer);
+        single("kokuin_seals_waiting", "finished months that wait for a seal or a time-stamp",
+               MetricType::Gauge, static_cast<double>(seals["waiting"].size()));
+        single("kokuin_seal_trouble", "1 while sealing or time-stamping months doesn't succeed",
+               MetricType::Gauge, seals["trouble"].is_null() ? 0 : 1);
     }
     single("kokuin_archive_commits_total", "commits (fsyncs) since start", MetricType::Counter,
            static_cast<double>(archive.groups));

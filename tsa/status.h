@@ -17,6 +17,7 @@
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/revocation_watch.h"
+#include "tsa/sealer.h"
 #include "tsa/stamper.h"
 #include "tsa/tsus.h"
 #include "tsa/witnesses.h"
@@ -42,6 +43,7 @@ struct StatusParts {
     RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
     const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
     const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
+    const Sealer* sealer = nullptr;
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

@@ -43,6 +43,16 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
 /// Destroys a key, or asks the custodians to agree to that. 0.
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 
+/// Finished months as the running server sees them. 0.
+Result<int> seal_list(const Settings& settings, bool json, std::ostream& out);
+struct SealChange {
+    std::string month;
+    std::string why;
+    std::string by;
+};
+/// Asks the running server to renew a month's time-stamp at its next look. 0.
+Result<int> seal_renew(const Settings& settings, const SealChange& change, bool json, std::ostream& out);
+
 struct StampOptions {
     std::string file;
     std::string output;  ///< empty: file + ".tsr"

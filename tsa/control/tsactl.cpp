@@ -25,6 +25,7 @@ struct Arguments {
     control::VerifyOptions verify;
     hsm::KeyArguments key;
     control::KeyChange change;
+    control::SealChange seal;
     hsm::custody::Arguments custody;
 };
 
@@ -205,6 +206,21 @@ Result<int> run(int argc, char** argv) {
             if (!hsm) return hsm.error();
             return action(**hsm, arguments.json, std::cout);
         });
+    });
+
+    auto* seal = app.add_subcommand("seal", "seals of finished months, and their time-stamps");
+    seal->require_subcommand(1);
+    with_settings(seal->add_subcommand("list", "each finished month, and until when its time-stamp holds"),
+                  [&](const tsa::Settings& settings) {
+                      return control::seal_list(settings, arguments.json, std::cout);
+                  });
+    auto* renew = seal->add_subcommand("renew", "have a month's time-stamp renewed now, due or not");
+    renew->add_option("MONTH", arguments.seal.month, "YYYY-MM")->required();
+    renew->add_option("--why", arguments.seal.why, "the reason, one line, for the record")->required();
+    renew->add_option("--by", arguments.seal.by, "who, as a role or number (no name of a person)")
+        ->required();
+    with_settings(renew, [&](const tsa::Settings& settings) {
+        return control::seal_renew(settings, arguments.seal, arguments.json, std::cout);
     });
 
     auto* archive = app.add_subcommand("archive", "the archive");
