@@ -131,11 +131,13 @@ Result<bool> Sealer::advance() {
             if (std::none_of(seals_->begin(), seals_->end(),
                              [&](const evidence::Seal& seal) { return seal.segment == finished[i]; })) {
                 const auto sealed = seal(finished[i], (*segments)[i + 1]);
+                if (sealed && *sealed) seals_.reset();
                 if (!sealed || *sealed) return sealed;
             }
         for (const evidence::Seal& one : *seals_)
             if (const auto step = step_of(one); step != SealStep::none) {
                 if (auto stamped = stamp(one, step); !stamped) return stamped.error();
+                seals_.reset();
                 return true;
             }
         return false;
@@ -221,7 +223,6 @@ Done Sealer::write(const evidence::Entry& entry) {
     if (auto done = parts_.journal.write(entry.event, entry.blobs); !done) return done;
     spdlog::info("seal month={} event={} text=\"{}\"", entry.event.subject, entry.event.kind,
                  entry.event.text);
-    seals_.reset();
     return {};
 }
 
