@@ -92,7 +92,8 @@ SealStep next_step(const evidence::Seal& seal, pki::Hash wanted, nanoseconds ren
 
 Sealer::Sealer(SealerParts parts)
     : parts_(std::move(parts)),
-      ticker_(parts_.settings ? parts_.settings->every : nanoseconds(std::chrono::minutes(1)), [this] { tick(); }) {}
+      ticker_(parts_.settings ? parts_.settings->every : nanoseconds(std::chrono::minutes(1)),
+              [this] { tick(); }) {}
 
 void Sealer::stop() {
     stopping_ = true;

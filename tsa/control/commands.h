@@ -53,6 +53,9 @@ struct SealChange {
 /// Asks the running server to renew a month's time-stamp at its next look. 0.
 Result<int> seal_renew(const Settings& settings, const SealChange& change, bool json, std::ostream& out);
 
+/// What stamp and verify read of a document, in octets, at most.
+constexpr std::size_t largest_file = std::size_t{1} << 31U;
+
 struct StampOptions {
     std::string file;
     std::string output;  ///< empty: file + ".tsr"

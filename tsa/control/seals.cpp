@@ -19,7 +19,7 @@ Result<json> ask(const Settings& settings, const char* method, const char* path,
     return parse_json(*answer);
 }
 
-std::string text_or(const json& value, const char* key, const char* otherwise) {
+std::string said_or(const json& value, const char* key, const char* otherwise) {
     return value.contains(key) && value[key].is_string() ? one_line(value[key].get<std::string>(), any_length)
                                                          : otherwise;
 }
@@ -35,14 +35,14 @@ Result<int> seal_list(const Settings& settings, bool as_json, std::ostream& out)
     }
     if (seals->value("months", json::array()).empty()) out << "no month has ended yet\n";
     for (const auto& month : seals->value("months", json::array())) {
-        out << text_or(month, "month", "") << ": " << text_or(month, "state", "");
+        out << said_or(month, "month", "") << ": " << said_or(month, "state", "");
         if (month.value("time_stamps", 0) > 0)
             out << ", by time-stamp " << month["time_stamps"] << " (of hash tree " << month["chains"]
-                << ") of " << text_or(month, "stamped", "") << ", which holds until "
-                << text_or(month, "until", "");
+                << ") of " << said_or(month, "stamped", "") << ", which holds until "
+                << said_or(month, "until", "");
         out << '\n';
     }
-    if (const auto trouble = text_or(*seals, "trouble", ""); !trouble.empty())
+    if (const auto trouble = said_or(*seals, "trouble", ""); !trouble.empty())
         out << "TROUBLE: " << trouble << '\n';
     return 0;
 }

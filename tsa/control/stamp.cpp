@@ -11,8 +11,7 @@
 namespace kokuin::tsa::control {
 namespace {
 
-constexpr std::size_t largest_file = std::size_t{1} << 31U;
-constexpr nanoseconds patience = seconds(30);
+constexpr nanoseconds stamp_within = seconds(30);
 
 }  // namespace
 
@@ -34,7 +33,7 @@ Result<int> stamp(const StampOptions& options, bool as_json, std::ostream& out) 
         stamp_request(*hash, pki::digest(*hash, *data),
                       options.policy.empty() ? std::nullopt : std::optional<std::string>(options.policy),
                       options.certificates);
-    const auto answer = ask_for_stamp({*url, url->https ? options.ca : ""}, request, patience);
+    const auto answer = ask_for_stamp({*url, url->https ? options.ca : ""}, request, stamp_within);
     if (!answer) return answer.error();
 
     const auto output = options.output.empty() ? options.file + ".tsr" : options.output;
