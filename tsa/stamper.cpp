@@ -183,8 +183,9 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Wo
     }
     issuance.clock_bound_us = open.bound_us;
     issuance.certificate = tsu.certificate_blob().id();
-    issuance.token = store::split(token, (*form)->blobs, info.imprint, info.serial);
     auto blobs = (*form)->blobs;
+    if (auto head = (*form)->heads->of(token, info.imprint)) blobs.push_back(std::move(*head));
+    issuance.token = store::split(token, blobs, info.imprint, info.serial);
     blobs.push_back(tsu.basis_blob(open.basis));
     issuance.clock = proof_of(reading, blobs.back().id());
     return std::make_shared<Signed>(Signed{std::move(work), demand_of(policy), reading, std::move(open),
