@@ -285,6 +285,7 @@ Result<Settings> load_settings(const std::string& path) {
     }
     settings.control = root.table("control").path("socket", "run/tsad.sock");
     if (auto table = root.maybe_table("hook")) settings.hook = read_hook(*table);
+    settings.programs = read_programs(root.table("programs"));
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
     if (auto done = document->finish(); !done) return std::move(done).error();

@@ -15,6 +15,7 @@
 #include "store/tlog/note.h"
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
+#include "tsa/programs_settings.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/revocation_settings.h"
 
@@ -119,6 +120,7 @@ struct Settings {
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::optional<HookSettings> hook;
+    ProgramsSettings programs;
     std::string log_level;
 };
 

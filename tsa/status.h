@@ -14,6 +14,7 @@
 #include "tsa/hsms.h"
 #include "tsa/key_life.h"
 #include "tsa/leaps.h"
+#include "tsa/programs.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/revocation_watch.h"
@@ -44,6 +45,7 @@ struct StatusParts {
     const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
     const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
     const Sealer* sealer = nullptr;
+    const Programs* programs = nullptr;  ///< null: nobody looks at them
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

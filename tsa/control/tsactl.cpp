@@ -198,6 +198,26 @@ Result<int> run(int argc, char** argv) {
         });
     });
 
+    auto* programs = app.add_subcommand("programs", "the files that the running tsad consists of");
+    programs->require_subcommand(1);
+    auto* programs_list =
+        programs->add_subcommand("list", "the files, and what isn't as it should be (exit 1)");
+    bool sums = false;
+    programs_list->add_flag("--sums", sums, "the list alone, for sha256sum -c");
+    with_settings(programs_list, [&](const tsa::Settings& settings) {
+        return control::programs_list(settings, sums, arguments.json, std::cout);
+    });
+    auto* programs_accept = programs->add_subcommand(
+        "accept", "the files as they are now count from now on, once the custodians agree");
+    programs_accept->add_option("--why", arguments.change.why, "the reason, one line, for the record")
+        ->required();
+    programs_accept->add_option("--by", arguments.change.by, "who, as a role or number (no name of a person)")
+        ->required();
+    with_settings(programs_accept, [&](const tsa::Settings& settings) {
+        return control::programs_accept(settings, arguments.change.why, arguments.change.by, arguments.json,
+                                        std::cout);
+    });
+
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
     hsm::add_token_commands(*token, arguments.key, [&](hsm::TokenAction action) {
