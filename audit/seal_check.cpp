@@ -96,10 +96,13 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         if (!month.layers().empty()) {
             if (static_cast<std::uint64_t>(segment->end) > context.since) check_groups(context, seal, object);
             // Whether the newest one still holds is told, not objected to: nobody has changed anything.
-            auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed, seal.stamped);
+            // (Recorded times have microseconds; a genTime may have more digits.)
+            auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed,
+                                           seal.stamped + microseconds(1));
             for (std::string& fault : verdict.faults) object(std::move(fault));
             if (verdict.ok()) {
-                if (verdict.stamps.back().time != seal.stamped || verdict.stamps.back().until != seal.until)
+                const auto& newest = verdict.stamps.back();
+                if (to_unix_us(newest.time) != to_unix_us(seal.stamped) || newest.until != seal.until)
                     object("its newest time-stamp isn't of the time that was recorded");
                 sealed.time_stamps = verdict.stamps.size();
                 sealed.since = verdict.stamps.front().time;

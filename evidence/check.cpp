@@ -76,7 +76,8 @@ Verdict check(const Sequence& chains, View object, const Believed& believed, Wal
                 continue;
             }
             checked->chain = i;
-            if (!verdict.stamps.empty() && checked->time < verdict.stamps.back().time)
+            // A second: some TSAs write no fractions.
+            if (!verdict.stamps.empty() && checked->time + seconds(1) < verdict.stamps.back().time)
                 verdict.faults.push_back(place(i, j) + "it is older than the one before");
             if (checked->time > now) verdict.faults.push_back(place(i, j) + "its time hasn't come yet");
             verdict.stamps.push_back(std::move(*checked));

@@ -9,6 +9,9 @@
 namespace kokuin::evidence {
 namespace {
 
+/// Far more than any month has records.
+constexpr std::int64_t largest_span = std::int64_t{1} << 40U;
+
 /// What an object's leaf is in a layer, its chains of the layers before being these.
 Bytes leaf_of(pki::Hash hash, View octets, const Sequence& before) {
     Bytes own = pki::digest(hash, octets);
@@ -72,7 +75,8 @@ Result<std::vector<Bytes>> decode_groups(View input, pki::Hash hash, Grouping& g
     der::Reader outer(input);
     der::Reader groups = outer.enter(der::sequence_tag, "Groups");
     grouping.span = groups.read_int64("span");
-    if (grouping.span < 1 && !groups.failed()) groups.fail("span isn't positive");
+    if ((grouping.span < 1 || grouping.span > largest_span) && !groups.failed())
+        groups.fail("span can't be that");
     der::Reader list = groups.enter(der::sequence_tag, "roots");
     std::vector<Bytes> roots;
     while (!list.at_end()) {

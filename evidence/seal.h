@@ -29,8 +29,7 @@ struct Entry {
     std::vector<store::Blob> blobs;
 };
 
-/// The seal of a month: `note` is the checkpoint at its end (unsigned where the archive has no key), of
-/// `head`.
+/// The seal of a month: `note` is the signed checkpoint at its end, of `head`.
 Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
                 const std::string& note);
 /// A time-stamp that begins layer `index` with these groups…

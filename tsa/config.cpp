@@ -273,7 +273,11 @@ Result<Settings> load_settings(const std::string& path) {
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
     if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
-    if (auto table = root.maybe_table("seal")) settings.seal = read_seal(*table);
+    if (auto table = root.maybe_table("seal")) {
+        settings.seal = read_seal(*table);
+        if (!settings.checkpoints)
+            table->problem("tsa", "there is nothing to stamp; allowed: with [archive] key only");
+    }
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     if (auto table = root.maybe_table("revocation")) settings.revocation = read_revocation(*table);
     settings.policies = read_policies(root, settings);

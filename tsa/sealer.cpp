@@ -156,25 +156,21 @@ SealStep Sealer::step_of(const evidence::Seal& seal) const {
 
 /// False: it isn't finished yet.
 Result<bool> Sealer::seal(const std::string& segment, const std::string& next) {
-    if (has_log(parts_.dir, segment)) return false;
+    if (!parts_.checkpointer || has_log(parts_.dir, segment)) return false;
     const auto scan = store::SegmentScan::open(parts_.dir, segment);
     if (!scan) return scan.error();
     const auto after = store::SegmentScan::open(parts_.dir, next);
     if (!after) return after.error();
     const auto end = after->facts().first;
-    if (parts_.checkpointer && parts_.archive.state().covered < static_cast<std::uint64_t>(end)) return false;
+    if (parts_.archive.state().covered < static_cast<std::uint64_t>(end)) return false;
     auto tree = store::TreeReader::open(parts_.dir);
     if (!tree) return tree.error();
     const auto head = (*tree)->head(static_cast<std::uint64_t>(end));
     if (!head) return head.error();
-    tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), *head}.text(), {}};
-    if (parts_.checkpointer) {
-        auto made = parts_.checkpointer->sign(*head);
-        if (!made) return made.error();
-        note = std::move(*made);
-    }
+    const auto note = parts_.checkpointer->sign(*head);
+    if (!note) return note.error();
     const auto grouping = evidence::Grouping::of(scan->facts().first, end);
-    if (auto done = write(evidence::make_seal(segment, grouping, *head, note.write())); !done)
+    if (auto done = write(evidence::make_seal(segment, grouping, *head, note->write())); !done)
         return done.error();
     return true;
 }

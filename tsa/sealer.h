@@ -47,7 +47,7 @@ struct SealerParts {
     store::Archive& archive;
     std::string dir;  ///< the archive's folder
     Journal& journal;
-    Checkpointer* checkpointer = nullptr;  ///< null: nobody signs the heads
+    Checkpointer* checkpointer = nullptr;  ///< null: there is no archive key, and no month is sealed
     std::optional<SealSettings> settings;  ///< nothing: months are sealed, but time-stamped by nobody
     evidence::Believed believed;           ///< whose time-stamps are taken
     AskForStamp ask;

@@ -15,7 +15,11 @@ namespace {
 
 /// Records 1000 to 1029: each third is an event, and a whole group has no token.
 struct Town {
-    testing::OpensslTsa tsa;
+    static testing::OpensslTsa& usual() {
+        static testing::OpensslTsa one;
+        return one;
+    }
+    testing::OpensslTsa& tsa = usual();
     Grouping grouping{1000, 1030, 8};
     Bytes head{'h', 'e', 'a', 'd', '\n'};
     std::vector<Layer> layers;
@@ -87,8 +91,8 @@ TEST_CASE("each token of a month, and its head, is proved, through renewals of b
         CHECK(verdict.stamps[3].chain == 1);
         CHECK(verdict.stamps[3].hash == "sha512");
         CHECK(verdict.stamps[0].tsa == "CN=Other TSA,O=Other");
-        // Of another token it proves nothing. (The first chain alone would prove its neighbour too, whose hash
-        // stands in the first list: that one was there as well.)
+        // Of another token it proves nothing. (The first chain alone would prove its neighbour too, whose
+        // hash stands in the first list: that one was there as well.)
         CHECK_FALSE(town.judge(chains, Town::token(number + 1).octets).ok());
     }
     CHECK(count == 15);
@@ -103,6 +107,22 @@ TEST_CASE("a month without tokens is proved by its head alone") {
     town.new_tree(Hash::sha512);
     CHECK(town.month().evidence_of_head().front().stamps.front().reduced.empty());
     CHECK(town.judge(town.month().evidence_of_head(), town.head).ok());
+}
+
+TEST_CASE("a TSA that signs with ECDSA") {
+    testing::OpensslTsa elliptic({"ec", "-pkeyopt", "ec_paramgen_curve:P-256"});
+    Town town{elliptic};
+    town.new_tree(Hash::sha256);
+    town.renew();
+    const auto chains = town.evidence(1001);
+    const auto verdict = town.judge(chains, Town::token(1001).octets);
+    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
+    CHECK(verdict.stamps.size() == 2);
+    auto spoiled = chains;
+    auto stamps = chains[0].stamps;
+    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
+    spoiled[0] = make_chain(stamps);
+    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
 }
 
 TEST_CASE("what is altered, left out or too late is told") {
