@@ -6,10 +6,10 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/sqlite/sqlite.h"
 #include "store/blob.h"
 #include "store/record.h"
 #include "store/segment.h"
-#include "store/sqlite.h"
 
 namespace kokuin::store {
 
