@@ -11,7 +11,9 @@
 
 #include "audit/export.h"
 #include "audit/present.h"
+#include "audit/report_command.h"
 #include "audit/soundness.h"
+#include "audit/sql_export.h"
 #include "audit/verify_commands.h"
 #include "audit/witness/commands.h"
 #include "base/der.h"
@@ -148,6 +150,10 @@ Done write_out(const Options& options, std::ostream& out) {
     if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
+    if (options.exported.format == "sqlite") {
+        if (options.exported.out.empty()) return Error::usage("--out is missing: the file to write");
+        return export_sqlite(options.archive, **reader, *query, options.exported.out);
+    }
     return export_tokens(**reader, *query, options.exported, out);
 }
 
@@ -180,6 +186,7 @@ Done events(const Options& options, std::ostream& out) {
     query.kind = options.kind;
     query.subject = options.subject;
     if (auto done = read_period(options, query); !done) return done;
+    if (options.after) query.first = *options.after + 1;
     auto reader = open_archive(options);
     if (!reader) return reader.error();
     Listing listing{options, out, event_json, event_text};
@@ -226,6 +233,12 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--from", options.from, "Not before this date or time (RFC 3339, UTC)");
         command->add_option("--to", options.to, "Before this date or time (RFC 3339, UTC)");
     };
+    const auto add_after = [&](CLI::App* command) {
+        command->add_option("--after", options.after, "Only records after this number: to go on with a list");
+    };
+    const auto add_limit = [&](CLI::App* command) {
+        command->add_option("--limit", options.limit, "No more than so many");
+    };
     const auto add_query = [&](CLI::App* command) {
         command->add_option("--serial", options.serial, "Serial number, hex");
         command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
@@ -234,16 +247,18 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--tsu", options.tsu, "Name of the time-stamping unit");
         command->add_option("--tac", options.tac, "Serial number of the TAC, hex");
         command->add_option("--certificate", options.certificate, "SHA-256 of the TSU's certificate, hex");
-        command->add_option("--after", options.after, "Only records after this number: to go on with a list");
+        add_after(command);
     };
     CLI::App* find_command = app.add_subcommand("find", "Lists the tokens that match, oldest first");
     add_query(find_command);
-    find_command->add_option("--limit", options.limit, "No more than so many");
-    CLI::App* export_command =
-        app.add_subcommand("export", "Writes the tokens that match: as CSV, JSON lines, or each to a file");
+    add_limit(find_command);
+    CLI::App* export_command = app.add_subcommand(
+        "export", "Writes the tokens that match: as CSV, JSON lines, each to a file, or all in SQLite");
     add_query(export_command);
-    export_command->add_option("--format", options.exported.format, "csv, jsonl or tokens")
-        ->check(CLI::IsMember({"csv", "jsonl", "tokens"}))
+    export_command
+        ->add_option("--format", options.exported.format,
+                     "csv, jsonl, tokens, or sqlite (with events and the rest: docs/sql.md)")
+        ->check(CLI::IsMember({"csv", "jsonl", "tokens", "sqlite"}))
         ->capture_default_str();
     export_command->add_option("-o,--out", options.exported.out,
                                "File to write (default: stdout); of tokens the folder, which is made");
@@ -261,6 +276,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     events_command->add_option("--kind", options.kind, "Only this kind, e.g. tac.accepted");
     events_command->add_option("--subject", options.subject, "Only about this, e.g. a TSU's name");
     add_times(events_command);
+    add_after(events_command);
+    add_limit(events_command);
 
     VerifyArguments verification;
     const auto add_trust = [&](CLI::App* command) {
@@ -285,6 +302,20 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     check_command->add_option("FILE", verification.proof, "The proof")->required();
     add_trust(check_command);
     check_command->add_option("--token", verification.token, "Write the token (DER) to this file");
+
+    ReportArguments reported;
+    CLI::App* report_command = app.add_subcommand(
+        "report", "Writes what happened in a month: HTML with plots, or JSON (docs/report.md)");
+    report_command->add_option("--month", reported.month, "YYYY-MM (UTC)")->required();
+    report_command->add_option("-o,--out", reported.out, "File to write (default: stdout)");
+    report_command->add_option("--lang", reported.language, "Language of the page: en, ja")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, page::Language>{{"en", page::Language::en}, {"ja", page::Language::ja}}))
+        ->default_str("en");
+    report_command->add_option("--tsu", reported.tsu,
+                               "Only tokens, audits and gates of this time-stamping unit");
+    report_command->add_option("--trust", reported.trust, "As for verify");
+    report_command->add_flag("!--no-verify", reported.verify, "Leave out the verification of the archive");
 
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);
@@ -333,12 +364,15 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
 
     verification.archive = options.archive;
     verification.json = options.json;
+    reported.archive = options.archive;
+    reported.json = options.json;
     watching.json = options.json;
     verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
     const Done done = *find_command     ? find(options, out)
                       : *export_command ? write_out(options, out)
                       : *show_command   ? show(options, out)
                       : *events_command ? events(options, out)
+                      : *report_command ? write_report(reported, out)
                       : *verify_command ? verify_archive(verification, out, err)
                       : *prove_command  ? write_proof(verification, out)
                       : *check_command  ? check_proof_file(verification, out)

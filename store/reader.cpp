@@ -126,7 +126,7 @@ Done ArchiveReader::find(const Query& query, const Visitor& visit) {
 
 Done ArchiveReader::events(const EventQuery& query, const Visitor& visit) {
     return impl_->each(false, [&](SegmentReader& segment, const std::string& name) {
-        return segment.events(query.kind, [&](const Record& record) {
+        return segment.events(query.kind, query.first, [&](const Record& record) {
             const auto* event = std::get_if<Event>(&record.body);
             return !event || !matches(query, record, *event) || visit({record, name});
         });

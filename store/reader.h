@@ -32,6 +32,7 @@ struct EventQuery {
     std::optional<std::string> subject;
     std::optional<WallTime> from;  ///< at ≥ from
     std::optional<WallTime> to;    ///< at < to
+    RecordNumber first = 0;        ///< number ≥ first: to go on with a search that ended
 };
 
 /// A record and the segment it stands in ("2026-11").
