@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/export.h"
+#include "audit/key_search.h"
 #include "audit/present.h"
 #include "audit/report_command.h"
 #include "audit/soundness.h"
@@ -30,7 +32,7 @@ namespace {
 /// What the command line says, as text.
 struct Options {
     std::string archive;
-    std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, kind, subject;
+    std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, key, kind, subject;
     std::optional<std::int64_t> after;
     std::size_t limit = 0;  // 0: none
     ExportArguments exported;
@@ -128,28 +130,43 @@ Result<store::Query> read_query(const Options& options) {
     if (options.certificate) {
         const auto digest = read_hex("--certificate", *options.certificate, false);
         if (!digest) return digest.error();
-        if (digest->size() != query.certificate.emplace().size())
+        store::BlobId id{};
+        if (digest->size() != id.size())
             return Error::usage("--certificate: give the SHA-256 of a TSU's certificate, 64 digits");
-        std::copy(digest->begin(), digest->end(), query.certificate->begin());
+        std::copy(digest->begin(), digest->end(), id.begin());
+        query.certificates = {id};
     }
     if (options.after) query.first = *options.after + 1;
     return query;
 }
 
+/// What only the archive knows: the certificates of a key.
+Done look_up(const Options& options, store::ArchiveReader& reader, store::Query& query) {
+    if (!options.key) return {};
+    auto certificates = certificates_of_key(reader, *options.key);
+    if (!certificates) return std::move(certificates).error();
+    if (query.certificates)
+        std::erase_if(*certificates, [&](const auto& one) { return !query.certificates->contains(one); });
+    query.certificates = std::move(*certificates);
+    return {};
+}
+
 Done find(const Options& options, std::ostream& out) {
-    const auto query = read_query(options);
+    auto query = read_query(options);
     if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
+    if (auto done = look_up(options, **reader, *query); !done) return done;
     Listing listing{options, out, find_json, find_text};
     return listing.end((*reader)->find(*query, listing.visitor()));
 }
 
 Done write_out(const Options& options, std::ostream& out) {
-    const auto query = read_query(options);
+    auto query = read_query(options);
     if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
+    if (auto done = look_up(options, **reader, *query); !done) return done;
     if (options.exported.format == "sqlite") {
         if (options.exported.out.empty()) return Error::usage("--out is missing: the file to write");
         return export_sqlite(options.archive, **reader, *query, options.exported.out);
@@ -247,6 +264,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--tsu", options.tsu, "Name of the time-stamping unit");
         command->add_option("--tac", options.tac, "Serial number of the TAC, hex");
         command->add_option("--certificate", options.certificate, "SHA-256 of the TSU's certificate, hex");
+        command->add_option("--key", options.key,
+                            "Label of the TSU's key, or SHA-256 of its public key, hex");
         add_after(command);
     };
     CLI::App* find_command = app.add_subcommand("find", "Lists the tokens that match, oldest first");

@@ -20,7 +20,7 @@ bool matches(const Query& query, const Record& record, const Issuance& issuance)
     if (query.tsu && issuance.tsu != *query.tsu) return false;
     if (query.tac && (!issuance.tac || without_zeros(issuance.tac->serial) != without_zeros(*query.tac)))
         return false;
-    return !query.certificate || issuance.certificate == *query.certificate;
+    return !query.certificates || query.certificates->contains(issuance.certificate);
 }
 
 bool matches(const EventQuery& query, const Record& record, const Event& event) {
