@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -34,7 +33,7 @@ struct Options {
     std::string archive;
     std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, key, kind, subject;
     std::optional<std::int64_t> after;
-    std::size_t limit = 0;  // 0: none
+    std::int64_t limit = 0;  // 0: none
     ExportArguments exported;
     std::string shown_serial, token_file, tac_out, certificate_out, tac_file;
     bool json = false;
@@ -72,6 +71,7 @@ Done read_period(const Options& options, Query& query) {
 Result<std::unique_ptr<store::ArchiveReader>> open_archive(const Options& options) {
     if (options.archive.empty())
         return Error::usage("--archive is missing: give the folder that holds the archive");
+    if (options.limit < 0) return Error::usage("--limit: give how many at most, or 0 for all");
     return store::ArchiveReader::open(options.archive);
 }
 
@@ -81,7 +81,7 @@ struct Listing {
     std::ostream& out;
     std::string (*json)(const store::Found&);
     std::string (*text)(const store::Found&);
-    std::size_t count = 0;
+    std::int64_t count = 0;
 
     store::Visitor visitor() {
         return [this](const store::Found& found) {
@@ -327,14 +327,13 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         "report", "Writes what happened in a month: HTML with plots, or JSON (docs/report.md)");
     report_command->add_option("--month", reported.month, "YYYY-MM (UTC)")->required();
     report_command->add_option("-o,--out", reported.out, "File to write (default: stdout)");
-    report_command->add_option("--lang", reported.language, "Language of the page: en, ja")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, page::Language>{{"en", page::Language::en}, {"ja", page::Language::ja}}))
-        ->default_str("en");
+    report_command->add_option("--lang", reported.language, "Language of the page: en or ja")
+        ->check(CLI::IsMember({"en", "ja"}))
+        ->capture_default_str();
     report_command->add_option("--tsu", reported.tsu,
                                "Only tokens, audits and gates of this time-stamping unit");
     report_command->add_option("--trust", reported.trust, "As for verify");
-    report_command->add_flag("!--no-verify", reported.verify, "Leave out the verification of the archive");
+    report_command->add_flag("--no-verify", reported.no_verify, "Leave out the verification of the archive");
 
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);

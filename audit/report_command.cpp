@@ -78,13 +78,13 @@ Done write_report(const ReportArguments& arguments, std::ostream& out) {
     if (!month) return Error(month.error()).in("--month");
     auto report = report::collect({arguments.archive, *month, arguments.tsu, SystemWallClock().now()});
     if (!report) return std::move(report).error();
-    if (arguments.verify) {
+    if (!arguments.no_verify) {
         auto said = verified(arguments, *report);
         if (!said) return std::move(said).error();
         report->verified = std::move(*said);
     }
-    const auto text =
-        arguments.json ? report::to_json(*report) + "\n" : report::to_html(*report, arguments.language);
+    const auto language = arguments.language == "ja" ? page::Language::ja : page::Language::en;
+    const auto text = arguments.json ? report::to_json(*report) + "\n" : report::to_html(*report, language);
     if (arguments.out.empty()) {
         out << text;
     } else if (auto done = write_file(arguments.out, as_view(text)); !done) {

@@ -4,7 +4,6 @@
 #include <iosfwd>
 #include <string>
 
-#include "base/page/language.h"
 #include "base/result.h"
 
 namespace kokuin::audit {
@@ -13,12 +12,12 @@ namespace kokuin::audit {
 struct ReportArguments {
     std::string archive;
     std::string month;
-    std::string tsu;    ///< empty: all
-    std::string out;    ///< file; empty: `out`
-    std::string trust;  ///< file; empty: none
-    page::Language language = page::Language::en;
+    std::string tsu;              ///< empty: all
+    std::string out;              ///< file; empty: `out`
+    std::string trust;            ///< file; empty: none
+    std::string language = "en";  ///< of the page: "en", "ja"
     bool json = false;
-    bool verify = true;  ///< verify the archive, too
+    bool no_verify = false;  ///< leave out the verification of the archive
 };
 
 /// Writes the report of a month: HTML, or JSON. Records of the month and later are verified, and the tree

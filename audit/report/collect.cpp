@@ -102,7 +102,7 @@ class Collector {
         const auto number = found.record.number;
         course_.add(number, at, event);
         if (event.kind.starts_with("tac.") && (options_.tsu.empty() || event.subject == options_.tsu))
-            audit(number, at, event, in_month);
+            audit(found, at, in_month);
         if (!in_month) return;
         ++report_.events[event.kind];
         if (event.kind == "refusals")
@@ -130,8 +130,9 @@ class Collector {
         }
     }
 
-    void audit(store::RecordNumber number, WallTime at, const store::Event& event, bool in_month) {
-        Audit row{number, at, one_line(event.subject, any_length)};
+    void audit(const store::Found& found, WallTime at, bool in_month) {
+        const auto& event = found.event();
+        Audit row{found.record.number, at, one_line(event.subject, any_length)};
         if (event.kind == "tac.accepted") {
             row.verdict = "accepted";
         } else if (event.kind == "tac.stop") {
@@ -139,6 +140,12 @@ class Collector {
         } else if (event.kind == "tac.refused") {
             row.verdict = "refused";
             row.count = std::max<std::int64_t>(number_field(event, "count"), 1);
+            // Whatever came: what it says of the clock isn't believed.
+            const auto der = in_month && !event.blobs.empty()
+                                 ? reader_.blob(event.blobs.front(), found.segment)
+                                 : Result<Bytes>(Error::no(""));
+            if (const auto tac = der ? tac::decode(*der) : Error::no(""))
+                row.tac = tac::serial_hex(tac->tac.serial);
         } else if (event.kind == "tac.revoked") {
             row.verdict = "taken-back";
             if (const auto* serial = field<std::string>(event, "tac"))

@@ -331,7 +331,8 @@ class Writer {
         }
         heading(3, Word::gaps);
         if (report_.gaps.rows.empty()) return paragraph(Word::no_gaps);
-        page_.begin_table({column(Word::tsu), column(Word::from), column(Word::to), column(Word::duration)});
+        page_.begin_table(
+            {column(Word::tsu), column(Word::from), column(Word::ended), column(Word::duration)});
         for (const auto& gap : report_.gaps.rows)
             page_.row({plain(gap.tsu), time(gap.from), end(gap.to),
                        number(hours_minutes(gap.to.value_or(report_.until) - gap.from))});
@@ -344,10 +345,11 @@ class Writer {
         page_.begin_table({column(Word::time), column(Word::kind), column(Word::subject),
                            column(Word::recorded_text), column(Word::record)});
         for (const auto& step : report_.keys.rows)
-            page_.row({time(step.at), code(step.kind),
-                       plain(step.subject + (step.key.empty() ? "" : " / " + step.key)), plain(step.text),
-                       number(std::to_string(step.number))},
-                      step.kind == "key.compromised" || step.kind == "key.revoked");
+            page_.row(
+                {time(step.at), code(step.kind),
+                 plain(step.subject + (step.key.empty() || step.key == step.subject ? "" : " / " + step.key)),
+                 plain(step.text), number(std::to_string(step.number))},
+                step.kind == "key.compromised" || step.kind == "key.revoked");
         page_.end_table();
         left_out(report_.keys.left_out);
     }
@@ -376,8 +378,9 @@ class Writer {
             page_.row(
                 {named(of.first), named(of.second), number(sum.first), number(hours_minutes(sum.second))});
         page_.end_table();
-        page_.begin_table({column(Word::from), column(Word::to), column(Word::duration), column(Word::what),
-                           column(Word::subject), column(Word::cause), column(Word::recorded_text)});
+        page_.begin_table({column(Word::from), column(Word::ended), column(Word::duration),
+                           column(Word::what), column(Word::subject), column(Word::cause),
+                           column(Word::recorded_text)});
         for (const auto& one : report_.outages.rows)
             page_.row({time(one.from), end(one.to),
                        number(hours_minutes(one.to.value_or(report_.until) - one.from)), named(one.what),
@@ -416,7 +419,7 @@ class Writer {
         page_.end_table();
         if (verified.problems.rows.empty()) return;
         page_.begin_table({column(Word::kind), column(Word::segment), column(Word::record),
-                           column(Word::serial), column(Word::recorded_text)});
+                           column(Word::serial), column(Word::detail)});
         for (const auto& problem : verified.problems.rows)
             page_.row({code(problem.kind), plain(problem.segment),
                        number(problem.number ? std::to_string(*problem.number) : ""), code(problem.serial),

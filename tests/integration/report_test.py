@@ -97,7 +97,8 @@ class ReportTest(BadMonth):
             (event,) = [one for one in self.of_month if one['number'] == audit['number']]
             self.assertEqual(event['kind'], verdicts[audit['verdict']])
             if audit['verdict'] == 'refused':
-                self.assertIn(audit['text'], event['text'])
+                # An old one, delivered again.
+                self.assertEqual((audit['text'], audit['tac'], audit['offset_us']), (event['text'], report['audits'][0]['tac'], None))
                 continue
             (self.folder / 'tac.der').write_bytes(bytes.fromhex(event['fields']['tac']))
             tac = json.loads(run(harness.BIN / 'tsaudit', 'tac', 'show', self.folder / 'tac.der', '--json').out)
