@@ -20,9 +20,9 @@ std::optional<tlog::Note> checkpoint_before(const std::string& dir, store::Recor
     if (!names) return std::nullopt;
     std::int64_t best = 0;
     std::string note;
-    // What can't be read is for the verification to tell.
-    for (const auto& name : *names) {
-        auto scan = store::SegmentScan::open(dir, name);
+    // Newest segment first; what can't be read is for the verification to tell.
+    for (auto name = names->rbegin(); name != names->rend() && best == 0; ++name) {
+        auto scan = store::SegmentScan::open(dir, *name);
         if (!scan || scan->facts().first > first) continue;
         (void)scan->checkpoints([&](std::int64_t size, const std::string& text) {
             if (size > best && size <= first) {
