@@ -62,6 +62,7 @@ class Collector {
             return Error::no(options_.dir + ": no record of " + options_.month.text() +
                              (options_.tsu.empty() ? "" : " of the TSU " + options_.tsu));
         report_.until = options_.month.end();
+        report_.last_at = newest_;
         // A clock that is behind that of the archive makes no time of before its last record.
         const auto known = std::max(options_.now, newest_);
         report_.interim = known < report_.until;

@@ -164,6 +164,7 @@ struct Report {
     WallTime until{};                ///< its end, or of what an interim report knows
     store::RecordNumber first = -1;  ///< lowest number of its records
     store::RecordNumber last = -1;
+    WallTime last_at{};  ///< the latest time of its records: a copy may end before the month does
     std::map<std::string, std::uint64_t> events;  ///< by kind
 
     Volume volume;

@@ -108,7 +108,8 @@ class Writer {
         fact(Word::period, escaped(said(Word::from)) + ": " + bound(report_.month.start()) + "<br>" +
                                escaped(said(Word::to)) + ": " + bound(report_.month.end()));
         if (report_.interim) fact(Word::known_until, bound(report_.until));
-        fact(Word::records, std::to_string(report_.first) + "–" + std::to_string(report_.last));
+        fact(Word::records, std::to_string(report_.first) + "–" + std::to_string(report_.last) + " (" +
+                                escaped(said(Word::last_at)) + " " + bound(report_.last_at) + ")");
         fact(Word::made, utc(report_.made));
         page_.end_table();
     }

@@ -173,6 +173,7 @@ std::string to_json(const Report& report) {
     json["made"] = time_text(report.made);
     json["first"] = report.first;
     json["last"] = report.last;
+    json["last_at"] = time_text(report.last_at);
     json["events"] = report.events.empty() ? Json::object() : Json(report.events);
     json["volume"] = volume_json(report);
     json["refusals"] = refusals_json(report);

@@ -28,6 +28,7 @@ constexpr std::array words{
     Said{Word::made, {"Made", "作成日時"}},
     Said{Word::jst, {"JST", "日本標準時"}},
     Said{Word::records, {"Records", "記録番号の範囲"}},
+    Said{Word::last_at, {"the last at", "最終記録"}},
     Said{Word::summary, {"Summary", "概要"}},
     Said{Word::tokens, {"Tokens issued", "発行トークン数"}},
     Said{Word::refused_requests, {"Requests refused", "拒否した要求の件数"}},

@@ -23,6 +23,7 @@ enum class Word {
     made,
     jst,
     records,
+    last_at,
     summary,
     tokens,
     refused_requests,

@@ -251,6 +251,7 @@ TEST_CASE("report: an archive of events alone, with texts that nobody should bel
     CHECK(made->until == at("2026-12-01T00:00:00Z"));
     CHECK(made->from == at("2026-11-01T00:00:00Z"));
     CHECK((made->first == 1 && made->last == 5));
+    CHECK(made->last_at == at("2026-11-30T23:59:59Z"));
     CHECK(made->refusals.total == 7);
     CHECK(made->refusals.by.at("badAlg/<i>")[1] == 3);
     CHECK(made->refusals.by.at("badAlg/<i>")[29] == 4);

@@ -90,6 +90,8 @@ class ReportTest(BadMonth):
         self.assertEqual(report['events'], collections.Counter(event['kind'] for event in self.of_month))
         self.assertEqual((report['first'], report['last']),
                          (self.of_month[0]['number'], max(self.all_events[-1]['number'], tokens[-1]['number'])))
+        self.assertEqual(us(report['last_at']) // 1000, max(us(one) for one in [event['at'] for event in self.of_month] +
+                                                            [token['gen_time'] for token in tokens]) // 1000)
         verdicts = {'accepted': 'tac.accepted', 'stop': 'tac.stop', 'refused': 'tac.refused'}
         self.assertEqual(report['verdicts'], {verdict: len(self.of_kind(kind)) for verdict, kind in verdicts.items()})
         self.assertEqual((report['verdicts']['stop'], report['verdicts']['refused']), (1, 1))
