@@ -8,7 +8,7 @@
 namespace kokuin::audit {
 namespace {
 
-std::string text_of(const store::Event& event, const std::string& key) {
+std::string field_text(const store::Event& event, const std::string& key) {
     const auto at = event.fields.find(key);
     const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
     return text ? *text : std::string();
@@ -24,8 +24,8 @@ Result<std::set<store::BlobId>> certificates_of_key(store::ArchiveReader& reader
     query.kind = "key.certified";
     auto done = reader.events(query, [&](const store::Found& one) {
         const auto& event = one.event();
-        if (text_of(event, "key") != key && text_of(event, "spki_sha256") != spki) return true;
-        const auto certificate = from_hex(text_of(event, "certificate"));
+        if (field_text(event, "key") != key && field_text(event, "spki_sha256") != spki) return true;
+        const auto certificate = from_hex(field_text(event, "certificate"));
         store::BlobId id{};
         if (!certificate || certificate->size() != id.size()) return true;
         std::copy(certificate->begin(), certificate->end(), id.begin());

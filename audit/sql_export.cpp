@@ -25,36 +25,36 @@ constexpr int rows_of_a_transaction = 5000;
 
 /// Binds what is there; what isn't stays NULL.
 template <typename T>
-void bind(sqlite::Statement& statement, int index, const T& value) {
+void bind_value(sqlite::Statement& statement, int index, const T& value) {
     statement.bind(index, value);
 }
 template <typename T>
-void bind(sqlite::Statement& statement, int index, const std::optional<T>& value) {
+void bind_value(sqlite::Statement& statement, int index, const std::optional<T>& value) {
     if (value) statement.bind(index, *value);
 }
-void bind(sqlite::Statement& statement, int index, const std::string& text) {
+void bind_value(sqlite::Statement& statement, int index, const std::string& text) {
     statement.bind(index, std::string_view(text));
 }
-void bind(sqlite::Statement& statement, int index, const std::optional<std::string>& text) {
+void bind_value(sqlite::Statement& statement, int index, const std::optional<std::string>& text) {
     if (text) statement.bind(index, std::string_view(*text));
 }
-void bind(sqlite::Statement& statement, int index, const Bytes& octets) {
+void bind_value(sqlite::Statement& statement, int index, const Bytes& octets) {
     statement.bind(index, View(octets));
 }
 
 template <typename T>
-const T* field(const store::Event& event, const std::string& key) {
+const T* value_of(const store::Event& event, const std::string& key) {
     const auto at = event.fields.find(key);
     return at == event.fields.end() ? nullptr : std::get_if<T>(&at->second);
 }
-std::optional<std::string> text_field(const store::Event& event, const std::string& key) {
-    const auto* text = field<std::string>(event, key);
+std::optional<std::string> text_value(const store::Event& event, const std::string& key) {
+    const auto* text = value_of<std::string>(event, key);
     return text ? std::optional(*text) : std::nullopt;
 }
 
-class Export {
+class SqlExport {
   public:
-    Export(std::string dir, store::ArchiveReader& reader, const store::Query& query)
+    SqlExport(std::string dir, store::ArchiveReader& reader, const store::Query& query)
         : dir_(std::move(dir)), reader_(reader), query_(query) {}
 
     Done write(const std::string& path) {
@@ -114,7 +114,7 @@ class Export {
     void insert(sqlite::Statement& statement, const Values&... values) {
         if (trouble_) return;
         int index = 0;
-        (bind(statement, ++index, values), ...);
+        (bind_value(statement, ++index, values), ...);
         if (auto done = statement.run(); !done) trouble_ = std::move(done).error();
         if (++rows_ % rows_of_a_transaction == 0) {
             run("COMMIT");
@@ -184,22 +184,22 @@ class Export {
                                                                        {"tac.revoked", "taken-back"}};
         for (const auto& [kind, verdict] : verdicts) {
             if (event.kind != kind) continue;
-            auto serial = text_field(event, "tac");
+            auto serial = text_value(event, "tac");
             std::optional<std::string> sha256;
-            if (const auto* der = field<Bytes>(event, "tac")) {
+            if (const auto* der = value_of<Bytes>(event, "tac")) {
                 tac(*der, serial, sha256);
             } else if (event.kind == "tac.refused" && !event.blobs.empty()) {
                 // What came, whatever it was.
                 const auto der_of = reader_.blob(event.blobs.front(), found.segment);
                 if (der_of) tac(*der_of, serial, sha256);
             }
-            const auto* times = field<std::int64_t>(event, "count");
+            const auto* times = value_of<std::int64_t>(event, "count");
             insert(verdict_, found.record.number, found.record.at_us, event.subject,
-                   std::string_view(verdict), serial, sha256, text_field(event, "reason"),
+                   std::string_view(verdict), serial, sha256, text_value(event, "reason"),
                    times ? *times : std::int64_t{1});
         }
         for (int i = 0;; ++i) {
-            const auto* der = field<Bytes>(event, "chain_" + std::to_string(i));
+            const auto* der = value_of<Bytes>(event, "chain_" + std::to_string(i));
             if (!der) break;
             certificate(*der, i == 0 ? "taa" : "ca");
         }
@@ -223,10 +223,10 @@ class Export {
 
     void key(const store::Found& found) {
         const auto& event = found.event();
-        const auto* activated = field<std::int64_t>(event, "activated_us");
+        const auto* activated = value_of<std::int64_t>(event, "activated_us");
         insert(key_, found.record.number, found.record.at_us, event.kind, event.subject,
-               text_field(event, "key"), text_field(event, "token"), text_field(event, "spki_sha256"),
-               text_field(event, "certificate"), activated ? std::optional(*activated) : std::nullopt);
+               text_value(event, "key"), text_value(event, "token"), text_value(event, "spki_sha256"),
+               text_value(event, "certificate"), activated ? std::optional(*activated) : std::nullopt);
         if (event.kind == "key.certified")
             for (std::size_t i = 0; i < event.blobs.size(); ++i)
                 certificate_of(event.blobs[i], found.segment, i == 0 ? "tsu" : "ca");
@@ -316,7 +316,7 @@ Done export_sqlite(const std::string& dir, store::ArchiveReader& reader, const s
     const std::string draft = out + ".new";
     if (std::remove(draft.c_str()) != 0 && errno != ENOENT)
         return Error::environment(draft + ": can't be replaced: " + std::strerror(errno));
-    auto done = Export(dir, reader, query).write(draft);
+    auto done = SqlExport(dir, reader, query).write(draft);
     if (done && std::rename(draft.c_str(), out.c_str()) != 0)
         done = Error::environment(out + ": can't be written: " + std::strerror(errno));
     if (!done) std::remove(draft.c_str());
