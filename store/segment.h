@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "store/record.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 #include "store/tiles.h"
 
 namespace kokuin::store {

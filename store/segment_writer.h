@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "store/blob.h"
 #include "store/segment.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 
