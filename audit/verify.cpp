@@ -167,7 +167,7 @@ class Verification {
         std::vector<RecordNumber> wanted;
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
             if (kind == "archive.key" || kind == "witness.key" || kind == "tac.accepted" ||
-                kind.starts_with("key."))
+                kind.starts_with("key.") || kind.starts_with("seal."))
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
@@ -679,7 +679,13 @@ class Verification {
 
     /// Seals of those that have ended.
     void check_months() {
-        SealContext context{options_.dir, options_.trust, log_keys_, {}, since_, threads_};
+        SealContext context{options_.dir,
+                            options_.trust,
+                            log_keys_,
+                            {},
+                            [this](const std::string& spki) { return keys_.knows(spki); },
+                            since_,
+                            threads_};
         for (const Segment& one : segments_) context.segments.push_back({one.name, one.first, one.end});
         std::vector<Problem> found;
         report_.seals = check_seals(context, found);
@@ -752,6 +758,12 @@ class Verification {
         report_.not_anchored_because = !options_.trust ? "no trust file" : options_.trust->lacks();
         if (options_.trust && !report_.not_anchored_because.empty())
             report_.not_anchored_because = "the trust file has no " + report_.not_anchored_because;
+        const bool stamped = std::any_of(report_.seals.begin(), report_.seals.end(),
+                                         [](const SealedMonth& one) { return one.time_stamps > 0; });
+        if (options_.trust && options_.trust->seal_anchors.empty() && stamped)
+            report_.not_anchored_because += report_.not_anchored_because.empty()
+                                                ? "the trust file has no seal_anchors"
+                                                : ", seal_anchors";
         report_.anchored = report_.not_anchored_because.empty();
         return std::move(report_);
     }

@@ -53,7 +53,8 @@ Json seals_json(const std::vector<SealedMonth>& seals) {
                        {"time_stamps", one.time_stamps},
                        {"since", stamped ? Json(to_rfc3339(one.since, 0)) : Json(nullptr)},
                        {"until", stamped ? Json(to_rfc3339(one.until, 0)) : Json(nullptr)},
-                       {"tsa", or_null(one.tsa)}});
+                       {"tsa", or_null(one_line(one.tsa, any_length))},
+                       {"gaps", one.gaps}});
     }
     return all;
 }
@@ -110,8 +111,9 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
     for (const SealedMonth& one : report.seals) {
         out << one.segment << " is sealed";
         if (one.time_stamps > 0)
-            out << "; time-stamped since " << to_rfc3339(one.since, 0) << " by " << one.tsa
-                << ", which holds until " << to_rfc3339(one.until, 0);
+            out << "; time-stamped since " << to_rfc3339(one.since, 0) << " by "
+                << one_line(one.tsa, any_length) << ", which holds until " << to_rfc3339(one.until, 0);
+        for (const std::string& gap : one.gaps) out << "; " << one_line(gap, any_length);
         out << '\n';
     }
     out << "anchored: " << (report.anchored ? "true" : "false");

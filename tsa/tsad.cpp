@@ -152,7 +152,13 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     }
     tsa::Sealer sealer({clock, **archive, settings->archive, journal, checkpoints ? &*checkpoints : nullptr,
                         settings->seal, std::move(believed),
-                        settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp()});
+                        settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp(),
+                        [&life](View spki) {
+                            const auto id = to_hex(pki::digest(pki::Hash::sha256, spki));
+                            const auto keys = (*life)->all();
+                            return std::any_of(keys.begin(), keys.end(),
+                                               [&id](const auto& one) { return one.spki_sha256 == id; });
+                        }});
     tsa::Programs programs({mono, **archive, journal, settings->programs, tsa::files_of(*settings),
                             settings->file, settings->digest});
     tsa::LogTiles tiles(**archive, settings->archive);

@@ -171,8 +171,28 @@ TEST_CASE("what is altered, left out or too late is told") {
     }
     SECTION("the last certificate has ended, or none has begun") {
         const auto now = SystemWallClock().now();
-        CHECK_FALSE(check(good, object, town.tsa.believed, now + std::chrono::hours(24 * 366)).ok());
+        const auto later = check(good, object, town.tsa.believed, now + std::chrono::hours(24 * 366));
+        CHECK_FALSE(later.ok());
+        CHECK(later.faults.empty());  // nothing is wrong with it but its age
+        CHECK(later.gaps.size() == 1);
         CHECK_FALSE(check(good, object, town.tsa.believed, now - std::chrono::hours(1)).ok());
+    }
+    SECTION("SHA-1") {
+        auto chains = good;
+        auto stamps = chains[0].stamps;
+        for (auto& stamp : stamps) stamp.hash = pki::Hash::sha1;
+        for (auto& list : stamps[0].reduced)
+            for (auto& hash : list) hash.resize(20);
+        stamps.resize(1);
+        chains[0] = make_chain(stamps);
+        CHECK_FALSE(town.judge(chains, object).ok());
+        CHECK_FALSE(check_stamp(good[0].stamps[0].time_stamp, pki::Hash::sha1, object, town.tsa.believed));
+    }
+    SECTION("a record that isn't the month's, or too much of everything") {
+        CHECK_FALSE(town.month().evidence(999, town.tokens(0)));
+        CHECK_FALSE(town.month().evidence(1030, town.tokens(0)));
+        CHECK_FALSE(parse_record(encode_record(Sequence(101, good[0]))));
+        CHECK(parse_record(encode_record(Sequence(100, good[0]))));
     }
     SECTION("octets of the file") {
         const auto whole = encode_record(good);
