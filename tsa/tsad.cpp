@@ -22,6 +22,7 @@
 #include "tsa/comparisons.h"
 #include "tsa/compromise.h"
 #include "tsa/config.h"
+#include "tsa/copy_watch.h"
 #include "tsa/housekeeper.h"
 #include "tsa/hsms.h"
 #include "tsa/journal.h"
@@ -94,7 +95,13 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         if (!read) return std::move(read).error();
         rules = std::move(*read);
     }
-    auto archive = store::Archive::open(settings->archive);
+    store::ArchiveOptions archive_options;
+    if (!settings->copy.empty()) {
+        auto copy = tsa::copy_settings(settings->archive, settings->copy, settings->copy_waits);
+        if (!copy) return std::move(copy).error();
+        archive_options.copy = std::move(*copy);
+    }
+    auto archive = store::Archive::open(settings->archive, std::move(archive_options));
     if (!archive) return std::move(archive).error();
     if (settings->follow_tac)
         if (auto done = tsa::Follower::restore(**archive, boot.boot_id(), correction); !done) return done;
@@ -141,6 +148,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         witnesses.emplace(tsa::WitnessesParts{**archive, settings->archive, journal, settings->witnesses,
                                               settings->witness_every,
                                               tsa::submit_over_http(std::chrono::seconds(5))});
+    tsa::CopyWatch copy_watch(mono, **archive, journal);
     tsa::LogTiles tiles(**archive, settings->archive);
     tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer});
     tsa::RefusedTacs refused(journal);
@@ -256,12 +264,14 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tacs.start();
     if (reference) reference->start();
     if (witnesses) witnesses->start();
+    copy_watch.start();
     (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
     desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    copy_watch.stop();
     if (witnesses) witnesses->stop();
     tacs.stop();
     if (revocation) revocation->stop();

@@ -135,6 +135,10 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
                     << (one["trouble"].is_string() ? "; " + shown(one["trouble"]) : "") << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
+        if (const auto& copy = (*answer)["archive"]["copy"]; copy.is_object())
+            out << "copy: " << shown(copy["dir"]) << ": " << shown(copy["state"]) << ", " << copy["records"]
+                << " records" << (copy["waits"].get<bool>() ? ", waited for" : "")
+                << (shown(copy["text"]).empty() ? "" : "; " + shown(copy["text"])) << '\n';
         for (const auto& witness : (*answer)["archive"]["witnesses"])
             out << "witness: " << shown(witness["name"]) << ": " << shown(witness["state"]) << ", "
                 << witness["size"] << " records, at " << text_or(witness, "at", "(never)")
