@@ -80,7 +80,8 @@ class Waiting {
     std::optional<Result<RecordNumber>> outcome_;
 };
 
-/// The newest checkpoint, and the newest one that somebody has cosigned.
+/// The newest checkpoint of the log that is written, and the newest one that somebody has cosigned. Those of
+/// a log before (restore.h) cover nothing of this one.
 struct Newest {
     std::optional<StoredCheckpoint> checkpoint;
     std::optional<StoredCheckpoint> witnessed;
@@ -92,6 +93,8 @@ Result<Newest> newest_in(const std::string& dir) {
     if (!checkpoint) return checkpoint.error();
     auto witnessed = (*reader)->latest_witnessed();
     if (!witnessed) return witnessed.error();
+    for (auto* one : {&*checkpoint, &*witnessed})
+        if (*one && !(*one)->note.starts_with((*reader)->origin() + "\n")) one->reset();
     return Newest{std::move(*checkpoint), std::move(*witnessed)};
 }
 
@@ -397,8 +400,8 @@ class Archive::Writer {
 
     void switch_segment(const std::string& month) {
         const Meta old = segment_->meta();
-        if (const auto done =
-                create_segment(dir_, {id_, origin_, month, segment_->next(), old.segment}, segment_->edge());
+        if (const auto done = create_segment(
+                dir_, {id_, origin_, month, segment_->next(), old.segment, old.format}, segment_->edge());
             !done)
             return fail(done.error());
         auto opened = SegmentWriter::open(dir_, month);
@@ -536,7 +539,7 @@ Done Archive::create(const std::string& dir, WallTime at, const std::string& nam
     if (!again) return again.error();
     if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
     const std::string month = month_of(to_unix_us(at));
-    if (auto done = create_segment(dir, {id, origin, month, 0, ""}, TileEdge()); !done) return done;
+    if (auto done = create_segment(dir, {id, origin, month, 0, "", 2}, TileEdge()); !done) return done;
     const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
     return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
 }

@@ -320,10 +320,16 @@ Done CopyWriter::next_segment() {
     if (meta.archive != segment_->meta().archive || meta.previous != old || meta.first != next())
         return Error::environment(segment_path(from_, *later) + ": doesn't go on where " + old +
                                   " ends: the archive is damaged, restore a copy");
-    if (auto done = create_segment(to_, meta, segment_->edge()); !done) return done;
+    const TileEdge edge = segment_->edge();
+    const bool restored = meta.format != segment_->meta().format;
     segment_->leave_log();
     segment_.reset();
     source_.reset();
+    mover_.let_go();
+    // Where the archive was restored from this very copy, which doesn't know of it yet.
+    if (restored)
+        if (auto done = mark_restored(to_); !done) return done;
+    if (auto done = create_segment(to_, meta, edge); !done) return done;
     if (auto done = open_segment(meta.segment); !done) return done;
     mover_.finish(old);
     return {};
