@@ -17,6 +17,7 @@
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
+#include "tsa/backups.h"
 #include "tsa/checkpointer.h"
 #include "tsa/collation.h"
 #include "tsa/comparisons.h"
@@ -198,6 +199,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     auto control = std::make_shared<net::Router>();
     tsa::add_control_routes(*control, status);
     desk.add_routes(*control);
+    tsa::add_backup_route(*control, journal);
     (*hsms)->add_custody_routes(*control);
     net::ServerOptions socket;
     socket.name = "control";
