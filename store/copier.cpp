@@ -7,7 +7,7 @@
 namespace kokuin::store {
 namespace {
 
-constexpr std::chrono::milliseconds try_again{500};
+constexpr std::chrono::milliseconds try_again{250};
 /// How long a record waits for its copy, at most. A client waits no longer than [http] deadline.
 constexpr std::chrono::seconds longest_wait{5};
 /// What a start waits for, and an end: milliseconds to a second.

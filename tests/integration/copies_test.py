@@ -151,6 +151,8 @@ class CopiesTest(harness.TestCase):
         type(self).late = self.stamp(3)
         self.covered()
         self.sh(self.witness)
+        self.sh('tsaudit witness init --key visitor.key --name witness.example/visitor')
+        self.visit(demo.events('archive.key')[-1])
         shutil.copy(self.place / 'witnessed.txt', self.place / 'witnessed-1.txt')
         self.assertIn('tsad runs', self.sh(self.restore, ok=(2,)).err)
         self.assertEqual(demo.tsad.stop(), 0)
@@ -189,6 +191,14 @@ class CopiesTest(harness.TestCase):
         trust = (self.place / 'trust-since.toml').read_text()
         (self.place / 'trust-before.toml').write_text(trust.replace('witnessed-since.txt', 'witnessed-1.txt'))
         self.sh('tsaudit --archive "$ARCHIVE" verify --trust trust-before.toml')
+        # To a witness it is another log, which begins.
+        before, since = demo.events('archive.key')[0], demo.events('archive.key')[-1]
+        self.assertIn('it is of the log ' + since['subject'], self.visit(before, ok=(1,)).err)
+        self.assertIn(since['subject'], self.visit(since).out)
+
+    def visit(self, event, ok=(0,)):
+        return self.sh(f'tsaudit witness visit --key visitor.key --log "{event["fields"]["verifier"]}" --state visits '
+                       '--url "$TSA/repository"', ok=ok)
 
     def test_5_restored_from_an_older_backup(self):
         demo = self.demo
