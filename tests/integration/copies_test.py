@@ -257,6 +257,14 @@ class CopiesTest(harness.TestCase):
         self.assertIn('the others are lost', found)
         for serial in self.late:
             self.assertFalse(self.in_copy(serial, self.archive))
+        # Another log without the record of a restore is somebody else's.
+        forged = self.folder / 'forged'
+        demo.tsactl('archive', 'backup', forged)
+        with sqlite3.connect(sorted(forged.glob('*.sqlite'))[-1]) as database:
+            database.execute("UPDATE meta SET value = value || '0' WHERE key = 'origin'")
+        database.close()
+        found = run(BIN / 'tsaudit', '--archive', forged, 'verify', ok=(1,)).out
+        self.assertIn("doesn't begin with a record that says how the archive was restored", found)
 
 
 if __name__ == '__main__':

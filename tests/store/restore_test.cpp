@@ -185,14 +185,23 @@ TEST_CASE("a whole copy brings everything back; a new log goes on over the same 
     CHECK(Archive::open(set.dir));
 }
 
-TEST_CASE("in a later month the new log begins with that month") {
+TEST_CASE(
+    "in a later month the new log begins with that month; without a witness nobody knows what is lost") {
     Set set;
     set.stamp(1);
-    set.sign();
     set.back_up();
+    set.stamp(1);
     set.lose();
-    set.restored(set.plan(), december);
+    auto plan = set.plan();
+    plan.witnessed.reset();
+    set.restored(plan, december);
     CHECK(*list_segments(set.dir) == std::vector<std::string>{"2026-11", "2026-12"});
+    const auto records = all_records(set.dir);
+    REQUIRE(records.size() == 4);
+    const auto& fields = event_of(records[2]).fields;
+    CHECK_FALSE(fields.contains("witnessed_size"));
+    CHECK(std::get<std::int64_t>(fields.at("lost")) == 0);
+    CHECK(std::get<std::int64_t>(fields.at("size")) == 2);
 }
 
 TEST_CASE("what an older copy lacks is lost, and listed") {
