@@ -27,11 +27,23 @@ std::string without_slash(std::string path) {
     return path;
 }
 
-/// Error (usage): there is something in the archive's place.
+std::string parent_of(const std::string& dir) {
+    const auto slash = dir.rfind('/');
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash);
+}
+
+/// Error (usage): there is something in the archive's place, or no folder can be moved there.
 Done check_free(const std::string& place) {
     std::error_code failed;
     const auto status = fs::symlink_status(place, failed);
     if (status.type() == fs::file_type::not_found) return {};
+    struct stat own {
+    }, above{};
+    if (::stat(place.c_str(), &own) == 0 && ::stat(parent_of(place).c_str(), &above) == 0 &&
+        own.st_dev != above.st_dev)
+        return Error::usage(place +
+                            ": is a mount point, and a restored archive is moved into its place as a whole: "
+                            "name a folder on that disk as [archive] dir");
     if (!failed && fs::is_directory(status) && fs::is_empty(place, failed) && !failed) return {};
     if (failed) return Error::environment(place + ": " + failed.message());
     return Error::usage(place +
@@ -285,12 +297,7 @@ Result<std::string> Restore::finish(WallTime at, Event restored, const std::vect
     if (::rename(dir_.c_str(), plan_.to.c_str()) != 0)
         return Error::environment(plan_.to + ": can't be put in place: " + std::strerror(errno));
     made_ = false;
-    const auto slash = plan_.to.rfind('/');
-    if (auto done = sync_folder(slash == std::string::npos ? "."
-                                : slash == 0               ? "/"
-                                                           : plan_.to.substr(0, slash));
-        !done)
-        return std::move(done).error();
+    if (auto done = sync_folder(parent_of(plan_.to)); !done) return std::move(done).error();
     return meta.origin;
 }
 

@@ -17,7 +17,7 @@ namespace kokuin::store {
 
 struct RestorePlan {
     std::string from;  ///< a copy: a second place, or a backup
-    std::string to;    ///< the archive's place: missing (its parent must be there) or empty
+    std::string to;    ///< the archive's place: missing (its parent must be there) or empty, no mount point
     /// The newest checkpoint that somebody outside has seen; nothing: none was ever shown to anybody.
     std::optional<tlog::Note> witnessed{};
     /// Who has signed it; nothing: one of the keys that the copy itself names.

@@ -1,11 +1,12 @@
 // An archive that is gone comes back from a copy, as far as that goes, and says how far.
-#include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-
 #include <botan/auto_rng.h>
 #include <botan/ed25519.h>
 #include <botan/pubkey.h>
+#include <sys/mount.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "store/archive.h"
 #include "store/backup.h"
@@ -315,6 +316,16 @@ TEST_CASE("what is refused leaves the place as it is") {
         set.refused(set.plan(), Error::Kind::usage, "isn't empty");
         fs::remove(set.dir + "/note");
         CHECK_FALSE(set.restored(set.plan()).empty());
+    }
+    SECTION("a place that nothing can be moved into") {
+        set.lose();
+        fs::create_directory(set.dir);
+        if (::mount("tmpfs", set.dir.c_str(), "tmpfs", 0, "size=1m") != 0) {
+            WARN("no right to mount");
+            return;
+        }
+        set.refused(set.plan(), Error::Kind::usage, "is a mount point");
+        REQUIRE(::umount2(set.dir.c_str(), MNT_DETACH) == 0);
     }
     SECTION("a leftover of another restore") {
         set.lose();
