@@ -183,6 +183,7 @@ class CopiesTest(harness.TestCase):
         self.assertIn('anchored: true', said)
         self.assertRegex(said, r'restored at \S+ with \d+ records; none is lost .*; by demo-1, demo-3: the disk failed, case 17')
         self.assertEqual(len((self.place / 'log-keys.txt').read_text().split()), 2)
+        self.assertFalse((self.place / 'lost.jsonl').exists())
         (told,) = demo.events('archive.restored')
         self.assertEqual((told['fields']['custodians'], told['fields']['lost'], told['fields']['by']),
                          ('demo-1, demo-3', 0, 'operator 3'))
@@ -248,6 +249,8 @@ class CopiesTest(harness.TestCase):
         self.covered()
         said = self.sh(self.after).out
         self.assertIn('whole: nothing was added', said)
+        listed = {one.get('serial') for one in map(json.loads, (self.place / 'lost.jsonl').read_text().splitlines())}
+        self.assertEqual(listed - {None}, lost - {None})
         self.assertRegex(said, r'restored at \S+ with \d+ records; \d+ are lost, \d+ of them known to be tokens')
         # Judged by what was seen of the log before, it isn't all there.
         (self.place / 'trust-before.toml').write_text(

@@ -79,12 +79,12 @@ void print_lost(const store::Restorable& found, std::ostream& out) {
     for (const auto& trouble : found.troubles)
         out << "what is left: " << one_line(trouble, any_length) << '\n';
     for (const auto& one : found.lost) {
-        if (!one.event.empty()) continue;
         out << "lost: record " << one.number;
+        if (!one.event.empty()) out << ", event " << one_line(one.event, any_length);
         if (!one.serial.empty()) out << ", token " << one.serial;
         if (one.gen_time_us) out << " of " << to_rfc3339(from_unix_us(*one.gen_time_us));
         if (!one.tsu.empty()) out << " by " << one_line(one.tsu, any_length);
-        if (one.serial.empty()) out << ", of which nothing is left to be read";
+        if (one.serial.empty() && one.event.empty()) out << ", of which nothing is left to be read";
         out << '\n';
     }
 }
