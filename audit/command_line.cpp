@@ -11,6 +11,7 @@
 
 #include "audit/export.h"
 #include "audit/present.h"
+#include "audit/seal_commands.h"
 #include "audit/soundness.h"
 #include "audit/verify_commands.h"
 #include "audit/witness/commands.h"
@@ -286,6 +287,20 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     add_trust(check_command);
     check_command->add_option("--token", verification.token, "Write the token (DER) to this file");
 
+    SealArguments sealed;
+    CLI::App* evidence_command = app.add_subcommand(
+        "evidence", "Writes a token's evidence record, which holds for decades (RFC 4998, docs/seals.md)");
+    evidence_command->add_option("SERIAL", sealed.serial, "Serial number, hex");
+    evidence_command->add_option("--month", sealed.month, "YYYY-MM: of its last tree head instead");
+    evidence_command->add_option("--head", sealed.head, "Write that head to this file")->needs("--month");
+    evidence_command->add_option("-o,--out", sealed.out, "Where to write it (default: stdout)");
+    CLI::App* check_evidence_command = app.add_subcommand("check-evidence", "Checks such a record");
+    check_evidence_command->add_option("FILE", sealed.record, "The record")->required();
+    check_evidence_command->add_option("OBJECT", sealed.object, "What it is about: the token, or the head")
+        ->required();
+    check_evidence_command->add_option("--trust", sealed.trust,
+                                       "Whose time-stamps are believed (seal_anchors; TOML, docs/audit.md)");
+
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);
     CLI::App* tac_show_command =
@@ -334,18 +349,22 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     verification.archive = options.archive;
     verification.json = options.json;
     watching.json = options.json;
+    sealed.archive = options.archive;
+    sealed.json = options.json;
     verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
-    const Done done = *find_command     ? find(options, out)
-                      : *export_command ? write_out(options, out)
-                      : *show_command   ? show(options, out)
-                      : *events_command ? events(options, out)
-                      : *verify_command ? verify_archive(verification, out, err)
-                      : *prove_command  ? write_proof(verification, out)
-                      : *check_command  ? check_proof_file(verification, out)
-                      : *witness_init   ? witness::init(watching, out)
-                      : *witness_serve  ? witness::serve(watching)
-                      : *witness_visit  ? witness::visit_once(watching, out)
-                                        : show_tac(options, out);
+    const Done done = *find_command             ? find(options, out)
+                      : *export_command         ? write_out(options, out)
+                      : *show_command           ? show(options, out)
+                      : *events_command         ? events(options, out)
+                      : *verify_command         ? verify_archive(verification, out, err)
+                      : *prove_command          ? write_proof(verification, out)
+                      : *check_command          ? check_proof_file(verification, out)
+                      : *evidence_command       ? write_evidence(sealed, out)
+                      : *check_evidence_command ? check_evidence(sealed, out)
+                      : *witness_init           ? witness::init(watching, out)
+                      : *witness_serve          ? witness::serve(watching)
+                      : *witness_visit          ? witness::visit_once(watching, out)
+                                                : show_tac(options, out);
     out.flush();
     if (!done) {
         err << "tsaudit: " << one_line(done.error().text, any_length) << '\n';

@@ -59,6 +59,7 @@ Result<Trust> load_trust(const std::string& path) {
     trust.anchors = read_certificates(root, "anchors");
     trust.taa_anchors = read_certificates(root, "taa_anchors");
     if (!root.has("taa_anchors")) trust.taa_anchors = trust.anchors;
+    trust.seal_anchors = read_certificates(root, "seal_anchors");
     trust.certificates = read_certificates(root, "certificates");
     if (const auto file = root.maybe_path("checkpoint")) {
         const auto octets = read_file(*file, 64U << 10U);

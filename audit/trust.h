@@ -17,6 +17,7 @@ struct Trust {
     std::vector<tlog::VerifierKey> witnesses;  ///< whoever of them has cosigned is believed
     std::vector<pki::Certificate> anchors;     ///< of the TSUs' certificates
     std::vector<pki::Certificate> taa_anchors;
+    std::vector<pki::Certificate> seal_anchors;  ///< of those who time-stamp finished months
     std::vector<pki::Certificate> certificates;  ///< between these and those, the TAA's own among them
     std::optional<tlog::Note> checkpoint;        ///< the last one that somebody outside has seen
 

@@ -81,6 +81,7 @@ class Verification {
         tree_->end();
         check_end();
         check_serials();
+        check_months();
         name_tokens();
         return finish();
     }
@@ -708,6 +709,15 @@ class Verification {
     bool grown_to(std::uint64_t size) {
         const auto now = segments_.back().scan.extent();
         return now && static_cast<std::uint64_t>(now->last + 1) >= size;
+    }
+
+    /// Seals of those that have ended.
+    void check_months() {
+        SealContext context{options_.dir, options_.trust, log_keys_, {}, since_, threads_};
+        for (const Segment& one : segments_) context.segments.push_back({one.name, one.first, one.end});
+        std::vector<Problem> found;
+        report_.seals = check_seals(context, found);
+        for (Problem& problem : found) add(std::move(problem));
     }
 
     /// No serial number twice, over all segments.

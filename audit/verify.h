@@ -9,6 +9,7 @@
 
 #include "audit/problem.h"
 #include "audit/restored.h"
+#include "audit/seal_check.h"
 #include "audit/trust.h"
 #include "base/result.h"
 #include "store/tlog/note.h"
@@ -43,7 +44,8 @@ struct VerifyReport {
     std::optional<std::uint64_t> covered;  ///< records below this are under a checkpoint that fits
     std::string checkpoint;                ///< that one, as a note
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves
-    bool anchored = false;                 ///< judged by a trust file that lacks nothing
+    std::vector<SealedMonth> seals;
+    bool anchored = false;  ///< judged by a trust file that lacks nothing
     std::string not_anchored_because;
     std::vector<Problem> problems;  ///< by segment and number; at most `most_problems`
     std::uint64_t more_problems = 0;

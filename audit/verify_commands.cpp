@@ -45,6 +45,19 @@ std::set<std::string> affected(const VerifyReport& report) {
     return serials;
 }
 
+Json seals_json(const std::vector<SealedMonth>& seals) {
+    Json all = Json::array();
+    for (const SealedMonth& one : seals) {
+        const bool stamped = one.time_stamps > 0;
+        all.push_back({{"month", one.segment},
+                       {"time_stamps", one.time_stamps},
+                       {"since", stamped ? Json(to_rfc3339(one.since, 0)) : Json(nullptr)},
+                       {"until", stamped ? Json(to_rfc3339(one.until, 0)) : Json(nullptr)},
+                       {"tsa", or_null(one.tsa)}});
+    }
+    return all;
+}
+
 void tell_json(const VerifyReport& report, std::ostream& out) {
     Json problems = Json::array();
     for (const Problem& problem : report.problems)
@@ -78,6 +91,7 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                           {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
                           {"uncovered", report.uncovered},
                           {"restored", restored},
+                          {"seals", seals_json(report.seals)},
                           {"problems", problems},
                           {"more_problems", report.more_problems},
                           {"affected", affected(report)}})
@@ -107,6 +121,13 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
         out << "under no checkpoint yet: the newest " << counted(report.uncovered, "record", "records")
             << ", for which nothing speaks but themselves\n";
     for (const Restored& restored : report.restored) out << text_of(restored) << '\n';
+    for (const SealedMonth& one : report.seals) {
+        out << one.segment << " is sealed";
+        if (one.time_stamps > 0)
+            out << "; time-stamped since " << to_rfc3339(one.since, 0) << " by " << one.tsa
+                << ", which holds until " << to_rfc3339(one.until, 0);
+        out << '\n';
+    }
     out << "anchored: " << (report.anchored ? "true" : "false");
     if (!report.anchored)
         out << " (" << report.not_anchored_because

@@ -28,22 +28,6 @@ std::string reason(int code) {
     return std::generic_category().message(code);
 }
 
-// Where PATH has this program; the name itself if it is a path already or is nowhere.
-std::string locate(const std::string& name) {
-    if (name.find('/') != std::string::npos) return name;
-    const char* path = std::getenv("PATH");
-    std::string rest = path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    // Daemons live in sbin, which a user's PATH often lacks.
-    rest += ":/usr/sbin:/sbin";
-    while (true) {
-        const auto colon = rest.find(':');
-        std::string candidate = rest.substr(0, colon) + "/" + name;
-        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-        if (colon == std::string::npos) return name;
-        rest.erase(0, colon + 1);
-    }
-}
-
 // What the child does; only async-signal-safe calls, nothing allocated: it shares our memory until it execs.
 [[noreturn]] void become(const char* file, char* const* words, pid_t parent,
                          const std::array<int, 3>& descriptors, int report) {
@@ -81,7 +65,7 @@ __attribute__((noinline)) pid_t split(const char* file, char* const* words, pid_
 // successful exec closes.
 Result<pid_t> start(const std::vector<std::string>& argv, const std::array<int, 3>& descriptors) {
     if (argv.empty() || argv.front().empty()) return Error::usage("no program is named");
-    const std::string file = locate(argv.front());
+    const std::string file = find_program(argv.front());
     std::vector<char*> words;
     for (const auto& word : argv)
         words.push_back(const_cast<char*>(word.c_str()));  // exec doesn't change them
@@ -124,6 +108,21 @@ int left_ms(Clock::time_point until) {
 }
 
 }  // namespace
+
+std::string find_program(const std::string& name) {
+    if (name.find('/') != std::string::npos) return name;
+    const char* path = std::getenv("PATH");
+    std::string rest = path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    // Daemons live in sbin, which a user's PATH often lacks.
+    rest += ":/usr/sbin:/sbin";
+    while (true) {
+        const auto colon = rest.find(':');
+        std::string candidate = rest.substr(0, colon) + "/" + name;
+        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+        if (colon == std::string::npos) return name;
+        rest.erase(0, colon + 1);
+    }
+}
 
 Result<Ran> run_program(const std::vector<std::string>& argv, const RunOptions& options) {
     const auto until = Clock::now() + options.deadline;

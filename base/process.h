@@ -24,6 +24,10 @@ struct Ran {
     std::string err;  ///< stderr
 };
 
+/// Where a program is that run_program() would run: where PATH, or else the sbin folders, have `name`; the
+/// name itself if it is a path already or is nowhere. Thread-safe.
+std::string find_program(const std::string& name);
+
 /// Runs a program to its end: no shell, our environment, none of our descriptors (they are all
 /// close-on-exec), default signals, its own process group, so that a deadline ends what it has started too.
 /// `argv[0]` is a path, or a name looked up in PATH. Error (environment): it can't be started, it was killed

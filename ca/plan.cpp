@@ -9,11 +9,10 @@
 namespace kokuin::ca {
 namespace {
 
-constexpr nanoseconds day = std::chrono::hours(24);
 constexpr std::size_t longest_text = 900;
 
 std::string days(nanoseconds validity) {
-    return std::to_string(validity / day);
+    return std::to_string(validity / std::chrono::days(1));
 }
 
 /// The end of a validity: its last second is still in it (RFC 5280 4.1.2.5).
@@ -67,7 +66,7 @@ Done check_validity(const Issued& issuer, WallTime begin, nanoseconds validity) 
                          to_rfc3339(begin, 0) + ": it holds from " + to_rfc3339(certificate.not_before(), 0) +
                          " to " + to_rfc3339(certificate.not_after(), 0));
     if (end_of(begin, validity) <= certificate.not_after()) return {};
-    const auto longest = (certificate.not_after() + seconds(1) - begin) / day;
+    const auto longest = (certificate.not_after() + seconds(1) - begin) / std::chrono::days(1);
     return Error::no("a validity of " + days(validity) + " days would end after its issuer's, " +
                      to_rfc3339(certificate.not_after(), 0) + " (CA-5); the longest possible is --days " +
                      std::to_string(longest));

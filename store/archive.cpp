@@ -540,8 +540,7 @@ Done Archive::create(const std::string& dir, WallTime at, const std::string& nam
     if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
     const std::string month = month_of(to_unix_us(at));
     if (auto done = create_segment(dir, {id, origin, month, 0, "", 2}, TileEdge()); !done) return done;
-    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
-    return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
+    return sync_folder(parent_of(dir));
 }
 
 Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOptions options) {

@@ -7,7 +7,7 @@
 namespace kokuin::store {
 namespace {
 
-constexpr std::chrono::milliseconds try_again{250};
+constexpr std::chrono::milliseconds copy_again{250};
 /// How long a record waits for its copy, at most. A client waits no longer than [http] deadline.
 constexpr std::chrono::seconds longest_wait{5};
 /// What a start waits for, and an end: milliseconds to a second.
@@ -109,7 +109,7 @@ void Copier::run() {
         if (copy_) {
             work_.wait(lock, has_work);
         } else {
-            work_.wait_for(lock, try_again, [&] { return stop_; });
+            work_.wait_for(lock, copy_again, [&] { return stop_; });
         }
         if (stop_ && (!copy_ || wanted_ == done)) break;
         const std::uint64_t wanted = wanted_;

@@ -19,11 +19,6 @@ namespace {
 constexpr std::int64_t most_rows = 1024;
 constexpr std::size_t most_octets = std::size_t{4} << 20U;
 
-std::string parent_of(const std::string& dir) {
-    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
-    return slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash);
-}
-
 /// That neither lies inside the other: each would be taken for a part of it.
 Done check_apart(const std::string& from, const std::string& to) {
     std::error_code failed;

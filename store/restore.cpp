@@ -27,11 +27,6 @@ std::string without_slash(std::string path) {
     return path;
 }
 
-std::string parent_of(const std::string& dir) {
-    const auto slash = dir.rfind('/');
-    return slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash);
-}
-
 /// Error (usage): there is something in the archive's place, or no folder can be moved there.
 Done check_free(const std::string& place) {
     std::error_code failed;

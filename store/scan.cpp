@@ -15,7 +15,7 @@ namespace {
 using sqlite::Statement;
 using Type = Statement::Type;
 
-constexpr std::int64_t batch = 2048;
+constexpr std::int64_t rows_at_once = 2048;
 constexpr RecordNumber limit = RecordNumber{1} << 48;
 /// Records that may be missing from one segment before what comes after them isn't counted to it.
 constexpr std::int64_t most_missing = 1'000'000;
@@ -156,10 +156,10 @@ Done SegmentScan::records(RecordNumber first, RecordNumber last,
     auto select = impl_->database.prepare(
         "SELECT number, der FROM record WHERE number >= ?1 AND number <= ?2 ORDER BY number LIMIT ?3");
     if (!select) return select.error();
-    for (std::int64_t rows = batch; rows == batch && first <= last;) {
+    for (std::int64_t rows = rows_at_once; rows == rows_at_once && first <= last;) {
         select->bind(1, first);
         select->bind(2, last);
-        select->bind(3, batch);
+        select->bind(3, rows_at_once);
         for (rows = 0;; ++rows) {
             const auto row = select->step();
             if (!row) return row.error();

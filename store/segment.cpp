@@ -227,6 +227,11 @@ Result<std::vector<std::string>> schema_objects() {
     }
 }
 
+std::string parent_of(const std::string& dir) {
+    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash);
+}
+
 Done sync_folder(const std::string& dir) {
     const int folder = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool good = folder >= 0 && ::fsync(folder) == 0;

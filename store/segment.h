@@ -71,6 +71,8 @@ Bytes without_zeros(View magnitude);
 /// The statements that make the format's tables and indices, as a segment keeps them.
 Result<std::vector<std::string>> schema_objects();
 
+/// The folder that a folder is in, by its path alone.
+std::string parent_of(const std::string& dir);
 /// fsync of a folder, so that names in it survive.
 Done sync_folder(const std::string& dir);
 

@@ -14,7 +14,7 @@ namespace {
 using net::Response;
 using nlohmann::json;
 
-constexpr std::size_t largest_body = 64U << 10U;
+constexpr std::size_t largest_report = 64U << 10U;
 
 Response record(Journal& journal, const net::Request& request) {
     const auto body = parse_json(as_text(request.body));
@@ -43,7 +43,7 @@ void add_backup_route(net::Router& router, Journal& journal) {
     router.add(
         "POST", "/archive/backed-up",
         net::for_owner("tsad", [&journal](const net::Request& request) { return record(journal, request); }),
-        {{"application/json"}, largest_body});
+        {{"application/json"}, largest_report});
 }
 
 }  // namespace kokuin::tsa

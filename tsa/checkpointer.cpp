@@ -65,7 +65,7 @@ void Checkpointer::look(bool at_once) {
     }
     if (!at_once && parts_.mono.now() - since_.load() < parts_.within / 2) return;
     const auto before = parts_.mono.now();
-    const Done done = sign();
+    const Done done = cover();
     {
         const std::lock_guard lock(mutex_);
         snapshot_.trouble = done ? "" : done.error().text;
@@ -124,9 +124,21 @@ Done Checkpointer::find_key() {
     return {};
 }
 
-Done Checkpointer::sign() {
-    if (auto done = find_key(); !done) return done;
+Done Checkpointer::cover() {
+    const auto key_told = [this] {
+        const std::lock_guard lock(signing_);
+        return find_key();
+    };
+    // Before the head is taken: that the key signs is a record too.
+    if (auto done = key_told(); !done) return done;
     const auto head = parts_.archive.head();
+    const auto note = sign(head);
+    return note ? parts_.archive.add_checkpoint(head, *note) : Done(note.error());
+}
+
+Result<tlog::Note> Checkpointer::sign(const tlog::TreeHead& head) {
+    const std::lock_guard lock(signing_);
+    if (auto done = find_key(); !done) return done.error();
     tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), head}.text(), {}};
     const auto verifier = *snapshot().key;
     const auto signature =
@@ -138,7 +150,7 @@ Done Checkpointer::sign() {
         return Error::environment("[archive] key: the HSM's signature doesn't verify under the key '" +
                                   parts_.key + "'");
     }
-    return parts_.archive.add_checkpoint(head, note);
+    return note;
 }
 
 void Checkpointer::tell(const char* kind, const std::string& text) {

@@ -46,6 +46,10 @@ class Checkpointer {
     /// One look. Not at the same time as start().
     void tick() { look(false); }
 
+    /// A checkpoint of a head that was, signed and checked; nobody else gets to see it from here. Errors as
+    /// of the HSM.
+    Result<tlog::Note> sign(const tlog::TreeHead& head);
+
     /// Why no token may leave now: records, of before the last start too, have been under no checkpoint for
     /// too long. Nothing while they are in time. For the stamping path.
     [[nodiscard]] std::optional<std::string> overdue() const;
@@ -59,7 +63,7 @@ class Checkpointer {
 
   private:
     void look(bool at_once);
-    Done sign();
+    Done cover();
     Done find_key();
     void tell(const char* kind, const std::string& text);
 
@@ -67,7 +71,8 @@ class Checkpointer {
     const nanoseconds rest_;
     std::atomic<bool> any_uncovered_;
     std::atomic<MonoTime> since_;  // when the oldest uncovered record was seen
-    std::optional<hsm::Key> key_;  // the looking thread's own
+    std::mutex signing_;           // whoever signs
+    std::optional<hsm::Key> key_;  // guarded by signing_
     bool late_ = false;
     bool stopped_ = false;
 

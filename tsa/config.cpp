@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/der.h"
 #include "base/net/http.h"
 #include "tac/clock/bound.h"
 #include "tac/clock/leap_list.h"
@@ -204,6 +205,25 @@ void read_witnesses(config::Table root, Settings& settings) {
         settings.witnesses.push_back({name, std::move(*url), std::move(*key)});
     }
 }
+SealSettings read_seal(config::Table table) {
+    SealSettings seal;
+    seal.ca = table.maybe_path("ca").value_or("");
+    if (auto url = table.parsed<net::Url>("tsa", net::parse_url, true)) seal.url = std::move(*url);
+    if (seal.url.https && seal.ca.empty())
+        table.problem("tsa", "https needs `ca`, the PEM file with the anchors of that server's certificate");
+    seal.policy = table.maybe_string("policy");
+    if (seal.policy && !der::is_oid(*seal.policy))
+        table.problem("policy", "is no OID; allowed is a dotted one, e.g. 1.3.6.1.4.1.1291.1.1.1.2");
+    seal.anchors = table.path("anchors");
+    seal.certificates = table.paths("certificates", std::vector<std::string>{});
+    seal.hash = table.choice<pki::Hash>(
+        "hash", {{"sha256", pki::Hash::sha256}, {"sha384", pki::Hash::sha384}, {"sha512", pki::Hash::sha512}},
+        pki::Hash::sha512);
+    seal.renew_before = table.duration("renew_before", hours(1), hours(24 * 3650), hours(24 * 180));
+    seal.every = table.duration("every", seconds(1), hours(24), minutes(1));
+    return seal;
+}
+
 }  // namespace
 
 Result<Settings> load_settings(const std::string& path) {
@@ -257,6 +277,7 @@ Result<Settings> load_settings(const std::string& path) {
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
     if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
+    if (auto table = root.maybe_table("seal")) settings.seal = read_seal(*table);
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     if (auto table = root.maybe_table("revocation")) settings.revocation = read_revocation(*table);
     settings.policies = read_policies(root, settings);
@@ -268,6 +289,7 @@ Result<Settings> load_settings(const std::string& path) {
     }
     settings.control = root.table("control").path("socket", "run/tsad.sock");
     if (auto table = root.maybe_table("hook")) settings.hook = read_hook(*table);
+    settings.programs = read_programs(root.table("programs"));
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
     if (auto done = document->finish(); !done) return std::move(done).error();

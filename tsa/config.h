@@ -11,9 +11,11 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "hsm/settings.h"
+#include "pki/hash.h"
 #include "store/tlog/note.h"
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
+#include "tsa/programs_settings.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/revocation_settings.h"
 
@@ -74,6 +76,19 @@ struct WitnessSettings {
     tlog::VerifierKey key;  ///< by which its cosignatures are known
 };
 
+/// By whom and how finished months are time-stamped (docs/seals.md).
+struct SealSettings {
+    net::Url url;                       ///< of a TSA of another organisation
+    std::string ca;                     ///< PEM file: anchors of an https URL's certificate
+    std::optional<std::string> policy;  ///< asked for; nothing: that TSA's own choice
+    std::string anchors;                ///< PEM file: roots of its time-stamps
+    std::vector<std::string>
+        certificates;                    ///< PEM files: what is between, where the time-stamps don't bring it
+    pki::Hash hash = pki::Hash::sha512;  ///< of the hash tree and the imprint
+    nanoseconds renew_before{};          ///< the end of that TSA's certificate
+    nanoseconds every{};                 ///< how often is looked
+};
+
 struct HttpSettings {
     config::Endpoint listen;
     nanoseconds deadline{};    ///< for one whole request
@@ -97,6 +112,7 @@ struct Settings {
     std::optional<TlsSettings> https;
     std::optional<AuditSettings> audit;
     std::optional<TaaSettings> taa;
+    std::optional<SealSettings> seal;  ///< nothing: months are sealed, and time-stamped by nobody
     std::optional<tac::clock::ReferenceSettings> reference;
     std::optional<RevocationSettings> revocation;  ///< nothing: CRLs are files that others keep
     /// The stamping clock follows the TAA by a correction of its own (TAC-5); nothing: it is CLOCK_REALTIME.
@@ -106,6 +122,7 @@ struct Settings {
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::optional<HookSettings> hook;
+    ProgramsSettings programs;
     std::string log_level;
 };
 

@@ -37,6 +37,16 @@ Stamper::Refused Stamper::failure(const char* cause, std::string detail) {
     return {tsp::reject(FailInfo::system_failure, std::move(detail)), cause};
 }
 
+std::optional<Stamper::Refused> Stamper::stopped() const {
+    // Nothing more into an archive whose operators may still rewrite what is in it.
+    if (parts_.checkpoints)
+        if (auto overdue = parts_.checkpoints->overdue()) return failure("checkpoint", std::move(*overdue));
+    // Nor out of programs that somebody has altered (ARC-9).
+    if (parts_.programs)
+        if (auto altered = parts_.programs->obstacle()) return failure("programs", std::move(*altered));
+    return std::nullopt;
+}
+
 struct Stamper::Signed {
     Tsu::Work work;  // until its token has left
     tac::Demand demand;
@@ -88,9 +98,7 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(View de
     const auto policy = tsp::check(*request, rules);
     if (!policy) return Refused{policy.error(), "request"};
 
-    // Nothing more into an archive whose operators may still rewrite what is in it.
-    if (parts_.checkpoints)
-        if (auto overdue = parts_.checkpoints->overdue()) return failure("checkpoint", std::move(*overdue));
+    if (auto why = stopped()) return std::move(*why);
 
     // 4. One clock reading, judged by the gate of the TSU whose turn it is; a TSU that can't leaves it to the
     // next, also where its HSM can't (TSA-2).
@@ -183,8 +191,9 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Wo
     }
     issuance.clock_bound_us = open.bound_us;
     issuance.certificate = tsu.certificate_blob().id();
-    issuance.token = store::split(token, (*form)->blobs, info.imprint, info.serial);
     auto blobs = (*form)->blobs;
+    if (auto head = (*form)->heads->of(token, info.imprint)) blobs.push_back(std::move(*head));
+    issuance.token = store::split(token, blobs, info.imprint, info.serial);
     blobs.push_back(tsu.basis_blob(open.basis));
     issuance.clock = proof_of(reading, blobs.back().id());
     return std::make_shared<Signed>(Signed{std::move(work), demand_of(policy), reading, std::move(open),
@@ -199,8 +208,7 @@ Result<Bytes, Stamper::Refused> Stamper::release(const Signed& made,
     const auto again =
         made.work.tsu().gate().recheck(made.open, made.reading, parts_.clock.read(), made.demand);
     if (const auto* closed = std::get_if<tac::Closed>(&again)) return refused_by(*closed);
-    if (parts_.checkpoints)
-        if (auto overdue = parts_.checkpoints->overdue()) return failure("checkpoint", std::move(*overdue));
+    if (auto why = stopped()) return std::move(*why);
     return made.token;
 }
 
@@ -226,6 +234,8 @@ std::vector<std::string> Stamper::obstacles(const tsp::Policy& policy) const {
         reasons.push_back("archive: " + state.text);
     if (parts_.checkpoints)
         if (const auto overdue = parts_.checkpoints->overdue()) reasons.push_back("archive: " + *overdue);
+    if (parts_.programs)
+        if (auto altered = parts_.programs->obstacle()) reasons.push_back(std::move(*altered));
     return reasons;
 }
 

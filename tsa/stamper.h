@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "store/archive.h"
 #include "tac/clock/reading.h"
 #include "tsa/checkpointer.h"
+#include "tsa/programs.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/protocol/request.h"
 #include "tsa/refusals.h"
@@ -27,6 +29,7 @@ struct StamperParts {
     Tsus& tsus;
     Refusals& refusals;
     const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
+    const Programs* programs = nullptr;         ///< null: nobody looks at them
 };
 
 /// Turns requests into responses. Thread-safe.
@@ -57,6 +60,9 @@ class Stamper {
         const char* cause;  // for Refusals: a fixed word
     };
     static Refused failure(const char* cause, std::string detail);
+    /// What stops every token, whichever TSU would make it; looked at before one is signed and before it
+    /// leaves.
+    [[nodiscard]] std::optional<Refused> stopped() const;
     static Refused refused_by(const tac::Closed& closed);
 
     // A list of a running server's TSUs, in the order in which a request tries them.

@@ -156,6 +156,32 @@ json witnesses_of(const Witnesses* witnesses) {
     return all;
 }
 
+json seals_of(const Sealer* sealer) {
+    if (!sealer) return nullptr;
+    const auto seen = sealer->snapshot();
+    json waiting = json::array();
+    std::optional<WallTime> until;
+    for (const auto& month : seen.months) {
+        if (month.state != "sealed" && month.state != "stamped") waiting.push_back(month.segment);
+        if (month.until) until = std::min(until.value_or(*month.until), *month.until);
+    }
+    return {{"months", seen.months.size()},
+            {"waiting", waiting},
+            {"hold_until", until ? json(to_rfc3339(*until, 0)) : json(nullptr)},
+            {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}};
+}
+
+json programs_of(const Programs* programs) {
+    if (!programs) return nullptr;
+    const auto seen = programs->snapshot();
+    return {{"on_change", seen.stops ? "stop" : "alarm"},
+            {"files", seen.now.size()},
+            {"list", digest_of(seen.now)},
+            {"looked", to_rfc3339(seen.at, 0)},
+            {"took_us", in_us(seen.took)},
+            {"troubles", seen.troubles}};
+}
+
 json leap_of(const Leaps& leaps) {
     const auto known = leaps.snapshot();
     json pending = nullptr;
@@ -260,7 +286,9 @@ std::string Status::status() const {
                             {"covered", archive.covered},
                             {"copy", copy_of(parts_.archive.copy())},
                             {"checkpoints", checkpoints_of(parts_.checkpoints)},
-                            {"witnesses", witnesses_of(parts_.witnesses)}}},
+                            {"witnesses", witnesses_of(parts_.witnesses)},
+                            {"seals", seals_of(parts_.sealer)}}},
+                          {"programs", programs_of(parts_.programs)},
                           {"tokens_since_start", parts_.stamper.granted()}});
 }
 
@@ -495,6 +523,23 @@ std::string Status::metrics() const {
         }
         families.push_back(std::move(witnessed));
         families.push_back(std::move(conflicts));
+    }
+    if (parts_.sealer) {
+        const auto seals = seals_of(parts_.sealer);
+        single("kokuin_seals_waiting", "finished months that wait for a seal or a time-stamp",
+               MetricType::Gauge, static_cast<double>(seals["waiting"].size()));
+        single("kokuin_seal_trouble", "1 while sealing or time-stamping months doesn't succeed",
+               MetricType::Gauge, seals["trouble"].is_null() ? 0 : 1);
+    }
+    if (parts_.programs) {
+        const auto seen = parts_.programs->snapshot();
+        single("kokuin_programs_troubles",
+               "what is wrong with the files, code and memory of this tsad (ARC-9)", MetricType::Gauge,
+               static_cast<double>(seen.troubles.size()));
+        single("kokuin_programs_looked_seconds_ago", "since the last look at them", MetricType::Gauge,
+               std::chrono::duration<double>(reading.wall - seen.at).count());
+        single("kokuin_programs_look_seconds", "how long that took", MetricType::Gauge,
+               std::chrono::duration<double>(seen.took).count());
     }
     single("kokuin_archive_commits_total", "commits (fsyncs) since start", MetricType::Counter,
            static_cast<double>(archive.groups));

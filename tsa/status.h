@@ -14,9 +14,11 @@
 #include "tsa/hsms.h"
 #include "tsa/key_life.h"
 #include "tsa/leaps.h"
+#include "tsa/programs.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/refusals.h"
 #include "tsa/revocation_watch.h"
+#include "tsa/sealer.h"
 #include "tsa/stamper.h"
 #include "tsa/tsus.h"
 #include "tsa/witnesses.h"
@@ -42,6 +44,8 @@ struct StatusParts {
     RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
     const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
     const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
+    const Sealer* sealer = nullptr;
+    const Programs* programs = nullptr;  ///< null: nobody looks at them
 };
 
 /// Thread-safe. Texts are JSON, or Prometheus' text format for metrics().

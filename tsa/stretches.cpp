@@ -27,6 +27,17 @@ Bytes sample_token(const tsp::TokenProfile& profile, tsp::TstInfo info, int inde
 
 }  // namespace
 
+std::optional<store::Blob> Heads::of(View token, View imprint) {
+    const auto at = std::search(token.begin(), token.end(), imprint.begin(), imprint.end());
+    if (at == token.end() || at - token.begin() < static_cast<std::ptrdiff_t>(shortest_worth_a_blob))
+        return std::nullopt;
+    const Bytes head(token.begin(), at);
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(head); found != known_.end()) return found->second;
+    if (known_.size() >= most) return std::nullopt;
+    return known_.emplace(head, store::Blob(head)).first->second;
+}
+
 std::vector<store::Blob> constant_stretches(const tsp::TokenProfile& profile, const tsp::TstInfo& like) {
     std::vector<Bytes> tokens;
     for (int i = 0; i < samples; ++i) tokens.push_back(sample_token(profile, like, i));
@@ -41,7 +52,7 @@ std::vector<store::Blob> constant_stretches(const tsp::TokenProfile& profile, co
             at < first.size() && std::all_of(tokens.begin(), tokens.end(),
                                              [&](const Bytes& token) { return token[at] == first[at]; });
         if (same) continue;
-        // The run at the very front holds the token's total length, which a nonce changes: not worth keeping.
+        // The run at the very front holds the token's total length, which a nonce changes: see Heads.
         if (start != 0 && at - start >= shortest_worth_a_blob)
             blobs.emplace_back(Bytes(first.begin() + static_cast<std::ptrdiff_t>(start),
                                      first.begin() + static_cast<std::ptrdiff_t>(at)));

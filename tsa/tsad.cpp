@@ -31,11 +31,14 @@
 #include "tsa/key_life.h"
 #include "tsa/key_watch.h"
 #include "tsa/log_tiles.h"
+#include "tsa/programs.h"
+#include "tsa/programs_desk.h"
 #include "tsa/publication.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/revocation_watch.h"
 #include "tsa/routes.h"
 #include "tsa/rules.h"
+#include "tsa/sealer.h"
 #include "tsa/stamper.h"
 #include "tsa/status.h"
 #include "tsa/tac_repository.h"
@@ -150,8 +153,19 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
                                               settings->witness_every,
                                               tsa::submit_over_http(std::chrono::seconds(5))});
     tsa::CopyWatch copy_watch(mono, **archive, journal);
+    evidence::Believed believed;
+    if (settings->seal) {
+        auto read = tsa::load_believed(*settings->seal);
+        if (!read) return std::move(read).error();
+        believed = std::move(*read);
+    }
+    tsa::Sealer sealer({clock, **archive, settings->archive, journal, checkpoints ? &*checkpoints : nullptr,
+                        settings->seal, std::move(believed),
+                        settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp()});
+    tsa::Programs programs({mono, **archive, journal, settings->programs, tsa::files_of(*settings),
+                            settings->file, settings->digest});
     tsa::LogTiles tiles(**archive, settings->archive);
-    tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer});
+    tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer, &programs});
     tsa::RefusedTacs refused(journal);
     tsa::TacRepository tacs(**archive);
     tsa::Follower follower(correction, journal, mono, boot.boot_id());
@@ -176,7 +190,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tsa::Status status({clock, **hsms, **archive, tsus, settings->policies, stamper, refusals, keeper, **life,
                         leaps, settings->follow_tac ? &correction : nullptr,
                         reference ? &*reference : nullptr, crls.get(), settings->taa.has_value(),
-                        revocation.get(), checkpointer, witnesses ? &*witnesses : nullptr});
+                        revocation.get(), checkpointer, witnesses ? &*witnesses : nullptr, &sealer,
+                        &programs});
 
     std::unique_ptr<tsa::AuditRequester> requester;
     std::unique_ptr<tsa::AuditRequester> desk_requester;
@@ -201,6 +216,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     desk.add_routes(*control);
     tsa::add_backup_route(*control, journal);
     (*hsms)->add_custody_routes(*control);
+    sealer.add_routes(*control);
+    tsa::add_programs_routes(*control, programs, **hsms);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -258,8 +275,11 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     // Before the first token: what a crash left uncovered.
     if (checkpoints) checkpoints->tick();
     if (checkpoints) checkpoints->start();
+    // And what stamps must be whole; by now all that a start loads is loaded.
+    if (auto done = programs.begin(); !done) return done;
     for (auto& server : servers)
         if (auto done = server->start(); !done) return done;
+    programs.start();
     note(journal, "server.started", "tsad started, configuration " + settings->file);
     housekeeper.start();
     if (revocation) revocation->start();
@@ -267,13 +287,16 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (reference) reference->start();
     if (witnesses) witnesses->start();
     copy_watch.start();
+    sealer.start();
     (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
     spdlog::info("tsad stops: {} (a second signal ends it at once)", ends.wait());
+    programs.stop();
     desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     copy_watch.stop();
+    sealer.stop();
     if (witnesses) witnesses->stop();
     tacs.stop();
     if (revocation) revocation->stop();

@@ -131,7 +131,8 @@ Result<std::shared_ptr<const Form>> Tsu::form(const tsp::Policy& policy, bool ce
     auto blobs = constant_stretches(*profile, like);
     blobs.push_back(certificate_blob_);
     if (tac) blobs.emplace_back(tac->value.der);
-    auto form = std::make_shared<const Form>(Form{std::move(*profile), std::move(blobs)});
+    auto form =
+        std::make_shared<const Form>(Form{std::move(*profile), std::move(blobs), std::make_shared<Heads>()});
     forms_.emplace(key, form);
     return std::shared_ptr<const Form>(form);
 }

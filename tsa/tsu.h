@@ -19,6 +19,7 @@
 #include "tsa/config.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/protocol/token.h"
+#include "tsa/stretches.h"
 
 namespace kokuin::tsa {
 
@@ -26,7 +27,8 @@ namespace kokuin::tsa {
 /// once.
 struct Form {
     tsp::TokenProfile profile;
-    std::vector<store::Blob> blobs;  ///< every blob that a record of such a token can name
+    std::vector<store::Blob> blobs;  ///< what a record of such a token can name, but for its head
+    std::shared_ptr<Heads> heads;
 };
 
 /// The key a TSU signs with, and since when.

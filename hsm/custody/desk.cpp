@@ -24,7 +24,6 @@ using net::Request;
 using net::Response;
 
 constexpr std::size_t largest_body = 64U << 10U;
-constexpr std::size_t largest_share_file = 64U << 10U;
 
 Json state_json(const Activation::State& state) {
     return {{"activated", state.activated},

@@ -12,7 +12,6 @@
 namespace kokuin::hsm::custody {
 namespace {
 
-constexpr std::size_t largest_share_file = 64U << 10U;
 constexpr int tries = 3;
 
 }  // namespace

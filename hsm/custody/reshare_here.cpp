@@ -19,7 +19,7 @@ namespace kokuin::hsm::custody {
 namespace {
 
 /// Whether this custodian has a share in the roster, with the keys of this file.
-bool holds(const Roster& roster, const ShareFile& file) {
+bool is_holder(const Roster& roster, const ShareFile& file) {
     const auto* me = roster.find(file.custodian);
     return me && me->keys == file.keys;
 }
@@ -34,7 +34,7 @@ Result<std::vector<ShareFile>> fitting_files(const Challenge& challenge,
         if (auto done = fits(challenge, *file);
             !done && !(challenge.next && fits(challenge.to_next(), *file)))
             return std::move(done).error().in(path);
-        if (!holds(challenge.roster, *file) && !(challenge.next && holds(*challenge.next, *file)))
+        if (!is_holder(challenge.roster, *file) && !(challenge.next && is_holder(*challenge.next, *file)))
             return Error::no(path + ": holds no share yet, or is of other keys; take the file that '" +
                              file->custodian + "' holds a share with");
         for (const auto& other : files)
@@ -46,7 +46,7 @@ Result<std::vector<ShareFile>> fitting_files(const Challenge& challenge,
     for (const auto* roster : {&challenge.roster, challenge.next ? &*challenge.next : nullptr}) {
         if (!roster) continue;
         const auto count = std::count_if(files.begin(), files.end(),
-                                         [roster](const ShareFile& one) { return holds(*roster, one); });
+                                         [roster](const ShareFile& one) { return is_holder(*roster, one); });
         if (count < roster->threshold)
             return Error::no("token '" + roster->token + "' needs " + roster->text() + ", generation " +
                              std::to_string(roster->generation) + ", but " + std::to_string(count) +

@@ -16,8 +16,6 @@
 namespace kokuin::hsm::custody {
 namespace {
 
-constexpr std::size_t largest_share_file = 64U << 10U;
-
 store::Event event_of(const char* kind, const Roster& roster, const SessionPlan& plan, std::string text) {
     store::Event event;
     event.kind = kind;

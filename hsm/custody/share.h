@@ -19,6 +19,9 @@ struct Share {
     Secret officer;  ///< of the security officer's PIN: could set the user's anew
 };
 
+/// What is read of such a file, in octets, at most.
+constexpr std::size_t largest_share_file = 64U << 10U;
+
 /// A share file, closed. What can be read without the passphrase tells which ceremony it is of.
 struct ShareFile {
     std::string ceremony;

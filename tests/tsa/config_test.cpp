@@ -307,3 +307,25 @@ TEST_CASE("a policy that nothing would prove is refused") {
     CHECK(reference_refusal(three, "require_tac = false\nembed_tac = \"signer-attribute\"\n")
               .find("embed_tac") != std::string::npos);
 }
+
+TEST_CASE("who time-stamps finished months") {
+    CHECK_FALSE(sample_with("[hsm]\n", "[hsm]\n")->seal);
+    using Catch::Contains;
+    const auto with = [](const std::string& keys) { return "[seal]\n" + keys + "\n[admin]"; };
+    const std::string least = "tsa = \"http://tsa.example/x\"\nanchors = \"a.pem\"\n";
+    const auto settings = sample_with("[admin]", with(least));
+    if (!settings) FAIL(settings.error().text);
+    const auto& seal = *settings->seal;
+    CHECK(seal.url.host == "tsa.example");
+    CHECK(seal.url.path == "/x");
+    CHECK(seal.hash == pki::Hash::sha512);
+    CHECK(seal.renew_before == std::chrono::hours(24 * 180));
+    CHECK(seal.every == std::chrono::minutes(1));
+    CHECK(std::filesystem::path(seal.anchors).is_absolute());
+    CHECK(sample_with("[admin]", with(least + "hash = \"sha256\""))->seal->hash == pki::Hash::sha256);
+    CHECK_THAT(refusal("[admin]", with("tsa = \"http://tsa.example/\"")), Contains("anchors"));
+    CHECK_THAT(refusal("[admin]", with(least + "hash = \"sha1\"")), Contains("sha256"));
+    CHECK_THAT(refusal("[admin]", with(least + "policy = \"x\"")), Contains("is no OID"));
+    CHECK_THAT(refusal("[admin]", with("tsa = \"https://tsa.example/\"\nanchors = \"a.pem\"")),
+               Contains("https needs `ca`"));
+}

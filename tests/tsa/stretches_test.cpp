@@ -76,6 +76,27 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
     }
 }
 
+TEST_CASE("what stands in front of an imprint is a blob, and the same one again") {
+    tsa::Heads heads;
+    const Bytes imprint = random_octets(32);
+    const auto token = [&](std::uint8_t kind, std::size_t length) {
+        Bytes octets(length, kind);
+        append(octets, imprint);
+        append(octets, random_octets(100));
+        return octets;
+    };
+    const auto first = heads.of(token(1, 100), imprint);
+    REQUIRE(first);
+    CHECK(equal(first->content(), Bytes(100, 1)));
+    CHECK(heads.of(token(1, 100), imprint)->id() == first->id());
+    CHECK(heads.of(token(2, 100), imprint)->id() != first->id());
+    CHECK_FALSE(heads.of(token(1, 20), imprint));  // a reference would cost more
+    CHECK_FALSE(heads.of(token(1, 100), random_octets(32)));
+    for (std::uint8_t kind = 3; kind < 100; ++kind) (void)heads.of(token(kind, 100), imprint);
+    CHECK_FALSE(heads.of(token(101, 100), imprint));  // no end of them
+    CHECK(heads.of(token(1, 100), imprint)->id() == first->id());
+}
+
 TEST_CASE("refusals are counted, and taken once") {
     tsa::Refusals refusals;
     CHECK_FALSE(refusals.take());

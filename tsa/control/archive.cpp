@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr nanoseconds patience = seconds(10);
+constexpr nanoseconds server_within = seconds(10);
 constexpr std::size_t largest_note = 64U << 10U;
 
 std::string counted(std::uint64_t count, const char* what) {
@@ -114,7 +114,7 @@ Result<int> archive_backup(const Settings& settings, const std::string& dir, boo
               {"same_disk", made->same_disk}};
     // Whether the server could note it down or not, the backup is made.
     const auto told = hsm::custody::ask_server(server_of(settings), "POST", "/archive/backed-up",
-                                               json_text(json), patience);
+                                               json_text(json), server_within);
     json["recorded"] = told.ok();
     if (as_json) {
         out << json_text(json) << '\n';
@@ -139,7 +139,7 @@ Result<int> archive_restore(const Settings& settings, const RestoreOptions& opti
     if (!plan) return plan.error();
     const auto hsm = choose_hsm(settings, options.hsm);
     if (!hsm) return hsm.error();
-    if (hsm::custody::ask_server(server_of(settings), "GET", "/status", "", patience))
+    if (hsm::custody::ask_server(server_of(settings), "GET", "/status", "", server_within))
         return Error::usage("tsad runs (it answers on " + settings.control +
                             "): stop it first, nothing may write the archive now");
     auto restore = store::Restore::begin(*plan);

@@ -143,6 +143,12 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
             out << "witness: " << shown(witness["name"]) << ": " << shown(witness["state"]) << ", "
                 << witness["size"] << " records, at " << text_or(witness, "at", "(never)")
                 << (witness["trouble"].is_string() ? "; " + shown(witness["trouble"]) : "") << '\n';
+        if (const auto& programs = (*answer)["programs"]; programs.is_object()) {
+            for (const auto& trouble : programs["troubles"]) out << "PROGRAMS: " << shown(trouble) << '\n';
+            if (programs["troubles"].empty())
+                out << "programs: " << programs["files"] << " files are whole, looked at "
+                    << shown(programs["looked"]) << '\n';
+        }
         print_hsm("", (*answer)["hsm"], (*answer)["custody"], out);
         for (const auto& more : (*answer)["more_hsms"])
             print_hsm(" " + shown(more["name"]), more, more["custody"], out);

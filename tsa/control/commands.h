@@ -63,6 +63,26 @@ struct RestoreOptions {
 Result<int> archive_restore(const Settings& settings, const RestoreOptions& options, bool json,
                             std::ostream& out);
 
+/// Finished months as the running server sees them. 0.
+Result<int> seal_list(const Settings& settings, bool json, std::ostream& out);
+struct SealChange {
+    std::string month;
+    std::string why;
+    std::string by;
+};
+/// Asks the running server to renew a month's time-stamp at its next look. 0.
+Result<int> seal_renew(const Settings& settings, const SealChange& change, bool json, std::ostream& out);
+
+/// What the running tsad consists of, and what differs from what should be; `sums`: only the list of the
+/// files as they are, as sha256sum(1) reads it. 0; 1 if there is a trouble.
+Result<int> programs_list(const Settings& settings, bool sums, bool json, std::ostream& out);
+/// The files as they are count from now on, or the custodians are asked to agree to that. 0.
+Result<int> programs_accept(const Settings& settings, const std::string& why, const std::string& by,
+                            bool json, std::ostream& out);
+
+/// What stamp and verify read of a document, in octets, at most.
+constexpr std::size_t largest_file = std::size_t{1} << 31U;
+
 struct StampOptions {
     std::string file;
     std::string output;  ///< empty: file + ".tsr"

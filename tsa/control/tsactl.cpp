@@ -25,6 +25,7 @@ struct Arguments {
     control::VerifyOptions verify;
     hsm::KeyArguments key;
     control::KeyChange change;
+    control::SealChange seal;
     hsm::custody::Arguments custody;
     std::string backup;
     control::RestoreOptions restore;
@@ -199,6 +200,26 @@ Result<int> run(int argc, char** argv) {
         });
     });
 
+    auto* programs = app.add_subcommand("programs", "the files that the running tsad consists of");
+    programs->require_subcommand(1);
+    auto* programs_list =
+        programs->add_subcommand("list", "the files, and what isn't as it should be (exit 1)");
+    bool sums = false;
+    programs_list->add_flag("--sums", sums, "the list alone, for sha256sum -c");
+    with_settings(programs_list, [&](const tsa::Settings& settings) {
+        return control::programs_list(settings, sums, arguments.json, std::cout);
+    });
+    auto* programs_accept = programs->add_subcommand(
+        "accept", "the files as they are now count from now on, once the custodians agree");
+    programs_accept->add_option("--why", arguments.change.why, "the reason, one line, for the record")
+        ->required();
+    programs_accept->add_option("--by", arguments.change.by, "who, as a role or number (no name of a person)")
+        ->required();
+    with_settings(programs_accept, [&](const tsa::Settings& settings) {
+        return control::programs_accept(settings, arguments.change.why, arguments.change.by, arguments.json,
+                                        std::cout);
+    });
+
     auto* token = app.add_subcommand("token", "the HSM's token");
     token->require_subcommand(1);
     hsm::add_token_commands(*token, arguments.key, [&](hsm::TokenAction action) {
@@ -207,6 +228,21 @@ Result<int> run(int argc, char** argv) {
             if (!hsm) return hsm.error();
             return action(**hsm, arguments.json, std::cout);
         });
+    });
+
+    auto* seal = app.add_subcommand("seal", "seals of finished months, and their time-stamps");
+    seal->require_subcommand(1);
+    with_settings(seal->add_subcommand("list", "each finished month, and until when its time-stamp holds"),
+                  [&](const tsa::Settings& settings) {
+                      return control::seal_list(settings, arguments.json, std::cout);
+                  });
+    auto* renew = seal->add_subcommand("renew", "have a month's time-stamp renewed now, due or not");
+    renew->add_option("MONTH", arguments.seal.month, "YYYY-MM")->required();
+    renew->add_option("--why", arguments.seal.why, "the reason, one line, for the record")->required();
+    renew->add_option("--by", arguments.seal.by, "who, as a role or number (no name of a person)")
+        ->required();
+    with_settings(renew, [&](const tsa::Settings& settings) {
+        return control::seal_renew(settings, arguments.seal, arguments.json, std::cout);
     });
 
     auto* archive = app.add_subcommand("archive", "the archive");

@@ -15,8 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t largest_file = std::size_t{1} << 31U;
-
 /// One line of the answer, whatever it is about.
 struct Line {
     std::string check;

@@ -1,0 +1,114 @@
+#include "audit/seal_check.h"
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "audit/work.h"
+#include "evidence/seal.h"
+#include "store/reader.h"
+#include "store/tree_reader.h"
+
+namespace kokuin::audit {
+namespace {
+
+/// Compares the roots that a seal has of each group with those of the tokens that are there.
+void check_groups(const SealContext& context, const evidence::Seal& seal,
+                  const std::function<void(std::string)>& object) {
+    const auto& month = seal.month;
+    std::vector<std::unique_ptr<evidence::TokenReader>> readers(context.threads);
+    std::vector<std::string> found(month.grouping().groups());
+    Workers workers(context.threads);
+    for (std::size_t group = 0; group < found.size(); ++group)
+        workers.add([&, group](unsigned worker) {
+            if (!readers[worker]) {
+                auto opened = evidence::TokenReader::open(context.dir, seal.segment);
+                if (!opened) {
+                    found[group] = opened.error().text;
+                    return;
+                }
+                readers[worker] = std::move(*opened);
+            }
+            const auto begin = month.grouping().begin_of(group);
+            const auto end = month.grouping().begin_of(group + 1);
+            const auto tokens = readers[worker]->tokens(begin, end);
+            if (!tokens) {
+                found[group] = tokens.error().text;
+                return;
+            }
+            for (std::size_t i = 0; i < month.layers().size(); ++i)
+                if (month.group_root(i, month.layers()[i].hash, *tokens) != month.layers()[i].groups[group])
+                    found[group] = "the tokens of the records " + std::to_string(begin) + " to " +
+                                   std::to_string(end - 1) + " aren't those that were time-stamped";
+        });
+    workers.wait();
+    for (std::string& text : found)
+        if (!text.empty()) object(std::move(text));
+}
+
+}  // namespace
+
+std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Problem>& problems) {
+    std::vector<SealedMonth> months;
+    const auto object_to = [&problems](const std::string& segment) {
+        return [&problems, segment](std::string detail) {
+            problems.push_back({"seal", segment, std::nullopt, "", std::move(detail)});
+        };
+    };
+    auto reader = store::ArchiveReader::open(context.dir);
+    auto seals =
+        reader ? evidence::read_seals(**reader) : Result<std::vector<evidence::Seal>>(reader.error());
+    auto tree = store::TreeReader::open(context.dir);
+    if (!seals || !tree) {
+        object_to("")(seals ? tree.error().text : seals.error().text);
+        return months;
+    }
+    evidence::Believed believed;
+    if (context.trust) {
+        believed.anchors = context.trust->seal_anchors;
+        believed.certificates = context.trust->certificates;
+    }
+    for (const evidence::Seal& seal : *seals) {
+        const auto object = object_to(seal.segment);
+        const auto& month = seal.month;
+        const auto segment = std::find_if(context.segments.begin(), context.segments.end(),
+                                          [&](const auto& one) { return one.name == seal.segment; });
+        if (segment == context.segments.end()) {
+            object("it is sealed, but isn't there");
+            continue;
+        }
+        if (month.grouping().first != segment->first || month.grouping().end != segment->end) {
+            object("its seal is of the records " + std::to_string(month.grouping().first) + " to " +
+                   std::to_string(month.grouping().end - 1) + ", which aren't the month's");
+            continue;
+        }
+        if (const auto head = (*tree)->head(seal.head.size); !head || *head != seal.head)
+            object("what is there of the tree isn't what the month was sealed over");
+        const std::string text = as_text(month.head());
+        if (!context.log_keys.empty()) {
+            const auto note = tlog::Note::parse(text);
+            const auto checkpoint =
+                note ? read_checkpoint(*note, context.log_keys) : Result<tlog::Checkpoint>(note.error());
+            if (!checkpoint) object("the checkpoint of its seal: " + checkpoint.error().text);
+        }
+        SealedMonth sealed{seal.segment, 0, {}, seal.until, ""};
+        if (!month.layers().empty()) {
+            if (static_cast<std::uint64_t>(segment->end) > context.since) check_groups(context, seal, object);
+            // Whether the newest one still holds is told, not objected to: nobody has changed anything.
+            auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed, seal.stamped);
+            for (std::string& fault : verdict.faults) object(std::move(fault));
+            if (verdict.ok()) {
+                if (verdict.stamps.back().time != seal.stamped || verdict.stamps.back().until != seal.until)
+                    object("its newest time-stamp isn't of the time that was recorded");
+                sealed.time_stamps = verdict.stamps.size();
+                sealed.since = verdict.stamps.front().time;
+                sealed.tsa = verdict.stamps.front().tsa;
+            }
+        }
+        months.push_back(std::move(sealed));
+    }
+    return months;
+}
+
+}  // namespace kokuin::audit

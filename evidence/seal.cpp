@@ -1,0 +1,305 @@
+#include "evidence/seal.h"
+
+#include <algorithm>
+#include <map>
+
+#include "store/scan.h"
+#include "store/tlog/note.h"
+
+namespace kokuin::evidence {
+namespace {
+
+Bytes octets_of(const store::BlobId& id) {
+    return {id.begin(), id.end()};
+}
+
+Entry stamp_entry(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
+                  View time_stamp, const char* what) {
+    Entry entry;
+    const store::Blob token(Bytes(time_stamp.begin(), time_stamp.end()));
+    entry.event.kind = seal_stamped;
+    entry.event.subject = segment;
+    entry.event.text = std::string(what) + " at " + to_rfc3339(stamped.time) + " by " + stamped.tsa +
+                       ", whose certificate ends " + to_rfc3339(stamped.until);
+    entry.event.fields = {{"chain", static_cast<std::int64_t>(index)},
+                          {"algorithm", std::string(pki::oid(hash))},
+                          {"time_us", to_unix_us(stamped.time)},
+                          {"until_us", to_unix_us(stamped.until)},
+                          {"time_stamp", octets_of(token.id())}};
+    entry.event.blobs = {token.id()};
+    entry.blobs = {token};
+    return entry;
+}
+
+template <typename T>
+const T* field(const store::Event& event, const char* name) {
+    const auto found = event.fields.find(name);
+    return found == event.fields.end() ? nullptr : std::get_if<T>(&found->second);
+}
+
+Result<Bytes> blob_field(const store::Event& event, const char* name, const FindBlob& blob) {
+    const auto* id = field<Bytes>(event, name);
+    store::BlobId wanted{};
+    if (!id || id->size() != wanted.size())
+        return Error::environment("its field '" + std::string(name) + "' names no blob");
+    std::copy(id->begin(), id->end(), wanted.begin());
+    if (std::find(event.blobs.begin(), event.blobs.end(), wanted) == event.blobs.end())
+        return Error::environment("its field '" + std::string(name) + "' names a blob that isn't its own");
+    return blob(wanted);
+}
+
+Result<Seal> read_made(const store::Record& record, const store::Event& event, const FindBlob& blob) {
+    const auto* first = field<std::int64_t>(event, "first");
+    auto note = blob_field(event, "checkpoint", blob);
+    if (!note) return note.error();
+    if (!first) return Error::environment("its field 'first' is missing");
+    const auto checkpoint =
+        tlog::Checkpoint::parse(as_text(*note).substr(0, as_text(*note).find("\n\n") + 1));
+    if (!checkpoint) return Error::environment("its checkpoint can't be read: " + checkpoint.error().text);
+    const auto end = static_cast<store::RecordNumber>(checkpoint->head.size);
+    if (*first < 0 || *first > end || end > record.number)
+        return Error::environment("it seals records that it can't seal");
+    return Seal{event.subject,
+                record.number,
+                checkpoint->head,
+                Month(Grouping::of(*first, end), std::move(*note), {}),
+                {},
+                {}};
+}
+
+Done add_stamp(const store::Event& event, const FindBlob& blob, Seal& seal) {
+    const auto* index = field<std::int64_t>(event, "chain");
+    const auto* oid = field<std::string>(event, "algorithm");
+    const auto* time = field<std::int64_t>(event, "time_us");
+    const auto* until = field<std::int64_t>(event, "until_us");
+    auto stamp = blob_field(event, "time_stamp", blob);
+    if (!stamp) return stamp.error();
+    if (!index || !oid || !time || !until) return Error::environment("a field of it is missing");
+    const auto known = pki::hash_from_oid(*oid);
+    if (!known) return Error::environment("its hash function " + *oid + " is none that is known");
+    const pki::Hash hash = *known;
+    auto layers = seal.month.layers();
+    auto grouping = seal.month.grouping();
+    const auto next = static_cast<std::int64_t>(layers.size());
+    if (*index == next) {
+        auto octets = blob_field(event, "groups", blob);
+        if (!octets) return octets.error();
+        auto roots = decode_groups(*octets, hash, grouping);
+        if (!roots) return roots.error();
+        if (next > 0 && grouping != seal.month.grouping())
+            return Error::environment("its groups are others than those of the chain before");
+        layers.push_back({hash, std::move(*roots), {std::move(*stamp)}});
+    } else if (*index == next - 1 && layers.back().hash == hash) {
+        layers.back().stamps.push_back(std::move(*stamp));
+    } else {
+        return Error::environment("it belongs to a chain that isn't the newest");
+    }
+    seal.month = Month(grouping, seal.month.head(), std::move(layers));
+    seal.stamped = from_unix_us(*time);
+    seal.until = from_unix_us(*until);
+    return {};
+}
+
+}  // namespace
+
+Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
+                const std::string& note) {
+    Entry entry;
+    const store::Blob checkpoint(Bytes(note.begin(), note.end()));
+    entry.event.kind = seal_made;
+    entry.event.subject = segment;
+    entry.event.text = "the month's records " + std::to_string(grouping.first) + " to " +
+                       std::to_string(grouping.end - 1) + " are sealed: " + std::to_string(head.size) +
+                       " records in all, root " + to_hex(head.root);
+    entry.event.fields = {{"first", grouping.first},
+                          {"size", static_cast<std::int64_t>(head.size)},
+                          {"root", Bytes(head.root.begin(), head.root.end())},
+                          {"checkpoint", octets_of(checkpoint.id())}};
+    entry.event.blobs = {checkpoint.id()};
+    entry.blobs = {checkpoint};
+    return entry;
+}
+
+Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& grouping,
+                 const std::vector<Bytes>& groups, const Stamped& stamped, pki::Hash hash, View time_stamp) {
+    auto entry = stamp_entry(segment, index, stamped, hash, time_stamp,
+                             index == 0 ? "time-stamped" : "time-stamped over a new hash tree");
+    const store::Blob tree(encode_groups(grouping, groups));
+    entry.event.fields["groups"] = octets_of(tree.id());
+    if (tree.id() != entry.blobs.front().id()) {
+        entry.event.blobs.push_back(tree.id());
+        entry.blobs.push_back(tree);
+    }
+    return entry;
+}
+
+Entry make_renewal(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
+                   View time_stamp) {
+    return stamp_entry(segment, index, stamped, hash, time_stamp, "its time-stamp is renewed");
+}
+
+Done add_event(const store::Record& record, const FindBlob& blob, std::vector<Seal>& seals) {
+    const auto* event = std::get_if<store::Event>(&record.body);
+    if (!event) return {};
+    const auto old = std::find_if(seals.begin(), seals.end(),
+                                  [event](const Seal& seal) { return seal.segment == event->subject; });
+    Done done;
+    if (event->kind == seal_made) {
+        auto seal = old == seals.end() ? read_made(record, *event, blob)
+                                       : Result<Seal>(Error::environment("the month is sealed already"));
+        if (seal)
+            seals.push_back(std::move(*seal));
+        else
+            done = seal.error();
+    } else if (event->kind == seal_stamped) {
+        done = old == seals.end() ? Done(Error::environment("the month isn't sealed"))
+                                  : add_stamp(*event, blob, *old);
+    }
+    if (done) return {};
+    return Error::environment("record " + std::to_string(record.number) + " (" + event->kind + " of " +
+                              event->subject + "): " + done.error().text);
+}
+
+Result<std::vector<Seal>> read_seals(store::ArchiveReader& reader) {
+    std::vector<Seal> seals;
+    for (const char* kind : {seal_made, seal_stamped}) {
+        store::EventQuery query;
+        query.kind = kind;
+        Done added;
+        const auto searched = reader.events(query, [&](const store::Found& found) {
+            added = add_event(
+                found.record, [&](const store::BlobId& id) { return reader.blob(id, found.segment); }, seals);
+            return added.ok();
+        });
+        if (!searched) return searched.error();
+        if (!added) return added.error();
+    }
+    std::sort(seals.begin(), seals.end(),
+              [](const Seal& a, const Seal& b) { return a.head.size < b.head.size; });
+    return seals;
+}
+
+class TokenReader::Impl {
+  public:
+    explicit Impl(store::SegmentScan scan) : scan_(std::move(scan)) {}
+
+    Result<std::vector<Object>> tokens(store::RecordNumber first, store::RecordNumber end) {
+        std::vector<Object> found;
+        std::vector<store::Record> records;
+        std::optional<Error> trouble;
+        store::RecordNumber next = first;
+        const auto done = scan_.records(first, end - 1, [&](store::RecordNumber number, View der) {
+            if (trouble) return;
+            auto record = store::decode(der);
+            if (number != next++ || !record || record->number != number)
+                trouble = Error::environment("segment " + scan_.facts().name + ": record " +
+                                             std::to_string(next - 1) + " is missing or damaged");
+            else if (std::holds_alternative<store::Issuance>(record->body))
+                records.push_back(std::move(*record));
+        });
+        if (!done) return done.error();
+        if (!trouble && next != end)
+            trouble = Error::environment("segment " + scan_.facts().name + ": record " +
+                                         std::to_string(next) + " is missing or damaged");
+        if (trouble) return *trouble;
+        for (const store::Record& record : records) {
+            const auto& issuance = std::get<store::Issuance>(record.body);
+            auto token = store::join(
+                issuance.token, [this](const store::BlobId& id) { return blob(id); }, issuance.imprint,
+                issuance.serial);
+            if (!token)
+                return std::move(token).error().in("segment " + scan_.facts().name + ": record " +
+                                                   std::to_string(record.number));
+            found.push_back({record.number, std::move(*token)});
+        }
+        return found;
+    }
+
+  private:
+    /// Few differ: certificates, and stretches that all tokens of a TAC share.
+    std::optional<Bytes> blob(const store::BlobId& id) {
+        if (const auto known = blobs_.find(id); known != blobs_.end()) return known->second;
+        auto read = scan_.blob(id);
+        if (!read || !*read || store::blob_id(**read) != id) return std::nullopt;
+        if (blobs_.size() >= most_blobs) blobs_.clear();
+        blobs_[id] = **read;
+        return **read;
+    }
+
+    static constexpr std::size_t most_blobs = 256;
+    store::SegmentScan scan_;
+    std::map<store::BlobId, Bytes> blobs_;
+};
+
+TokenReader::TokenReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TokenReader::~TokenReader() = default;
+
+Result<std::unique_ptr<TokenReader>> TokenReader::open(const std::string& dir, const std::string& segment) {
+    auto scan = store::SegmentScan::open(dir, segment);
+    if (!scan) return scan.error();
+    return std::unique_ptr<TokenReader>(new TokenReader(std::make_unique<Impl>(std::move(*scan))));
+}
+
+Result<std::vector<Object>> TokenReader::tokens(store::RecordNumber first, store::RecordNumber end) {
+    return impl_->tokens(first, end);
+}
+
+namespace {
+
+Result<const Seal*> find_seal(const std::vector<Seal>& seals, const std::string& segment) {
+    for (const Seal& seal : seals)
+        if (seal.segment == segment) {
+            if (seal.month.layers().empty())
+                return Error::no("the month " + segment +
+                                 " is sealed, but no other organisation has time-stamped that ([seal] tsa "
+                                 "of tsad)");
+            return &seal;
+        }
+    return Error::no(
+        "the month " + segment +
+        " isn't sealed yet: tsad does that once the month has ended and the next one has a token");
+}
+
+}  // namespace
+
+Result<Bytes> evidence_of(const std::string& dir, View serial) {
+    auto reader = store::ArchiveReader::open(dir);
+    if (!reader) return reader.error();
+    std::optional<store::Found> found;
+    store::Query query;
+    query.serial = Bytes(serial.begin(), serial.end());
+    if (auto done = (*reader)->find(query,
+                                    [&found](const store::Found& one) {
+                                        found = one;
+                                        return false;
+                                    });
+        !done)
+        return done.error();
+    if (!found) return Error::no("no token has the serial number " + to_hex(serial));
+    const auto seals = read_seals(**reader);
+    if (!seals) return seals.error();
+    const auto seal = find_seal(*seals, found->segment);
+    if (!seal) return seal.error();
+    const auto& month = (*seal)->month;
+    const auto group = month.grouping().group_of(found->record.number);
+    auto tokens = TokenReader::open(dir, found->segment);
+    if (!tokens) return tokens.error();
+    const auto objects =
+        (*tokens)->tokens(month.grouping().begin_of(group), month.grouping().begin_of(group + 1));
+    if (!objects) return objects.error();
+    const auto chains = month.evidence(found->record.number, *objects);
+    if (!chains) return chains.error();
+    return encode_record(*chains);
+}
+
+Result<HeadEvidence> evidence_of_month(const std::string& dir, const std::string& segment) {
+    auto reader = store::ArchiveReader::open(dir);
+    if (!reader) return reader.error();
+    const auto seals = read_seals(**reader);
+    if (!seals) return seals.error();
+    const auto seal = find_seal(*seals, segment);
+    if (!seal) return seal.error();
+    return HeadEvidence{encode_record((*seal)->month.evidence_of_head()), (*seal)->month.head()};
+}
+
+}  // namespace kokuin::evidence

@@ -1,0 +1,89 @@
+// Seals as an archive keeps them: the events "seal.made" (a month's tree head, signed) and "seal.stamped" (a
+// time-stamp over it and over all tokens of the month, or over an earlier such one). docs/seals.md describes
+// them for strangers.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "evidence/check.h"
+#include "evidence/month.h"
+#include "store/blob.h"
+#include "store/reader.h"
+#include "store/record.h"
+#include "store/tlog/merkle.h"
+
+namespace kokuin::evidence {
+
+constexpr const char* seal_made = "seal.made";
+constexpr const char* seal_stamped = "seal.stamped";
+
+/// An event and the blobs that it names.
+struct Entry {
+    store::Event event;
+    std::vector<store::Blob> blobs;
+};
+
+/// The seal of a month: `note` is the checkpoint at its end (unsigned where the archive has no key), of
+/// `head`.
+Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
+                const std::string& note);
+/// A time-stamp that begins layer `index` with these groups…
+Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& grouping,
+                 const std::vector<Bytes>& groups, const Stamped& stamped, pki::Hash hash, View time_stamp);
+/// …or renews it.
+Entry make_renewal(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
+                   View time_stamp);
+
+/// A sealed month.
+struct Seal {
+    std::string segment;             ///< "2026-10"
+    store::RecordNumber number = 0;  ///< of the event "seal.made"
+    tlog::TreeHead head;             ///< of all records up to the month's end
+    Month month;                     ///< with its layers; none: it has no time-stamp
+    /// Of the newest time-stamp, as it was recorded.
+    WallTime stamped{};
+    WallTime until{};  ///< end of its certificate
+};
+
+/// All of an archive, oldest month first. Error (environment): an event or a blob of one is damaged, or says
+/// what can't be.
+Result<std::vector<Seal>> read_seals(store::ArchiveReader& reader);
+/// One of these events into the seals read so far. `blob` finds blobs. For whoever reads events otherwise.
+using FindBlob = std::function<Result<Bytes>(const store::BlobId&)>;
+Done add_event(const store::Record& record, const FindBlob& blob, std::vector<Seal>& seals);
+
+/// Reads the tokens of one segment, rebuilt, group by group. One thread at a time.
+class TokenReader {
+  public:
+    static Result<std::unique_ptr<TokenReader>> open(const std::string& dir, const std::string& segment);
+    ~TokenReader();
+    TokenReader(const TokenReader&) = delete;
+    TokenReader& operator=(const TokenReader&) = delete;
+
+    /// The tokens among the records [first, end), by their numbers. Error (environment): a record is missing
+    /// or damaged, or its blobs are.
+    Result<std::vector<Object>> tokens(store::RecordNumber first, store::RecordNumber end);
+
+  private:
+    class Impl;
+    explicit TokenReader(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The evidence record of the token with this serial number (magnitude), DER. Error (no): no such token, its
+/// month isn't sealed or has no time-stamp; (environment): the archive is damaged.
+Result<Bytes> evidence_of(const std::string& dir, View serial);
+/// That of a month's head, and the head itself.
+struct HeadEvidence {
+    Bytes record;
+    Bytes head;
+};
+Result<HeadEvidence> evidence_of_month(const std::string& dir, const std::string& segment);
+
+}  // namespace kokuin::evidence

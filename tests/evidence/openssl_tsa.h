@@ -1,0 +1,71 @@
+// A TSA of another organisation: openssl ts, with a root and a certificate of its own.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "base/file.h"
+#include "evidence/check.h"
+#include "pki/hash.h"
+#include "tests/support/folder.h"
+#include "tests/support/run.h"
+#include "tsa/protocol/request.h"
+#include "tsa/protocol/response.h"
+
+namespace kokuin::testing {
+
+class OpensslTsa {
+  public:
+    OpensslTsa() {
+        write(
+            "tsa.cnf",
+            "[tsa]\ndefault_tsa=it\n[it]\ndir=" + folder_.path +
+                "\nserial=$dir/serial\ncrypto_device=builtin\nsigner_cert=$dir/tsa.pem\ncerts=$dir/root.pem\n"
+                "signer_key=$dir/tsa.key\nsigner_digest=sha512\ndefault_policy=1.3.6.1.4.1.99999.1\n"
+                "digests=sha256,sha384,sha512\naccuracy=secs:1\ness_cert_id_alg=sha256\n");
+        write("ext.cnf",
+              "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+              "extendedKeyUsage=critical,timeStamping\n");
+        run_well({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", at("root.key"),
+                  "-out", at("root.pem"), "-subj", "/O=Other/CN=Other Root", "-days", "4000"});
+        run_well({"openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", at("tsa.key"), "-out",
+                  at("tsa.csr"), "-subj", "/O=Other/CN=Other TSA"});
+        run_well({"openssl", "x509", "-req", "-in", at("tsa.csr"), "-CA", at("root.pem"), "-CAkey",
+                  at("root.key"), "-CAcreateserial", "-days", "365", "-extfile", at("ext.cnf"), "-out",
+                  at("tsa.pem")});
+        auto root = pki::load_certificates(at("root.pem"));
+        REQUIRE(root);
+        believed.anchors = std::move(*root);
+    }
+
+    /// A time-stamp over this imprint, made now.
+    Bytes stamp(pki::Hash hash, const Bytes& imprint) {
+        tsp::Request request;
+        request.hash_oid = std::string(pki::oid(hash));
+        request.imprint = imprint;
+        request.cert_req = true;
+        REQUIRE(write_file(at("request"), tsp::encode(request)));
+        run_well({"openssl", "ts", "-reply", "-config", at("tsa.cnf"), "-queryfile", at("request"), "-out",
+                  at("response")});
+        const auto octets = read_file(at("response"));
+        REQUIRE(octets);
+        const auto response = tsp::parse_response(*octets);
+        REQUIRE(response);
+        REQUIRE(response->granted());
+        return *response->token;
+    }
+
+    evidence::Believed believed;
+
+  private:
+    [[nodiscard]] std::string at(const std::string& name) const { return folder_.path + "/" + name; }
+    void write(const std::string& name, const std::string& text) { std::ofstream(at(name)) << text; }
+    static void run_well(const std::vector<std::string>& command) {
+        const auto ran = run(command);
+        INFO(ran.output);
+        REQUIRE(ran.status == 0);
+    }
+    const Folder folder_;
+};
+
+}  // namespace kokuin::testing
