@@ -12,7 +12,6 @@ namespace kokuin::tsa {
 namespace {
 
 using net::Response;
-using nlohmann::json;
 
 constexpr std::size_t largest_report = 64U << 10U;
 
@@ -22,7 +21,7 @@ Response record(Journal& journal, const net::Request& request) {
         const auto at = body.find(key);
         return at != body.end() && at->is_number_integer() ? at->get<std::int64_t>() : -1;
     };
-    if (!body.is_object() || !body.value("dir", json()).is_string() || number("records") < 0)
+    if (!body.is_object() || !body.value("dir", nlohmann::json()).is_string() || number("records") < 0)
         return net::problem(Error::usage("no backup is told; is this tool of the same version?"));
     store::Event event;
     event.kind = "archive.backed-up";
@@ -34,7 +33,7 @@ Response record(Journal& journal, const net::Request& request) {
     event.fields["account"] = account_text(request.peer.process->uid);
     event.text = dir + " holds a backup of the first " + std::to_string(number("records")) + " records";
     if (auto done = journal.write(event); !done) return net::problem(done.error());
-    return Response::json(200, json_text(json{{"recorded", event.kind}}));
+    return Response::json(200, json_text(nlohmann::json{{"recorded", event.kind}}));
 }
 
 }  // namespace
