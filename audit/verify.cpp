@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -144,7 +145,7 @@ class Verification {
             if (facts.archive != before.scan.facts().archive)
                 object("segment", one.name, "it belongs to another archive than " + before.name);
             else if (facts.origin != before.scan.facts().origin)
-                object("segment", one.name, "it is of another log than " + before.name);
+                change_log(one, before);
             if (facts.previous != before.name) {
                 chain_whole_ = false;
                 object("chain", one.name,
@@ -152,7 +153,8 @@ class Verification {
             }
         }
         for (const Segment& one : segments_) {
-            if (!one.scan.facts().origin.ends_with("/" + one.scan.facts().archive))
+            if (!one.scan.facts().origin.ends_with("/" + one.scan.facts().archive) &&
+                !began_with_restore(one.scan.facts().origin))
                 object("segment", one.name, "its log isn't named after its archive");
             if (has_journal(one.name))
                 object("segment", one.name,
@@ -160,6 +162,31 @@ class Verification {
                        "somebody opens "
                        "it to write");
         }
+    }
+
+    /// A segment may be of another log than the one before only where the archive was restored.
+    void change_log(Segment& one, const Segment& before) {
+        auto restored = restored_with(one.scan);
+        const auto& from = before.scan.facts().origin;
+        if (restored && restored->from_origin == from && restored->origin == one.scan.facts().origin &&
+            static_cast<RecordNumber>(restored->size) == one.first)
+            report_.restored.push_back(std::move(*restored));
+        else
+            object("segment", one.name,
+                   "it is of another log than " + before.name +
+                       ", and doesn't begin with a record that says how the archive was restored");
+    }
+    bool began_with_restore(const std::string& origin) const {
+        return std::any_of(report_.restored.begin(), report_.restored.end(),
+                           [&](const Restored& restored) { return restored.origin == origin; });
+    }
+    /// How many records of this archive are in the log of this name; nothing if none are. Of its newest log:
+    /// all.
+    std::optional<std::uint64_t> reach(const std::string& origin) const {
+        if (origin == report_.origin) return std::numeric_limits<std::uint64_t>::max();
+        for (const Restored& restored : report_.restored)
+            if (restored.from_origin == origin) return restored.size;
+        return std::nullopt;
     }
 
     /// Who signed when, by the archive's own events.
@@ -209,9 +236,16 @@ class Verification {
         const auto demand = [this](const tlog::Note& note) -> Result<tlog::TreeHead> {
             const auto checkpoint = read_checkpoint(note, log_keys_);
             if (!checkpoint) return checkpoint.error();
-            if (checkpoint->origin != report_.origin)
+            const auto reached = reach(checkpoint->origin);
+            if (!reached)
                 return Error::no("it is of the log " + checkpoint->origin + ", this archive is " +
                                  report_.origin);
+            if (checkpoint->head.size > *reached)
+                return Error::no("it is over " + std::to_string(checkpoint->head.size) +
+                                 " records of the log " + checkpoint->origin + ", which ended with " +
+                                 std::to_string(*reached) +
+                                 " when the archive was restored: the others are lost (a checkpoint of its "
+                                 "newest log tells no more than that it is whole since)");
             return checkpoint->head;
         };
         if (options_.since) {

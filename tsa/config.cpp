@@ -163,6 +163,10 @@ void check_hsm(const Settings& settings, config::Table& table, std::string& name
 void read_archive(config::Table table, Settings& settings) {
     settings.archive = table.path("dir");
     settings.archive_name = table.string("name", "kokuin");
+    if (auto copy = table.maybe_path("copy")) settings.copy = std::move(*copy);
+    settings.copy_waits = table.boolean("copy_waits", false);
+    if (settings.copy_waits && settings.copy.empty())
+        table.problem("copy_waits", "there is no copy to wait for; allowed: with [archive] copy only");
     const auto key = table.maybe_string("key");
     auto hsm = table.maybe_string("hsm").value_or("");
     check_hsm(settings, table, hsm);
