@@ -86,8 +86,9 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         };
     };
     auto reader = store::ArchiveReader::open(context.dir);
-    auto seals =
-        reader ? evidence::read_seals(**reader) : Result<std::vector<evidence::Seal>>(reader.error());
+    // Those that were there when the look began.
+    const auto end = context.segments.empty() ? store::RecordNumber(0) : context.segments.back().end;
+    auto seals = reader ? evidence::read_seals(**reader, end) : Result<evidence::Seals>(reader.error());
     auto tree = store::TreeReader::open(context.dir);
     if (!seals || !tree) {
         object_to("")(seals ? tree.error().text : seals.error().text);

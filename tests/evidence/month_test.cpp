@@ -111,7 +111,7 @@ TEST_CASE("a month without tokens is proved by its head alone") {
 
 TEST_CASE("a TSA that signs with ECDSA") {
     testing::OpensslTsa elliptic({"ec", "-pkeyopt", "ec_paramgen_curve:P-256"});
-    Town town{elliptic};
+    Town town{elliptic, {1000, 1030, 8}, {'h'}, {}};
     town.new_tree(Hash::sha256);
     town.renew();
     const auto chains = town.evidence(1001);
