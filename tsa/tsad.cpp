@@ -24,6 +24,7 @@
 #include "tsa/config.h"
 #include "tsa/housekeeper.h"
 #include "tsa/hsms.h"
+#include "tsa/imports_desk.h"
 #include "tsa/journal.h"
 #include "tsa/key_desk.h"
 #include "tsa/key_life.h"
@@ -155,6 +156,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
                         settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp()});
     tsa::Programs programs({mono, **archive, journal, settings->programs, tsa::files_of(*settings),
                             settings->file, settings->digest});
+    tsa::ImportsDesk imports({**archive, journal, **hsms, settings->personal});
+    imports.settle();
     tsa::LogTiles tiles(**archive, settings->archive);
     tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer, &programs});
     tsa::RefusedTacs refused(journal);
@@ -208,6 +211,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     (*hsms)->add_custody_routes(*control);
     sealer.add_routes(*control);
     tsa::add_programs_routes(*control, programs, **hsms);
+    imports.add_routes(*control);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -230,7 +234,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
         tsa::add_log_routes(*router, **archive, tiles);
-        tsa::add_collation_routes(*router, {settings->archive, **life});
+        tsa::add_collation_routes(*router, {settings->archive, **life, settings->algorithm_ends});
         tsa::add_notice_routes(*router, **life, settings->archive);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);
