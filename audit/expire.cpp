@@ -41,15 +41,18 @@ class Calendar {
         WallTime ends{};
     };
 
+    ExpiringSegment& segment_of(const Place& place) {
+        // Most records stand in the same one as the record before.
+        if (last_ < found_.size() && found_[last_].segment == place.segment) return found_[last_];
+        for (last_ = 0; last_ < found_.size(); ++last_)
+            if (found_[last_].segment == place.segment) return found_[last_];
+        found_.emplace_back().segment = place.segment;  // begun meanwhile
+        return found_.back();
+    }
+
     /// `ends`: nothing, it has no end.
     void count(const Place& place, const std::string& kind, std::optional<WallTime> ends) {
-        auto at = std::find_if(found_.begin(), found_.end(),
-                               [&](const ExpiringSegment& one) { return one.segment == place.segment; });
-        if (at == found_.end()) {  // begun meanwhile
-            at = found_.emplace(found_.end());
-            at->segment = place.segment;
-        }
-        auto& one = at->kinds[kind];
+        auto& one = segment_of(place).kinds[kind];
         ++one.records;
         if (!ends) {
             ++one.stay;
@@ -122,6 +125,7 @@ class Calendar {
     store::ArchiveReader& reader_;
     const WallTime at_;
     std::vector<ExpiringSegment> found_;
+    std::size_t last_ = 0;  // in found_
     std::map<store::BlobId, WallTime> certificate_ends_;
     std::map<std::string, WallTime> last_token_;                     // by segment
     std::map<std::pair<std::string, std::string>, Place> in_force_;  // by kind and subject

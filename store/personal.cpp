@@ -13,6 +13,7 @@
 #include "base/descriptor.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "store/segment.h"
 
 namespace kokuin::store {
 namespace {
@@ -30,12 +31,6 @@ ContentMac content_mac(View key, View content) {
     ContentMac out{};
     mac->final(out.data());
     return out;
-}
-
-Done sync_folder(const std::string& path) {
-    const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder || ::fsync(folder.get()) != 0) return content_trouble(path, "make it durable");
-    return {};
 }
 
 Done make_private_folder(const std::string& dir) {

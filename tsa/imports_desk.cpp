@@ -97,7 +97,7 @@ Result<store::KeptContent> ImportsDesk::import(store::Import import, View conten
     if (!kept) return std::move(kept).error();
     import.content = *kept;
     if (auto done = parts_.journal.write(event_of(import)); !done) {
-        // Whether the event is there nobody knows (journal.h), so the content stays; the list tells.
+        // It may be there all the same (store/archive.h), so the content stays; the list tells.
         return Error::environment(done.error().text + "; its content lies in " + folder_.dir() + " as " +
                                   kept->id + ": see tsactl archive imports");
     }
