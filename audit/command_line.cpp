@@ -11,9 +11,12 @@
 
 #include "audit/expire.h"
 #include "audit/export.h"
+#include "audit/key_search.h"
 #include "audit/present.h"
+#include "audit/report_command.h"
 #include "audit/seal_commands.h"
 #include "audit/soundness.h"
+#include "audit/sql_export.h"
 #include "audit/verify_commands.h"
 #include "audit/witness/commands.h"
 #include "base/der.h"
@@ -30,9 +33,9 @@ namespace {
 /// What the command line says, as text.
 struct Options {
     std::string archive;
-    std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, kind, subject;
+    std::optional<std::string> serial, imprint, from, to, policy, tsu, tac, certificate, key, kind, subject;
     std::optional<std::int64_t> after;
-    std::size_t limit = 0;  // 0: none
+    std::int64_t limit = 0;  // 0: none
     ExportArguments exported;
     std::string shown_serial, token_file, tac_out, certificate_out, tac_file;
     bool json = false;
@@ -70,6 +73,7 @@ Done read_period(const Options& options, Query& query) {
 Result<std::unique_ptr<store::ArchiveReader>> open_archive(const Options& options) {
     if (options.archive.empty())
         return Error::usage("--archive is missing: give the folder that holds the archive");
+    if (options.limit < 0) return Error::usage("--limit: give how many at most, or 0 for all");
     return store::ArchiveReader::open(options.archive);
 }
 
@@ -79,7 +83,7 @@ struct Listing {
     std::ostream& out;
     std::string (*json)(const store::Found&);
     std::string (*text)(const store::Found&);
-    std::size_t count = 0;
+    std::int64_t count = 0;
 
     store::Visitor visitor() {
         return [this](const store::Found& found) {
@@ -128,28 +132,47 @@ Result<store::Query> read_query(const Options& options) {
     if (options.certificate) {
         const auto digest = read_hex("--certificate", *options.certificate, false);
         if (!digest) return digest.error();
-        if (digest->size() != query.certificate.emplace().size())
+        store::BlobId id{};
+        if (digest->size() != id.size())
             return Error::usage("--certificate: give the SHA-256 of a TSU's certificate, 64 digits");
-        std::copy(digest->begin(), digest->end(), query.certificate->begin());
+        std::copy(digest->begin(), digest->end(), id.begin());
+        query.certificates = {id};
     }
     if (options.after) query.first = *options.after + 1;
     return query;
 }
 
+/// What only the archive knows: the certificates of a key.
+Done look_up(const Options& options, store::ArchiveReader& reader, store::Query& query) {
+    if (!options.key) return {};
+    auto certificates = certificates_of_key(reader, *options.key);
+    if (!certificates) return std::move(certificates).error();
+    if (query.certificates)
+        std::erase_if(*certificates, [&](const auto& one) { return !query.certificates->contains(one); });
+    query.certificates = std::move(*certificates);
+    return {};
+}
+
 Done find(const Options& options, std::ostream& out) {
-    const auto query = read_query(options);
+    auto query = read_query(options);
     if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
+    if (auto done = look_up(options, **reader, *query); !done) return done;
     Listing listing{options, out, find_json, find_text};
     return listing.end((*reader)->find(*query, listing.visitor()));
 }
 
 Done write_out(const Options& options, std::ostream& out) {
-    const auto query = read_query(options);
+    auto query = read_query(options);
     if (!query) return query.error();
     auto reader = open_archive(options);
     if (!reader) return reader.error();
+    if (auto done = look_up(options, **reader, *query); !done) return done;
+    if (options.exported.format == "sqlite") {
+        if (options.exported.out.empty()) return Error::usage("--out is missing: the file to write");
+        return export_sqlite(options.archive, **reader, *query, options.exported.out);
+    }
     return export_tokens(**reader, *query, options.exported, out);
 }
 
@@ -182,6 +205,7 @@ Done events(const Options& options, std::ostream& out) {
     query.kind = options.kind;
     query.subject = options.subject;
     if (auto done = read_period(options, query); !done) return done;
+    if (options.after) query.first = *options.after + 1;
     auto reader = open_archive(options);
     if (!reader) return reader.error();
     Listing listing{options, out, event_json, event_text};
@@ -228,6 +252,12 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--from", options.from, "Not before this date or time (RFC 3339, UTC)");
         command->add_option("--to", options.to, "Before this date or time (RFC 3339, UTC)");
     };
+    const auto add_after = [&](CLI::App* command) {
+        command->add_option("--after", options.after, "Only records after this number: to go on with a list");
+    };
+    const auto add_limit = [&](CLI::App* command) {
+        command->add_option("--limit", options.limit, "No more than so many");
+    };
     const auto add_query = [&](CLI::App* command) {
         command->add_option("--serial", options.serial, "Serial number, hex");
         command->add_option("--imprint", options.imprint, "Whole message imprint, hex");
@@ -236,16 +266,20 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
         command->add_option("--tsu", options.tsu, "Name of the time-stamping unit");
         command->add_option("--tac", options.tac, "Serial number of the TAC, hex");
         command->add_option("--certificate", options.certificate, "SHA-256 of the TSU's certificate, hex");
-        command->add_option("--after", options.after, "Only records after this number: to go on with a list");
+        command->add_option("--key", options.key,
+                            "Label of the TSU's key, or SHA-256 of its public key, hex");
+        add_after(command);
     };
     CLI::App* find_command = app.add_subcommand("find", "Lists the tokens that match, oldest first");
     add_query(find_command);
-    find_command->add_option("--limit", options.limit, "No more than so many");
-    CLI::App* export_command =
-        app.add_subcommand("export", "Writes the tokens that match: as CSV, JSON lines, or each to a file");
+    add_limit(find_command);
+    CLI::App* export_command = app.add_subcommand(
+        "export", "Writes the tokens that match: as CSV, JSON lines, each to a file, or all in SQLite");
     add_query(export_command);
-    export_command->add_option("--format", options.exported.format, "csv, jsonl or tokens")
-        ->check(CLI::IsMember({"csv", "jsonl", "tokens"}))
+    export_command
+        ->add_option("--format", options.exported.format,
+                     "csv, jsonl, tokens, or sqlite (with events and the rest: docs/sql.md)")
+        ->check(CLI::IsMember({"csv", "jsonl", "tokens", "sqlite"}))
         ->capture_default_str();
     export_command->add_option("-o,--out", options.exported.out,
                                "File to write (default: stdout); of tokens the folder, which is made");
@@ -263,6 +297,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     events_command->add_option("--kind", options.kind, "Only this kind, e.g. tac.accepted");
     events_command->add_option("--subject", options.subject, "Only about this, e.g. a TSU's name");
     add_times(events_command);
+    add_after(events_command);
+    add_limit(events_command);
 
     VerifyArguments verification;
     const auto add_trust = [&](CLI::App* command) {
@@ -287,6 +323,19 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     check_command->add_option("FILE", verification.proof, "The proof")->required();
     add_trust(check_command);
     check_command->add_option("--token", verification.token, "Write the token (DER) to this file");
+
+    ReportArguments reported;
+    CLI::App* report_command = app.add_subcommand(
+        "report", "Writes what happened in a month: HTML with plots, or JSON (docs/report.md)");
+    report_command->add_option("--month", reported.month, "YYYY-MM (UTC)")->required();
+    report_command->add_option("-o,--out", reported.out, "File to write (default: stdout)");
+    report_command->add_option("--lang", reported.language, "Language of the page: en or ja")
+        ->check(CLI::IsMember({"en", "ja"}))
+        ->capture_default_str();
+    report_command->add_option("--tsu", reported.tsu,
+                               "Only tokens, audits and gates of this time-stamping unit");
+    report_command->add_option("--trust", reported.trust, "As for verify");
+    report_command->add_flag("--no-verify", reported.no_verify, "Leave out the verification of the archive");
 
     SealArguments sealed;
     CLI::App* evidence_command = app.add_subcommand(
@@ -358,6 +407,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
 
     verification.archive = options.archive;
     verification.json = options.json;
+    reported.archive = options.archive;
+    reported.json = options.json;
     watching.json = options.json;
     sealed.archive = options.archive;
     sealed.json = options.json;
@@ -368,6 +419,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                       : *export_command         ? write_out(options, out)
                       : *show_command           ? show(options, out)
                       : *events_command         ? events(options, out)
+                      : *report_command         ? write_report(reported, out)
                       : *verify_command         ? verify_archive(verification, out, err)
                       : *prove_command          ? write_proof(verification, out)
                       : *check_command          ? check_proof_file(verification, out)

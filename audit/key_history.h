@@ -26,6 +26,8 @@ class KeyHistory {
     /// `number`, at `gen_time_us`; empty if one did.
     [[nodiscard]] std::string objection(const std::string& spki_sha256, const std::string& tsu,
                                         store::RecordNumber number, std::int64_t gen_time_us) const;
+    /// True if any TSU had this key.
+    [[nodiscard]] bool knows(const std::string& spki_sha256) const { return turns_.contains(spki_sha256); }
     /// In what time records had to be covered by a checkpoint, as "archive.key" said last; nothing: it never
     /// did.
     [[nodiscard]] std::optional<std::int64_t> covered_within_us() const { return covered_within_us_; }

@@ -55,7 +55,13 @@ std::string row(std::string_view name, const std::string& value) {
 struct FieldText {
     std::string operator()(const std::string& text) const { return one_line(text, any_length); }
     std::string operator()(std::int64_t number) const { return std::to_string(number); }
-    std::string operator()(const Bytes& octets) const { return to_hex(octets); }
+    /// Certificates and the like are for programs (--json).
+    std::string operator()(const Bytes& octets) const {
+        return octets.size() <= most_shown
+                   ? to_hex(octets)
+                   : std::to_string(octets.size()) + " octets, SHA-256 " + sha256(octets);
+    }
+    static constexpr std::size_t most_shown = 64;
 };
 
 }  // namespace
@@ -187,7 +193,7 @@ std::string find_text(const store::Found& found) {
     const store::Issuance& issuance = found.issuance();
     return to_hex(issuance.serial) + "  " + time_text(issuance.gen_time_us) + "  " + issuance.policy + "  " +
            issuance.tsu + "  " + hash_name(issuance.imprint_algorithm) + ":" + to_hex(issuance.imprint) +
-           "\n";
+           "  record " + std::to_string(found.record.number) + "\n";
 }
 
 std::string show_text(const store::Shown& shown) {
@@ -224,7 +230,7 @@ std::string event_text(const store::Found& found) {
     std::string text = to_rfc3339(from_unix_us(found.record.at_us), 3) + "  " + event.kind;
     if (!event.subject.empty()) text += "  " + event.subject;
     if (!event.text.empty()) text += "  " + one_line(event.text, any_length);
-    text += "\n";
+    text += "  (record " + std::to_string(found.record.number) + ")\n";
     for (const auto& [key, value] : event.fields)
         text += "    " + key + " = " + std::visit(FieldText{}, value) + "\n";
     return text;

@@ -1,6 +1,8 @@
 #include "audit/seal_check.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -47,6 +49,33 @@ void check_groups(const SealContext& context, const evidence::Seal& seal,
         if (!text.empty()) object(std::move(text));
 }
 
+/// The first moment after the month of a segment ("2026-10", "2026-10.02").
+WallTime end_of_month(const std::string& segment) {
+    const int year = std::atoi(segment.substr(0, 4).c_str());
+    const int month = segment.size() > 6 ? std::atoi(segment.substr(5, 2).c_str()) : 1;
+    const std::chrono::year_month next =
+        std::chrono::year(year) / std::chrono::month(static_cast<unsigned>(month)) + std::chrono::months(1);
+    return WallTime(std::chrono::sys_days(next / std::chrono::day(1)).time_since_epoch());
+}
+
+/// Whoever has rewritten a month can't have it time-stamped when it ended any more.
+template <typename ObjectTo>
+void check_in_time(const SealContext& context, const std::vector<SealedMonth>& months,
+                   const ObjectTo& object_to) {
+    const auto within = *context.trust->sealed_within;
+    const auto now = SystemWallClock().now();
+    for (std::size_t i = 0; i + 1 < context.segments.size(); ++i) {
+        const std::string& segment = context.segments[i].name;
+        const auto latest = end_of_month(segment) + within;
+        const auto month = std::find_if(months.begin(), months.end(), [&segment](const SealedMonth& one) {
+            return one.segment == segment && one.time_stamps > 0;
+        });
+        if (month != months.end() ? month->since > latest : now > latest)
+            object_to(segment)("no other organisation had time-stamped it by " + to_rfc3339(latest, 0) +
+                               " (sealed_within)");
+    }
+}
+
 }  // namespace
 
 std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Problem>& problems) {
@@ -69,7 +98,8 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         believed.anchors = context.trust->seal_anchors;
         believed.certificates = context.trust->certificates;
     }
-    for (const evidence::Seal& seal : *seals) {
+    for (const auto& [segment, fault] : seals->faulty) object_to(segment)(fault);
+    for (const evidence::Seal& seal : seals->good) {
         const auto object = object_to(seal.segment);
         const auto& month = seal.month;
         const auto segment = std::find_if(context.segments.begin(), context.segments.end(),
@@ -92,14 +122,22 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
                 note ? read_checkpoint(*note, context.log_keys) : Result<tlog::Checkpoint>(note.error());
             if (!checkpoint) object("the checkpoint of its seal: " + checkpoint.error().text);
         }
-        SealedMonth sealed{seal.segment, 0, {}, seal.until, ""};
+        SealedMonth sealed{seal.segment, 0, {}, seal.until, "", {}};
         if (!month.layers().empty()) {
             if (static_cast<std::uint64_t>(segment->end) > context.since) check_groups(context, seal, object);
             // Whether the newest one still holds is told, not objected to: nobody has changed anything.
-            auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed, seal.stamped);
+            // (Recorded times have microseconds; a genTime may have more digits.)
+            auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed,
+                                           seal.stamped + microseconds(1));
             for (std::string& fault : verdict.faults) object(std::move(fault));
-            if (verdict.ok()) {
-                if (verdict.stamps.back().time != seal.stamped || verdict.stamps.back().until != seal.until)
+            sealed.gaps = std::move(verdict.gaps);
+            for (const auto& one : verdict.stamps)
+                if (context.is_own(to_hex(pki::digest(pki::Hash::sha256, one.spki))))
+                    object("a time-stamp of " + to_rfc3339(one.time) +
+                           " is signed by a TSU of this archive, which is nobody else");
+            if (verdict.faults.empty()) {
+                const auto& newest = verdict.stamps.back();
+                if (to_unix_us(newest.time) != to_unix_us(seal.stamped) || newest.until != seal.until)
                     object("its newest time-stamp isn't of the time that was recorded");
                 sealed.time_stamps = verdict.stamps.size();
                 sealed.since = verdict.stamps.front().time;
@@ -108,6 +146,7 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         }
         months.push_back(std::move(sealed));
     }
+    if (context.trust && context.trust->sealed_within) check_in_time(context, months, object_to);
     return months;
 }
 

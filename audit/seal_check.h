@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct SealedMonth {
     WallTime since{};  ///< genTime of the oldest one: its records existed then
     WallTime until{};  ///< end of the certificate of the newest one
     std::string tsa;   ///< who made the oldest one
+    std::vector<std::string>
+        gaps;  ///< times at which nobody vouched for it; nothing is wrong with it for that
 };
 
 /// What a seal is compared with.
@@ -34,7 +37,9 @@ struct SealContext {
         store::RecordNumber end = 0;
     };
     std::vector<Segment> segments;  ///< all, oldest first
-    std::uint64_t since = 0;        ///< hash trees of months that end below aren't computed again
+    /// True if a TSU of this archive has this key (SHA-256 of its SubjectPublicKeyInfo, hex).
+    std::function<bool(const std::string&)> is_own;
+    std::uint64_t since = 0;  ///< hash trees of months that end below aren't computed again
     unsigned threads = 1;
 };
 

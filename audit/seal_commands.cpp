@@ -70,21 +70,26 @@ Done check_evidence(const SealArguments& arguments, std::ostream& out) {
             stamps.push_back({{"chain", one.chain},
                               {"time", to_rfc3339(one.time)},
                               {"hash", one.hash},
-                              {"tsa", one.tsa},
+                              {"tsa", one_line(one.tsa, any_length)},
                               {"until", to_rfc3339(one.until, 0)}});
         out << json_text(Json{{"ok", verdict.ok()},
                               {"anchored", anchored},
                               {"time_stamps", stamps},
+                              {"gaps", verdict.gaps},
                               {"problems", verdict.faults}})
             << '\n';
     } else {
         for (const auto& one : verdict.stamps)
             out << "time-stamp of " << to_rfc3339(one.time) << ", " << one.hash << ", chain " << one.chain + 1
-                << ", by " << one.tsa << ", whose certificate ends " << to_rfc3339(one.until, 0) << '\n';
+                << ", by " << one_line(one.tsa, any_length) << ", whose certificate ends "
+                << to_rfc3339(one.until, 0) << '\n';
+        for (const std::string& gap : verdict.gaps) out << one_line(gap, any_length) << '\n';
         for (const std::string& fault : verdict.faults) out << one_line(fault, any_length) << '\n';
         out << "anchored: " << (anchored ? "true" : "false (no trust file with seal_anchors)") << '\n';
         if (verdict.ok())
-            out << "it holds: the object existed at " << to_rfc3339(verdict.stamps.front().time) << '\n';
+            out << (anchored ? "it holds: the object existed at "
+                             : "it fits; whoever believes these TSAs knows that the object existed at ")
+                << to_rfc3339(verdict.stamps.front().time) << '\n';
     }
     if (!verdict.ok()) return Error::no(arguments.record + ": doesn't prove it, see above");
     return {};

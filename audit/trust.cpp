@@ -60,6 +60,9 @@ Result<Trust> load_trust(const std::string& path) {
     trust.taa_anchors = read_certificates(root, "taa_anchors");
     if (!root.has("taa_anchors")) trust.taa_anchors = trust.anchors;
     trust.seal_anchors = read_certificates(root, "seal_anchors");
+    if (root.has("sealed_within"))
+        trust.sealed_within =
+            root.duration("sealed_within", std::chrono::hours(1), std::chrono::hours(24 * 3650));
     trust.certificates = read_certificates(root, "certificates");
     if (const auto file = root.maybe_path("checkpoint")) {
         const auto octets = read_file(*file, 64U << 10U);

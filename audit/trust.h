@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "pki/certificate.h"
 #include "store/tlog/note.h"
 
@@ -18,6 +19,8 @@ struct Trust {
     std::vector<pki::Certificate> anchors;     ///< of the TSUs' certificates
     std::vector<pki::Certificate> taa_anchors;
     std::vector<pki::Certificate> seal_anchors;  ///< of those who time-stamp finished months
+    /// Each month has its first time-stamp so soon after its end; nothing: that isn't demanded.
+    std::optional<nanoseconds> sealed_within;
     std::vector<pki::Certificate> certificates;  ///< between these and those, the TAA's own among them
     std::optional<tlog::Note> checkpoint;        ///< the last one that somebody outside has seen
 

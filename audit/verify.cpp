@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -144,7 +145,7 @@ class Verification {
             if (facts.archive != before.scan.facts().archive)
                 object("segment", one.name, "it belongs to another archive than " + before.name);
             else if (facts.origin != before.scan.facts().origin)
-                object("segment", one.name, "it is of another log than " + before.name);
+                change_log(one, before);
             if (facts.previous != before.name) {
                 chain_whole_ = false;
                 object("chain", one.name,
@@ -152,7 +153,8 @@ class Verification {
             }
         }
         for (const Segment& one : segments_) {
-            if (!one.scan.facts().origin.ends_with("/" + one.scan.facts().archive))
+            if (!one.scan.facts().origin.ends_with("/" + one.scan.facts().archive) &&
+                !began_with_restore(one.scan.facts().origin))
                 object("segment", one.name, "its log isn't named after its archive");
             if (has_journal(one.name))
                 object("segment", one.name,
@@ -162,12 +164,37 @@ class Verification {
         }
     }
 
+    /// A segment may be of another log than the one before only where the archive was restored.
+    void change_log(Segment& one, const Segment& before) {
+        auto restored = restored_with(one.scan);
+        const auto& from = before.scan.facts().origin;
+        if (restored && restored->from_origin == from && restored->origin == one.scan.facts().origin &&
+            static_cast<RecordNumber>(restored->size) == one.first)
+            report_.restored.push_back(std::move(*restored));
+        else
+            object("segment", one.name,
+                   "it is of another log than " + before.name +
+                       ", and doesn't begin with a record that says how the archive was restored");
+    }
+    bool began_with_restore(const std::string& origin) const {
+        return std::any_of(report_.restored.begin(), report_.restored.end(),
+                           [&](const Restored& restored) { return restored.origin == origin; });
+    }
+    /// How many records of this archive are in the log of this name; nothing if none are. Of its newest log:
+    /// all.
+    std::optional<std::uint64_t> reach(const std::string& origin) const {
+        if (origin == report_.origin) return std::numeric_limits<std::uint64_t>::max();
+        for (const Restored& restored : report_.restored)
+            if (restored.from_origin == origin) return restored.size;
+        return std::nullopt;
+    }
+
     /// Who signed when, by the archive's own events.
     void read_keys(Segment& segment) {
         std::vector<RecordNumber> wanted;
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
             if (kind == "archive.key" || kind == "witness.key" || kind == "tac.accepted" ||
-                kind.starts_with("key."))
+                kind.starts_with("key.") || kind.starts_with("seal."))
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
@@ -209,9 +236,16 @@ class Verification {
         const auto demand = [this](const tlog::Note& note) -> Result<tlog::TreeHead> {
             const auto checkpoint = read_checkpoint(note, log_keys_);
             if (!checkpoint) return checkpoint.error();
-            if (checkpoint->origin != report_.origin)
+            const auto reached = reach(checkpoint->origin);
+            if (!reached)
                 return Error::no("it is of the log " + checkpoint->origin + ", this archive is " +
                                  report_.origin);
+            if (checkpoint->head.size > *reached)
+                return Error::no("it is over " + std::to_string(checkpoint->head.size) +
+                                 " records of the log " + checkpoint->origin + ", which ended with " +
+                                 std::to_string(*reached) +
+                                 " when the archive was restored: the others are lost (a checkpoint of its "
+                                 "newest log tells no more than that it is whole since)");
             return checkpoint->head;
         };
         if (options_.since) {
@@ -679,7 +713,13 @@ class Verification {
 
     /// Seals of those that have ended.
     void check_months() {
-        SealContext context{options_.dir, options_.trust, log_keys_, {}, since_, threads_};
+        SealContext context{options_.dir,
+                            options_.trust,
+                            log_keys_,
+                            {},
+                            [this](const std::string& spki) { return keys_.knows(spki); },
+                            since_,
+                            threads_};
         for (const Segment& one : segments_) context.segments.push_back({one.name, one.first, one.end});
         std::vector<Problem> found;
         report_.seals = check_seals(context, found);
@@ -752,6 +792,12 @@ class Verification {
         report_.not_anchored_because = !options_.trust ? "no trust file" : options_.trust->lacks();
         if (options_.trust && !report_.not_anchored_because.empty())
             report_.not_anchored_because = "the trust file has no " + report_.not_anchored_because;
+        const bool stamped = std::any_of(report_.seals.begin(), report_.seals.end(),
+                                         [](const SealedMonth& one) { return one.time_stamps > 0; });
+        if (options_.trust && options_.trust->seal_anchors.empty() && stamped)
+            report_.not_anchored_because += report_.not_anchored_because.empty()
+                                                ? "the trust file has no seal_anchors"
+                                                : ", seal_anchors";
         report_.anchored = report_.not_anchored_because.empty();
         return std::move(report_);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/problem.h"
+#include "audit/restored.h"
 #include "audit/seal_check.h"
 #include "audit/trust.h"
 #include "base/result.h"
@@ -38,7 +39,8 @@ struct VerifyReport {
     std::uint64_t events = 0;
     std::uint64_t checkpoints = 0;
     std::vector<std::string> segments;
-    std::string origin;
+    std::string origin;                    ///< of its newest log
+    std::vector<Restored> restored;        ///< how often it was, oldest first
     std::optional<std::uint64_t> covered;  ///< records below this are under a checkpoint that fits
     std::string checkpoint;                ///< that one, as a note
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves

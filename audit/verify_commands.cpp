@@ -53,7 +53,8 @@ Json seals_json(const std::vector<SealedMonth>& seals) {
                        {"time_stamps", one.time_stamps},
                        {"since", stamped ? Json(to_rfc3339(one.since, 0)) : Json(nullptr)},
                        {"until", stamped ? Json(to_rfc3339(one.until, 0)) : Json(nullptr)},
-                       {"tsa", or_null(one.tsa)}});
+                       {"tsa", or_null(one_line(one.tsa, any_length))},
+                       {"gaps", one.gaps}});
     }
     return all;
 }
@@ -66,6 +67,18 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                             {"serial", or_null(problem.serial)},
                             {"number", problem.number ? Json(*problem.number) : Json(nullptr)},
                             {"detail", one_line(problem.detail, any_length)}});
+    Json restored = Json::array();
+    for (const Restored& one : report.restored)
+        restored.push_back({{"at", to_rfc3339(from_unix_us(one.at_us), 6)},
+                            {"number", one.number},
+                            {"size", one.size},
+                            {"witnessed", one.witnessed ? Json(*one.witnessed) : Json(nullptr)},
+                            {"lost", one.lost},
+                            {"lost_tokens", one.lost_tokens},
+                            {"from_origin", one.from_origin},
+                            {"origin", one.origin},
+                            {"custodians", or_null(one.custodians)},
+                            {"why", one.why}});
     out << json_text(Json{{"ok", report.ok()},
                           {"anchored", report.anchored},
                           {"not_anchored_because", or_null(report.not_anchored_because)},
@@ -78,6 +91,7 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                           {"checkpoints", report.checkpoints},
                           {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
                           {"uncovered", report.uncovered},
+                          {"restored", restored},
                           {"seals", seals_json(report.seals)},
                           {"problems", problems},
                           {"more_problems", report.more_problems},
@@ -107,11 +121,13 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
     if (report.uncovered > 0)
         out << "under no checkpoint yet: the newest " << counted(report.uncovered, "record", "records")
             << ", for which nothing speaks but themselves\n";
+    for (const Restored& restored : report.restored) out << text_of(restored) << '\n';
     for (const SealedMonth& one : report.seals) {
         out << one.segment << " is sealed";
         if (one.time_stamps > 0)
-            out << "; time-stamped since " << to_rfc3339(one.since, 0) << " by " << one.tsa
-                << ", which holds until " << to_rfc3339(one.until, 0);
+            out << "; time-stamped since " << to_rfc3339(one.since, 0) << " by "
+                << one_line(one.tsa, any_length) << ", which holds until " << to_rfc3339(one.until, 0);
+        for (const std::string& gap : one.gaps) out << "; " << one_line(gap, any_length);
         out << '\n';
     }
     out << "anchored: " << (report.anchored ? "true" : "false");

@@ -10,13 +10,6 @@
 namespace kokuin::evidence {
 namespace {
 
-/// genTime of a time-stamp that can be read.
-Result<WallTime> time_of(View time_stamp) {
-    const auto token = tsp::parse_token(time_stamp, tsp::TokenCertificates::skip);
-    if (!token) return Error::no("it can't be read: " + token.error().text);
-    return token->tst_info.gen_time;
-}
-
 std::string place(std::size_t chain, std::size_t stamp) {
     return "time-stamp " + std::to_string(stamp + 1) + " of chain " + std::to_string(chain + 1) + ": ";
 }
@@ -27,10 +20,17 @@ Bytes renewed_imprint(const Chain& chain, std::size_t stamp) {
     return climb(own.hash, own.reduced, pki::digest(own.hash, chain.stamps[stamp - 1].time_stamp));
 }
 
+/// RFC 4998 5.3: a renewal counts from before what it renews has ended.
+void look_for_gap(const Stamped& before, WallTime then, std::vector<std::string>& gaps) {
+    if (then >= before.until + seconds(1))
+        gaps.push_back("nobody vouched for it from " + to_rfc3339(before.until, 0) +
+                       ", when the certificate of " + before.tsa + " ended, to " + to_rfc3339(then, 0));
+}
+
 }  // namespace
 
-Result<Stamped> check_stamp(View time_stamp, pki::Hash hash, View imprint, const Believed& believed,
-                            WallTime then) {
+Result<Stamped> check_stamp(View time_stamp, pki::Hash hash, View imprint, const Believed& believed) {
+    if (hash == pki::Hash::sha1) return Error::no("SHA-1 proves nothing");
     const auto token = tsp::parse_token(time_stamp);
     if (!token) return Error::no("it can't be read: " + token.error().text);
     const auto& info = token->tst_info;
@@ -40,13 +40,20 @@ Result<Stamped> check_stamp(View time_stamp, pki::Hash hash, View imprint, const
     expected.imprint = Bytes(imprint.begin(), imprint.end());
     expected.anchors = believed.anchors;
     expected.more_certificates = believed.certificates;
-    expected.now = then;
     const auto verified = tsp::verify(*token, expected);
-    for (const auto& check : verified.checks)
-        if (check.outcome == tsp::Outcome::failed &&
-            (check.check != tsp::Check::chain || !believed.anchors.empty()))
+    for (const auto& check : verified.checks) {
+        const bool weak = check.outcome == tsp::Outcome::flagged &&
+                          (check.check == tsp::Check::signature || check.check == tsp::Check::message_digest);
+        const bool unjudged = check.check == tsp::Check::chain && believed.anchors.empty();
+        if (weak || (check.outcome == tsp::Outcome::failed && !unjudged))
             return Error::no(std::string(tsp::name(check.check)) + ": " + check.text);
-    return Stamped{0, info.gen_time, std::string(pki::name(hash)), verified.signer->subject_text(),
+    }
+    const auto& spki = verified.signer->spki();
+    return Stamped{spki,
+                   0,
+                   info.gen_time,
+                   std::string(pki::name(hash)),
+                   verified.signer->subject_text(),
                    verified.signer->not_after()};
 }
 
@@ -65,23 +72,24 @@ Verdict check(const Sequence& chains, View object, const Believed& believed, Wal
                                                                : "it isn't over the time-stamp before"));
                 continue;
             }
-            // RFC 4998 5.3: each was made while the one before was still good.
-            const auto* next = j + 1 < chain.stamps.size() ? &chain.stamps[j + 1]
-                               : i + 1 < chains.size()     ? &chains[i + 1].stamps.front()
-                                                           : nullptr;
-            const auto then = next ? time_of(next->time_stamp) : Result<WallTime>(now);
-            auto checked = check_stamp(stamp.time_stamp, hash, imprint, believed, then ? *then : now);
+            auto checked = check_stamp(stamp.time_stamp, hash, imprint, believed);
             if (!checked) {
                 verdict.faults.push_back(place(i, j) + checked.error().text);
                 continue;
             }
             checked->chain = i;
-            if (!verdict.stamps.empty() && checked->time < verdict.stamps.back().time)
-                verdict.faults.push_back(place(i, j) + "it is older than the one before");
+            if (!verdict.stamps.empty()) {
+                const auto& before = verdict.stamps.back();
+                // A second: some TSAs write no fractions.
+                if (checked->time + seconds(1) < before.time)
+                    verdict.faults.push_back(place(i, j) + "it is older than the one before");
+                look_for_gap(before, checked->time, verdict.gaps);
+            }
             if (checked->time > now) verdict.faults.push_back(place(i, j) + "its time hasn't come yet");
             verdict.stamps.push_back(std::move(*checked));
         }
     }
+    if (!verdict.stamps.empty()) look_for_gap(verdict.stamps.back(), now, verdict.gaps);
     return verdict;
 }
 

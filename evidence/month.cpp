@@ -72,7 +72,9 @@ Result<std::vector<Bytes>> decode_groups(View input, pki::Hash hash, Grouping& g
     der::Reader outer(input);
     der::Reader groups = outer.enter(der::sequence_tag, "Groups");
     grouping.span = groups.read_int64("span");
-    if (grouping.span < 1 && !groups.failed()) groups.fail("span isn't positive");
+    if ((grouping.span < 1 || grouping.span > Grouping::of(grouping.first, grouping.end).span) &&
+        !groups.failed())
+        groups.fail("span can't be that");
     der::Reader list = groups.enter(der::sequence_tag, "roots");
     std::vector<Bytes> roots;
     while (!list.at_end()) {
@@ -142,6 +144,8 @@ Bytes Month::imprint(std::size_t index, pki::Hash hash, const std::vector<Bytes>
 
 Result<Sequence> Month::evidence(store::RecordNumber number, const std::vector<Object>& tokens) const {
     if (layers_.empty()) return Error::no("the month has no time-stamp of another organisation");
+    if (number < grouping_.first || number >= grouping_.end)
+        return Error::no("record " + std::to_string(number) + " isn't one of the month's");
     const auto at = std::find_if(tokens.begin(), tokens.end(),
                                  [number](const Object& token) { return token.number == number; });
     if (at == tokens.end()) return Error::no("record " + std::to_string(number) + " holds no token");

@@ -11,6 +11,10 @@
 namespace kokuin::evidence {
 namespace {
 
+/// Renewals are years apart; each chain costs a hash over all before it.
+constexpr std::size_t most_chains = 100;
+constexpr std::size_t most_stamps = 1000;
+
 Bytes algorithm(pki::Hash hash) {
     return der::algorithm(pki::oid(hash), false);
 }
@@ -77,6 +81,10 @@ ArchiveTimeStamp read_stamp(der::Reader& chain, std::optional<pki::Hash> before)
     }
     reader.finish("ArchiveTimeStamp");
     if (hash) stamp.hash = *hash;
+    for (const HashList& list : stamp.reduced)
+        for (const Bytes& one : list)
+            if (one.size() != pki::length(stamp.hash))
+                reader.fail("a hash of another length than its function's");
     return stamp;
 }
 
@@ -120,15 +128,17 @@ Result<Sequence> parse_record(View input) {
     der::Reader sequence = record.enter(der::sequence_tag, "archiveTimeStampSequence");
     while (!sequence.at_end()) {
         const der::Element element = sequence.expect(der::sequence_tag, "ArchiveTimeStampChain");
+        if (chains.size() == most_chains) return Error::usage("no EvidenceRecord: too many chains");
         Chain chain;
         chain.der.assign(element.whole.begin(), element.whole.end());
         der::Reader whole(element.whole);
         der::Reader stamps = whole.enter(der::sequence_tag, "ArchiveTimeStampChain");
         std::optional<pki::Hash> hash;
-        while (!stamps.at_end()) {
+        while (!stamps.at_end() && chain.stamps.size() < most_stamps) {
             chain.stamps.push_back(read_stamp(stamps, hash));
             hash = chain.stamps.back().hash;
         }
+        stamps.finish("ArchiveTimeStampChain");
         if (whole.failed())
             return Error::usage("no EvidenceRecord: " +
                                 der::Fault{static_cast<std::size_t>(element.whole.data() - input.data()) +

@@ -1,31 +1,34 @@
 #include "evidence/seal.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include "store/scan.h"
+#include "store/tiles.h"
 #include "store/tlog/note.h"
 
 namespace kokuin::evidence {
 namespace {
 
+using FindBlob = std::function<Result<Bytes>(const store::BlobId&)>;
+
 Bytes octets_of(const store::BlobId& id) {
     return {id.begin(), id.end()};
 }
 
-Entry stamp_entry(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
-                  View time_stamp, const char* what) {
+Entry stamp_entry(const std::string& segment, std::size_t index, std::size_t stamp, const Stamped& stamped,
+                  pki::Hash hash, View time_stamp, const char* what) {
     Entry entry;
     const store::Blob token(Bytes(time_stamp.begin(), time_stamp.end()));
     entry.event.kind = seal_stamped;
     entry.event.subject = segment;
     entry.event.text = std::string(what) + " at " + to_rfc3339(stamped.time) + " by " + stamped.tsa +
                        ", whose certificate ends " + to_rfc3339(stamped.until);
-    entry.event.fields = {{"chain", static_cast<std::int64_t>(index)},
-                          {"algorithm", std::string(pki::oid(hash))},
-                          {"time_us", to_unix_us(stamped.time)},
-                          {"until_us", to_unix_us(stamped.until)},
-                          {"time_stamp", octets_of(token.id())}};
+    entry.event.fields = {
+        {"chain", static_cast<std::int64_t>(index)}, {"stamp", static_cast<std::int64_t>(stamp)},
+        {"algorithm", std::string(pki::oid(hash))},  {"time_us", to_unix_us(stamped.time)},
+        {"until_us", to_unix_us(stamped.until)},     {"time_stamp", octets_of(token.id())}};
     entry.event.blobs = {token.id()};
     entry.blobs = {token};
     return entry;
@@ -48,55 +51,73 @@ Result<Bytes> blob_field(const store::Event& event, const char* name, const Find
     return blob(wanted);
 }
 
-Result<Seal> read_made(const store::Record& record, const store::Event& event, const FindBlob& blob) {
+/// A month while its events are read.
+struct Draft {
+    store::RecordNumber number = 0;
+    tlog::TreeHead head;
+    Grouping grouping;
+    Bytes note;
+    std::vector<Layer> layers;
+    std::int64_t stamped_us = 0;
+    std::int64_t until_us = 0;
+};
+
+Result<Draft> read_made(const store::Record& record, const store::Event& event, const FindBlob& blob) {
     const auto* first = field<std::int64_t>(event, "first");
+    const auto* size = field<std::int64_t>(event, "size");
+    const auto* root = field<Bytes>(event, "root");
     auto note = blob_field(event, "checkpoint", blob);
     if (!note) return note.error();
-    if (!first) return Error::environment("its field 'first' is missing");
+    if (!first || !size || !root) return Error::environment("a field of it is missing");
+    const auto parsed = tlog::Note::parse(as_text(*note));
     const auto checkpoint =
-        tlog::Checkpoint::parse(as_text(*note).substr(0, as_text(*note).find("\n\n") + 1));
+        parsed ? tlog::Checkpoint::parse(parsed->text) : Result<tlog::Checkpoint>(parsed.error());
     if (!checkpoint) return Error::environment("its checkpoint can't be read: " + checkpoint.error().text);
-    const auto end = static_cast<store::RecordNumber>(checkpoint->head.size);
+    const auto& head = checkpoint->head;
+    const auto end = static_cast<store::RecordNumber>(head.size);
+    if (head.size > store::most_leaves || *size != end || !equal(*root, head.root))
+        return Error::environment("its checkpoint is of another head than it says");
     if (*first < 0 || *first > end || end > record.number)
         return Error::environment("it seals records that it can't seal");
-    return Seal{event.subject,
-                record.number,
-                checkpoint->head,
-                Month(Grouping::of(*first, end), std::move(*note), {}),
-                {},
-                {}};
+    return Draft{record.number, head, Grouping::of(*first, end), std::move(*note), {}, 0, 0};
 }
 
-Done add_stamp(const store::Event& event, const FindBlob& blob, Seal& seal) {
+Done add_stamp(const store::Event& event, const FindBlob& blob, Draft& draft) {
     const auto* index = field<std::int64_t>(event, "chain");
+    const auto* stamp_index = field<std::int64_t>(event, "stamp");
     const auto* oid = field<std::string>(event, "algorithm");
     const auto* time = field<std::int64_t>(event, "time_us");
     const auto* until = field<std::int64_t>(event, "until_us");
     auto stamp = blob_field(event, "time_stamp", blob);
     if (!stamp) return stamp.error();
-    if (!index || !oid || !time || !until) return Error::environment("a field of it is missing");
+    if (!index || !stamp_index || !oid || !time || !until)
+        return Error::environment("a field of it is missing");
     const auto known = pki::hash_from_oid(*oid);
-    if (!known) return Error::environment("its hash function " + *oid + " is none that is known");
+    if (!known || *known == pki::Hash::sha1)
+        return Error::environment("its hash function " + *oid + " isn't one that is taken");
     const pki::Hash hash = *known;
-    auto layers = seal.month.layers();
-    auto grouping = seal.month.grouping();
+    auto& layers = draft.layers;
     const auto next = static_cast<std::int64_t>(layers.size());
-    if (*index == next) {
+    if (*index == next && *stamp_index == 0) {
         auto octets = blob_field(event, "groups", blob);
         if (!octets) return octets.error();
+        Grouping grouping = draft.grouping;
         auto roots = decode_groups(*octets, hash, grouping);
         if (!roots) return roots.error();
-        if (next > 0 && grouping != seal.month.grouping())
+        if (next > 0 && grouping != draft.grouping)
             return Error::environment("its groups are others than those of the chain before");
+        draft.grouping = grouping;
         layers.push_back({hash, std::move(*roots), {std::move(*stamp)}});
-    } else if (*index == next - 1 && layers.back().hash == hash) {
+    } else if (next > 0 && *index == next - 1 && layers.back().hash == hash &&
+               *stamp_index <= static_cast<std::int64_t>(layers.back().stamps.size())) {
+        // One that is there already was written twice.
+        if (*stamp_index < static_cast<std::int64_t>(layers.back().stamps.size())) return {};
         layers.back().stamps.push_back(std::move(*stamp));
     } else {
         return Error::environment("it belongs to a chain that isn't the newest");
     }
-    seal.month = Month(grouping, seal.month.head(), std::move(layers));
-    seal.stamped = from_unix_us(*time);
-    seal.until = from_unix_us(*until);
+    draft.stamped_us = *time;
+    draft.until_us = *until;
     return {};
 }
 
@@ -122,7 +143,7 @@ Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog
 
 Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& grouping,
                  const std::vector<Bytes>& groups, const Stamped& stamped, pki::Hash hash, View time_stamp) {
-    auto entry = stamp_entry(segment, index, stamped, hash, time_stamp,
+    auto entry = stamp_entry(segment, index, 0, stamped, hash, time_stamp,
                              index == 0 ? "time-stamped" : "time-stamped over a new hash tree");
     const store::Blob tree(encode_groups(grouping, groups));
     entry.event.fields["groups"] = octets_of(tree.id());
@@ -133,49 +154,58 @@ Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& 
     return entry;
 }
 
-Entry make_renewal(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
-                   View time_stamp) {
-    return stamp_entry(segment, index, stamped, hash, time_stamp, "its time-stamp is renewed");
+Entry make_renewal(const std::string& segment, std::size_t index, std::size_t stamp, const Stamped& stamped,
+                   pki::Hash hash, View time_stamp) {
+    return stamp_entry(segment, index, stamp, stamped, hash, time_stamp, "its time-stamp is renewed");
 }
 
-Done add_event(const store::Record& record, const FindBlob& blob, std::vector<Seal>& seals) {
-    const auto* event = std::get_if<store::Event>(&record.body);
-    if (!event) return {};
-    const auto old = std::find_if(seals.begin(), seals.end(),
-                                  [event](const Seal& seal) { return seal.segment == event->subject; });
-    Done done;
-    if (event->kind == seal_made) {
-        auto seal = old == seals.end() ? read_made(record, *event, blob)
-                                       : Result<Seal>(Error::environment("the month is sealed already"));
-        if (seal)
-            seals.push_back(std::move(*seal));
-        else
-            done = seal.error();
-    } else if (event->kind == seal_stamped) {
-        done = old == seals.end() ? Done(Error::environment("the month isn't sealed"))
-                                  : add_stamp(*event, blob, *old);
-    }
-    if (done) return {};
-    return Error::environment("record " + std::to_string(record.number) + " (" + event->kind + " of " +
-                              event->subject + "): " + done.error().text);
+const Seal* Seals::find(const std::string& segment) const {
+    const auto found = std::find_if(good.begin(), good.end(),
+                                    [&segment](const Seal& seal) { return seal.segment == segment; });
+    return found == good.end() ? nullptr : &*found;
 }
 
-Result<std::vector<Seal>> read_seals(store::ArchiveReader& reader) {
-    std::vector<Seal> seals;
+Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) {
+    std::map<std::string, Draft> drafts;
+    std::map<std::string, std::string> faults;
+    const auto add = [&](const store::Found& found) -> Done {
+        const auto& event = found.event();
+        const auto blob = [&](const store::BlobId& id) { return reader.blob(id, found.segment); };
+        const auto old = drafts.find(event.subject);
+        if (event.kind == seal_stamped) {
+            if (old == drafts.end()) return Error::environment("the month isn't sealed");
+            return add_stamp(event, blob, old->second);
+        }
+        auto made = read_made(found.record, event, blob);
+        if (!made) return made.error();
+        if (old == drafts.end())
+            drafts.emplace(event.subject, std::move(*made));
+        else if (old->second.head != made->head || old->second.grouping.first != made->grouping.first)
+            return Error::environment("the month is sealed already, over other records");
+        return {};
+    };
     for (const char* kind : {seal_made, seal_stamped}) {
         store::EventQuery query;
         query.kind = kind;
-        Done added;
         const auto searched = reader.events(query, [&](const store::Found& found) {
-            added = add_event(
-                found.record, [&](const store::BlobId& id) { return reader.blob(id, found.segment); }, seals);
-            return added.ok();
+            const auto& subject = found.event().subject;
+            if (found.record.number >= end || faults.contains(subject)) return true;
+            if (const auto done = add(found); !done)
+                faults[subject] =
+                    "record " + std::to_string(found.record.number) + " (" + kind + "): " + done.error().text;
+            return true;
         });
         if (!searched) return searched.error();
-        if (!added) return added.error();
     }
-    std::sort(seals.begin(), seals.end(),
+    Seals seals;
+    for (auto& [segment, draft] : drafts)
+        if (!faults.contains(segment))
+            seals.good.push_back({segment, draft.number, draft.head,
+                                  Month(draft.grouping, std::move(draft.note), std::move(draft.layers)),
+                                  from_unix_us(draft.stamped_us), from_unix_us(draft.until_us)});
+    std::sort(seals.good.begin(), seals.good.end(),
               [](const Seal& a, const Seal& b) { return a.head.size < b.head.size; });
+    seals.faulty.assign(faults.begin(), faults.end());
     return seals;
 }
 
@@ -246,18 +276,18 @@ Result<std::vector<Object>> TokenReader::tokens(store::RecordNumber first, store
 
 namespace {
 
-Result<const Seal*> find_seal(const std::vector<Seal>& seals, const std::string& segment) {
-    for (const Seal& seal : seals)
-        if (seal.segment == segment) {
-            if (seal.month.layers().empty())
-                return Error::no("the month " + segment +
-                                 " is sealed, but no other organisation has time-stamped that ([seal] tsa "
-                                 "of tsad)");
-            return &seal;
-        }
-    return Error::no(
-        "the month " + segment +
-        " isn't sealed yet: tsad does that once the month has ended and the next one has a token");
+Result<const Seal*> find_seal(const Seals& seals, const std::string& segment) {
+    for (const auto& [month, fault] : seals.faulty)
+        if (month == segment) return Error::environment("the seal of " + month + " can't be read: " + fault);
+    const Seal* seal = seals.find(segment);
+    if (!seal)
+        return Error::no(
+            "the month " + segment +
+            " isn't sealed yet: tsad does that once the month has ended and the next one has a token");
+    if (seal->month.layers().empty())
+        return Error::no("the month " + segment +
+                         " is sealed, but no other organisation has time-stamped that ([seal] tsa of tsad)");
+    return seal;
 }
 
 }  // namespace

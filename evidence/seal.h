@@ -3,6 +3,7 @@
 // them for strangers.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,16 +30,15 @@ struct Entry {
     std::vector<store::Blob> blobs;
 };
 
-/// The seal of a month: `note` is the checkpoint at its end (unsigned where the archive has no key), of
-/// `head`.
+/// The seal of a month: `note` is the signed checkpoint at its end, of `head`.
 Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
                 const std::string& note);
 /// A time-stamp that begins layer `index` with these groups…
 Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& grouping,
                  const std::vector<Bytes>& groups, const Stamped& stamped, pki::Hash hash, View time_stamp);
-/// …or renews it.
-Entry make_renewal(const std::string& segment, std::size_t index, const Stamped& stamped, pki::Hash hash,
-                   View time_stamp);
+/// …or renews it, being time-stamp `stamp` of it, from 0.
+Entry make_renewal(const std::string& segment, std::size_t index, std::size_t stamp, const Stamped& stamped,
+                   pki::Hash hash, View time_stamp);
 
 /// A sealed month.
 struct Seal {
@@ -51,12 +51,18 @@ struct Seal {
     WallTime until{};  ///< end of its certificate
 };
 
-/// All of an archive, oldest month first. Error (environment): an event or a blob of one is damaged, or says
-/// what can't be.
-Result<std::vector<Seal>> read_seals(store::ArchiveReader& reader);
-/// One of these events into the seals read so far. `blob` finds blobs. For whoever reads events otherwise.
-using FindBlob = std::function<Result<Bytes>(const store::BlobId&)>;
-Done add_event(const store::Record& record, const FindBlob& blob, std::vector<Seal>& seals);
+/// All of an archive.
+struct Seals {
+    std::vector<Seal> good;  ///< oldest month first
+    /// Months whose seal can't be read, each with what is wrong with it, one line.
+    std::vector<std::pair<std::string, std::string>> faulty;
+    [[nodiscard]] const Seal* find(const std::string& segment) const;
+};
+/// Reads the events that the archive has below record `end`. A write that was reported as failed may be there
+/// all the same, and was repeated: of two that say the same the first counts. Error (environment): events
+/// can't be read at all.
+Result<Seals> read_seals(store::ArchiveReader& reader,
+                         store::RecordNumber end = std::numeric_limits<store::RecordNumber>::max());
 
 /// Reads the tokens of one segment, rebuilt, group by group. One thread at a time.
 class TokenReader {

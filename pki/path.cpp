@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "pki/signed_object.h"
 
@@ -32,6 +33,57 @@ std::string reasons(const Botan::Path_Validation_Result& result) {
     return text.empty() ? result.result_string() : text;
 }
 
+/// The line of certificates from a leaf to an anchor, by names and signatures. Botan would enumerate every
+/// path that the names allow before it looks at a signature: a handful of certificates that name each other,
+/// which anybody can put into a token, would keep it busy for ever.
+class Line {
+  public:
+    Line(const std::vector<Certificate>& intermediates, const std::vector<Certificate>& anchors)
+        : intermediates_(intermediates), anchors_(anchors), used_(intermediates.size()) {}
+
+    /// What lies between; nothing if there is no line. `at`: only certificates that are valid then.
+    std::optional<std::vector<Certificate>> find(const Certificate& leaf, std::optional<WallTime> at) {
+        at_ = at;
+        line_.clear();
+        used_.assign(used_.size(), false);
+        return climb(leaf) ? std::optional(line_) : std::nullopt;
+    }
+
+  private:
+    bool climb(const Certificate& from) {
+        for (const Certificate& anchor : anchors_)
+            if (signs(anchor, from)) return true;
+        if (line_.size() == longest) return false;
+        for (std::size_t i = 0; i < intermediates_.size(); ++i) {
+            const Certificate& next = intermediates_[i];
+            // Each is tried once: where it doesn't lead to an anchor it does so from nowhere.
+            if (used_[i] || (at_ && !next.valid_at(*at_)) || !signs(next, from)) continue;
+            used_[i] = true;
+            line_.push_back(next);
+            if (climb(next)) return true;
+            line_.pop_back();
+        }
+        return false;
+    }
+    bool signs(const Certificate& issuer, const Certificate& certificate) {
+        if (!same_name(issuer.subject_der(), certificate.issuer_der()) || checks_ == 0) return false;
+        --checks_;
+        try {
+            return certificate.botan().check_signature(*issuer.botan().load_subject_public_key());
+        } catch (const std::exception&) {
+            return false;  // a key of no known kind
+        }
+    }
+
+    static constexpr std::size_t longest = 8;
+    const std::vector<Certificate>& intermediates_;
+    const std::vector<Certificate>& anchors_;
+    std::optional<WallTime> at_;
+    std::vector<bool> used_;
+    std::vector<Certificate> line_;
+    unsigned checks_ = 128;
+};
+
 }  // namespace
 
 Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
@@ -53,7 +105,11 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
         Botan::Certificate_Store_In_Memory trusted;
         for (const Certificate& anchor : anchors) trusted.add_certificate(anchor.botan());
         std::vector<Botan::X509_Certificate> given{leaf.botan()};
-        for (const Certificate& intermediate : intermediates) given.push_back(intermediate.botan());
+        Line line(intermediates, anchors);
+        auto between = line.find(leaf, at);
+        if (!between) between = line.find(leaf, std::nullopt);  // to say which one isn't valid
+        if (between)
+            for (const Certificate& intermediate : *between) given.push_back(intermediate.botan());
         std::set<std::string> hashes{"SHA-256", "SHA-384", "SHA-512"};
         if (rules.tolerate_weak) hashes.insert({"SHA-160", "SHA-1"});
         const std::size_t strength = rules.tolerate_weak ? weak_strength : usual_strength;

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "store/copier.h"
 #include "store/lock.h"
 #include "store/log_mover.h"
 #include "store/reader.h"
@@ -79,7 +80,8 @@ class Waiting {
     std::optional<Result<RecordNumber>> outcome_;
 };
 
-/// The newest checkpoint, and the newest one that somebody has cosigned.
+/// The newest checkpoint of the log that is written, and the newest one that somebody has cosigned. Those of
+/// a log before (restore.h) cover nothing of this one.
 struct Newest {
     std::optional<StoredCheckpoint> checkpoint;
     std::optional<StoredCheckpoint> witnessed;
@@ -91,6 +93,8 @@ Result<Newest> newest_in(const std::string& dir) {
     if (!checkpoint) return checkpoint.error();
     auto witnessed = (*reader)->latest_witnessed();
     if (!witnessed) return witnessed.error();
+    for (auto* one : {&*checkpoint, &*witnessed})
+        if (*one && !(*one)->note.starts_with((*reader)->origin() + "\n")) one->reset();
     return Newest{std::move(*checkpoint), std::move(*witnessed)};
 }
 
@@ -126,15 +130,17 @@ Done check_seam(const std::string& dir, const Meta& newest) {
 class Archive::Writer {
   public:
     Writer(std::string dir, Lock lock, std::unique_ptr<SegmentWriter> segment, ArchiveOptions options,
-           Newest newest)
-        : options_(options),
+           Newest newest, std::unique_ptr<Copier> copier)
+        : options_(std::move(options)),
+          waits_for_copy_(options_.copy && options_.copy->waits),
           dir_(std::move(dir)),
           lock_(std::move(lock)),
           id_(segment->meta().archive),
           origin_(segment->meta().origin),
           acknowledged_(segment->next()),
           segment_(std::move(segment)),
-          mover_(dir_) {
+          mover_(dir_),
+          copier_(std::move(copier)) {
         state_.segment = segment_->meta().segment + ".sqlite";
         state_.next = acknowledged_;
         tree_ = segment_->edge().tree();
@@ -153,6 +159,7 @@ class Archive::Writer {
         }
         work_.notify_all();
         thread_.join();
+        copier_.reset();  // copies the rest, and tells those that wait for it
         mover_.let_go();
         segment_.reset();  // the last connection: moves the log into the file and removes it
     }
@@ -165,6 +172,9 @@ class Archive::Writer {
                              [&](const Blob& blob) { return blob.id() == id; }))
                 return pending->finish(
                     Error::usage("record: names the blob " + to_hex(id) + ", which did not come with it"));
+        if (waits_for_copy_ && pending->issuance)
+            if (const auto trouble = copier_->trouble(); !trouble.empty())
+                return pending->finish(Error::environment("archive: " + trouble));
         bool wake = false;
         {
             const std::lock_guard lock(mutex_);
@@ -189,9 +199,19 @@ class Archive::Writer {
     }
 
     ArchiveState state() const {
-        const std::lock_guard lock(state_mutex_);
-        return state_;
+        ArchiveState state;
+        {
+            const std::lock_guard lock(state_mutex_);
+            state = state_;
+        }
+        if (waits_for_copy_ && state.kind == ArchiveState::Kind::ready)
+            if (const auto trouble = copier_->trouble(); !trouble.empty()) {
+                state.kind = ArchiveState::Kind::failing;
+                state.text = trouble;
+            }
+        return state;
     }
+    std::optional<CopyState> copy() const { return copier_ ? std::optional(copier_->state()) : std::nullopt; }
     tlog::TreeHead head() const {
         tlog::Growing tree;
         {
@@ -224,10 +244,11 @@ class Archive::Writer {
     void run() {
         Pendings group;
         while (true) {
+            const bool others_wait = copier_ && copier_->give_up();
             {
                 std::unique_lock lock(mutex_);
                 const auto has_work = [&] { return stop_ || !queue_.empty(); };
-                if (segment_ || in_doubt_) {
+                if ((segment_ || in_doubt_) && !others_wait) {
                     work_.wait(lock, has_work);
                 } else {
                     work_.wait_for(lock, recover_every, has_work);
@@ -253,7 +274,7 @@ class Archive::Writer {
         }
     }
 
-    void write(const Pendings& group) {
+    void write(Pendings& group) {
         std::size_t begin = 0;
         while (begin < group.size()) {
             std::size_t end = begin;
@@ -270,7 +291,7 @@ class Archive::Writer {
         }
     }
 
-    void commit(const Pendings& group, std::size_t begin, std::size_t end) {
+    void commit(Pendings& group, std::size_t begin, std::size_t end) {
         RecordNumber number = segment_->next();
         std::vector<Row> rows;
         rows.reserve(end - begin);
@@ -327,17 +348,35 @@ class Archive::Writer {
             }
             for (std::size_t i = 0; i < cosignatures.size(); ++i) show(cosignatures[i], notes[i]);
         }
+        const auto copy_trouble = waits_for_copy_ ? copier_->trouble() : std::string();
+        std::vector<Copier::Told> told;
         for (std::size_t i = begin; i < end; ++i) {
             if (!group[i]->outcome) continue;  // told already
             if (group[i]->checkpoint &&
                 group[i]->checkpoint->size < static_cast<std::uint64_t>(segment_->meta().first)) {
                 group[i]->finish(Error::no("the segment " + segment_->meta().segment +
                                            " has begun since that head: sign a new one"));
+            } else if (waits_for_copy_ && copy_trouble.empty()) {
+                told.push_back(when_copied(std::move(group[i]), numbers[i - begin]));
+            } else if (group[i]->issuance && !copy_trouble.empty()) {
+                group[i]->finish(Error::environment("archive: " + copy_trouble));
             } else {
                 group[i]->finish(numbers[i - begin]);
             }
         }
         mover_.committed(segment_->meta().segment, segment_->log_frames());
+        if (copier_) copier_->committed(acknowledged_, std::move(told));
+    }
+
+    /// A token stays here unless its record is in both places; for everything else this one is enough, and
+    /// the copy gets it later: who tried again would write it twice.
+    static Copier::Told when_copied(std::shared_ptr<Pending> pending, RecordNumber number) {
+        return [pending = std::move(pending), number](const std::optional<Error>& error) {
+            if (error && pending->issuance)
+                pending->finish(Error::environment("archive: " + error->text));
+            else
+                pending->finish(number);
+        };
     }
 
     /// The checkpoint that a cosignature is under.
@@ -361,8 +400,8 @@ class Archive::Writer {
 
     void switch_segment(const std::string& month) {
         const Meta old = segment_->meta();
-        if (const auto done =
-                create_segment(dir_, {id_, origin_, month, segment_->next(), old.segment}, segment_->edge());
+        if (const auto done = create_segment(
+                dir_, {id_, origin_, month, segment_->next(), old.segment, old.format}, segment_->edge());
             !done)
             return fail(done.error());
         auto opened = SegmentWriter::open(dir_, month);
@@ -439,6 +478,7 @@ class Archive::Writer {
             state_.covered = newest->size;
             checkpoint_ = newest->note;
         }
+        if (copier_) copier_->committed(acknowledged_, {});
     }
 
     void fail_again(const Error& error) {
@@ -448,6 +488,7 @@ class Archive::Writer {
     }
 
     const ArchiveOptions options_;
+    const bool waits_for_copy_;
     const std::string dir_;
     Lock lock_;
     const std::string id_;
@@ -460,6 +501,7 @@ class Archive::Writer {
     std::string trouble_;
 
     LogMover mover_;
+    std::unique_ptr<Copier> copier_;
 
     std::mutex mutex_;
     std::condition_variable work_;
@@ -497,9 +539,8 @@ Done Archive::create(const std::string& dir, WallTime at, const std::string& nam
     if (!again) return again.error();
     if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
     const std::string month = month_of(to_unix_us(at));
-    if (auto done = create_segment(dir, {id, origin, month, 0, ""}, TileEdge()); !done) return done;
-    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
-    return sync_folder(slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash));
+    if (auto done = create_segment(dir, {id, origin, month, 0, "", 2}, TileEdge()); !done) return done;
+    return sync_folder(parent_of(dir));
 }
 
 Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOptions options) {
@@ -515,8 +556,14 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOp
     if (auto done = check_seam(dir, (*segment)->meta()); !done) return done.error();
     auto newest = newest_in(dir);
     if (!newest) return newest.error();
-    auto writer =
-        std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), options, std::move(*newest));
+    std::unique_ptr<Copier> copier;
+    if (options.copy) {
+        auto started = Copier::start(dir, *options.copy, (*segment)->next());
+        if (!started) return started.error();
+        copier = std::move(*started);
+    }
+    auto writer = std::make_unique<Writer>(dir, std::move(*lock), std::move(*segment), std::move(options),
+                                           std::move(*newest), std::move(copier));
     writer->finish({locked_names->begin(), locked_names->end() - 1});
     return std::unique_ptr<Archive>(new Archive(std::move(writer)));
 }
@@ -636,6 +683,10 @@ Result<Bytes> Archive::blob(const BlobId& id, const std::string& segment) const 
 
 ArchiveState Archive::state() const {
     return writer_->state();
+}
+
+std::optional<CopyState> Archive::copy() const {
+    return writer_->copy();
 }
 
 std::optional<std::string> Archive::in_doubt() const {

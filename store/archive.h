@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "store/blob.h"
+#include "store/copy_state.h"
 #include "store/reader.h"
 #include "store/record.h"
 #include "store/tlog/note.h"
@@ -37,6 +38,8 @@ struct ArchiveOptions {
     /// How long a record that could be committed waits for announced ones, at most. A commit costs CPU time
     /// that signing could use; while others are being signed a record loses little by waiting for them.
     milliseconds company{4};
+    /// A second place (ARC-2); nothing: none.
+    std::optional<CopySettings> copy{};
 };
 
 /// The one writer of an archive: holds its lock (flock on DIR/lock) as long as it lives.
@@ -54,6 +57,11 @@ struct ArchiveOptions {
 /// half a second, makes the archive try to recover: reopen, move what the log holds into the segment with a
 /// fresh fsync, read the last number back from the file. Only if less is there than was acknowledged does it
 /// stop for good.
+///
+/// A second place (ArchiveOptions::copy) gets, by a thread of its own, all that is committed here. Where
+/// CopySettings::waits, whoever appends is told when the copy has the record as well; while the copy fails or
+/// is behind, issuances are refused like after a failed write (a first few may be in the archive all the
+/// same) and everything else is acknowledged by the archive alone. Otherwise nothing here waits for it.
 ///
 /// No clock inside: the caller says when it is.
 class Archive {
@@ -80,9 +88,9 @@ class Archive {
 
     /// Told what became of a record: its number, durably, or why not.
     using Outcome = std::function<void(Result<RecordNumber>)>;
-    /// The same without waiting. `outcome` is called exactly once: on the writing thread, in the order of the
-    /// numbers, or on this one if the record is refused at once. It must return soon, not throw, and not call
-    /// this archive back. `blobs` must stay until then.
+    /// The same without waiting. `outcome` is called exactly once: on the writing thread (where a copy is
+    /// waited for: on that one's), in the order of the numbers, or on this one if the record is refused at
+    /// once. It must return soon, not throw, and not call this archive back. `blobs` must stay until then.
     void append(WallTime at, const Issuance& issuance, const std::vector<Blob>& blobs, Outcome outcome);
 
     /// Says, as long as it lives, that a record is on its way (its token is being signed): the writer, having
@@ -141,7 +149,10 @@ class Archive {
     /// ArchiveReader::blob().
     [[nodiscard]] Result<Bytes> blob(const BlobId& id, const std::string& segment = "") const;
 
+    /// Where a copy is waited for and isn't in step, that is `failing` too.
     [[nodiscard]] ArchiveState state() const;
+    /// How the second place does; nothing if there is none.
+    [[nodiscard]] std::optional<CopyState> copy() const;
     /// The fatal one: after a failed write the file holds less than was acknowledged, or something else that
     /// recovery can't settle. Nothing is appended any more until the process is started again and a person
     /// has looked. The text says what is missing.

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 

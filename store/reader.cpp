@@ -20,7 +20,7 @@ bool matches(const Query& query, const Record& record, const Issuance& issuance)
     if (query.tsu && issuance.tsu != *query.tsu) return false;
     if (query.tac && (!issuance.tac || without_zeros(issuance.tac->serial) != without_zeros(*query.tac)))
         return false;
-    return !query.certificate || issuance.certificate == *query.certificate;
+    return !query.certificates || query.certificates->contains(issuance.certificate);
 }
 
 bool matches(const EventQuery& query, const Record& record, const Event& event) {
@@ -126,7 +126,7 @@ Done ArchiveReader::find(const Query& query, const Visitor& visit) {
 
 Done ArchiveReader::events(const EventQuery& query, const Visitor& visit) {
     return impl_->each(false, [&](SegmentReader& segment, const std::string& name) {
-        return segment.events(query.kind, [&](const Record& record) {
+        return segment.events(query.kind, query.first, [&](const Record& record) {
             const auto* event = std::get_if<Event>(&record.body);
             return !event || !matches(query, record, *event) || visit({record, name});
         });

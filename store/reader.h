@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct Query {
     std::optional<std::string> policy;
     std::optional<std::string> tsu;
     std::optional<Bytes> tac;  ///< serial number of the TAC it was issued under, leading zeros tolerated
-    std::optional<BlobId> certificate;  ///< SHA-256 of the TSU's certificate: which key has signed it
-    RecordNumber first = 0;             ///< number ≥ first: to go on with a search that ended
+    /// SHA-256 of the TSU's certificate, which tells the key that has signed it: one of these.
+    std::optional<std::set<BlobId>> certificates;
+    RecordNumber first = 0;  ///< number ≥ first: to go on with a search that ended
 };
 /// Which events; all that is set must hold.
 struct EventQuery {
@@ -32,6 +34,7 @@ struct EventQuery {
     std::optional<std::string> subject;
     std::optional<WallTime> from;  ///< at ≥ from
     std::optional<WallTime> to;    ///< at < to
+    RecordNumber first = 0;        ///< number ≥ first: to go on with a search that ended
 };
 
 /// A record and the segment it stands in ("2026-11").

@@ -7,7 +7,7 @@
 
 #include "store/segment.h"
 #include "store/segment_reader.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 namespace {

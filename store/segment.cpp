@@ -9,12 +9,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 
 namespace kokuin::store {
 namespace {
 
 constexpr const char* suffix = ".sqlite";
-constexpr std::int64_t format = 2;
+constexpr std::int64_t formats[] = {2, 3};
 
 // docs/archive.md repeats this; tests/store compares the two. 1263487829 is "KOKU".
 constexpr const char* schema = R"sql(
@@ -33,11 +34,19 @@ CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 CREATE TABLE cosignature (size INTEGER, witness TEXT, line TEXT NOT NULL, PRIMARY KEY (size, witness));
 )sql";
 
+/// "2026-11", "2026-11.02".
 bool is_segment_name(std::string_view name) {
-    if (name.size() != 7 || name[4] != '-') return false;
-    for (const std::size_t i : {0, 1, 2, 3, 5, 6})
-        if (name[i] < '0' || name[i] > '9') return false;
+    constexpr std::string_view pattern = "0000-00.00";
+    if (name.size() != 7 && name.size() != pattern.size()) return false;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        const bool digit = name[i] >= '0' && name[i] <= '9';
+        if (pattern[i] == '0' ? !digit : name[i] != pattern[i]) return false;
+    }
     return true;
+}
+
+std::string set_format(std::int64_t format) {
+    return "PRAGMA user_version = " + std::to_string(format);
 }
 
 }  // namespace
@@ -48,6 +57,14 @@ std::string init_command() {
 
 std::string month_of(std::int64_t at_us) {
     return to_rfc3339(from_unix_us(at_us), 0).substr(0, 7);
+}
+
+Result<std::string> name_after(const std::string& segment) {
+    const int before = segment.size() > 7 ? std::stoi(segment.substr(8)) : 1;
+    if (before >= 99)
+        return Error::environment("the segment " + segment + " is the last one that its month can have");
+    const std::string number = std::to_string(before + 1);
+    return segment.substr(0, 7) + (before < 9 ? ".0" : ".") + number;
 }
 
 std::string segment_path(const std::string& dir, const std::string& name) {
@@ -67,8 +84,9 @@ Result<std::vector<std::string>> list_segments(const std::string& dir) {
     while (const dirent* entry =
                ::readdir(folder)) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
         const std::string_view file = entry->d_name;
-        const std::string_view name = file.substr(0, std::min<std::size_t>(7, file.size()));
-        if (!is_segment_name(name) || file.substr(7) != suffix) continue;
+        if (!file.ends_with(suffix)) continue;
+        const std::string_view name = file.substr(0, file.size() - std::string_view(suffix).size());
+        if (!is_segment_name(name)) continue;
         struct stat status {};
         // A pipe of that name would be waited for.
         if (::stat(segment_path(dir, std::string(name)).c_str(), &status) == 0 && S_ISREG(status.st_mode))
@@ -86,11 +104,13 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
     if (!version) return version.error();
     if (*application != 1263487829)
         return Error::environment(path + ": no segment of a Kokuin archive: move it out of the folder");
-    if (*version != format)
-        return Error::environment(path + ": archive format " + std::to_string(*version) +
-                                  ", this program knows format " + std::to_string(format) +
-                                  ": use the program of that time, or a newer one");
+    if (std::find(std::begin(formats), std::end(formats), *version) == std::end(formats))
+        return Error::environment(
+            path + ": archive format " + std::to_string(*version) +
+            ", this program knows the formats 2 and 3: use the program of that time, or "
+            "a newer one");
     Meta meta;
+    meta.format = *version;
     const auto archive = database.text("SELECT value FROM meta WHERE key = 'archive'");
     if (!archive) return archive.error();
     const auto origin = database.text("SELECT value FROM meta WHERE key = 'origin'");
@@ -119,6 +139,7 @@ Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& ed
         if (!database) return database.error();
         if (auto done = database->execute("PRAGMA synchronous=FULL; BEGIN IMMEDIATE;"); !done) return done;
         if (auto done = database->execute(schema); !done) return done;
+        if (auto done = database->execute(set_format(meta.format).c_str()); !done) return done;
         auto insert = database->prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)");
         if (!insert) return insert.error();
         const std::pair<std::string_view, std::string_view> texts[] = {{"archive", meta.archive},
@@ -144,6 +165,18 @@ Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& ed
     if (::rename(draft.c_str(), path.c_str()) != 0)
         return Error::environment(path + ": can't be made: " + std::strerror(errno));
     return sync_folder(dir);
+}
+
+Done mark_restored(const std::string& dir) {
+    const auto names = list_segments(dir);
+    if (!names) return names.error();
+    for (const std::string& name : *names) {
+        auto database = sqlite::Database::open(segment_path(dir, name), sqlite::Database::Mode::write);
+        if (!database) return database.error();
+        if (auto done = database->execute(("PRAGMA synchronous=FULL; " + set_format(3)).c_str()); !done)
+            return done;
+    }
+    return {};
 }
 
 void bind_tile(sqlite::Statement& insert, const Tile& tile) {
@@ -192,6 +225,11 @@ Result<std::vector<std::string>> schema_objects() {
         if (!*row) return objects;
         objects.push_back(select->text(0));
     }
+}
+
+std::string parent_of(const std::string& dir) {
+    const auto slash = dir.find_last_of('/', dir.find_last_not_of('/'));
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : dir.substr(0, slash);
 }
 
 Done sync_folder(const std::string& dir) {

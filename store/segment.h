@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "store/record.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 #include "store/tiles.h"
 
 namespace kokuin::store {
@@ -18,6 +18,9 @@ std::string init_command();
 
 /// "2026-11": the month (UTC) of a moment. Sorted as text they are sorted in time.
 std::string month_of(std::int64_t at_us);
+/// Name of a segment that begins after another one of the same month ended, with a new log (restore.h):
+/// "2026-11.02" after "2026-11". Between that and "2026-12" when sorted. Error (environment) after 99.
+Result<std::string> name_after(const std::string& segment);
 /// "DIR/2026-11.sqlite".
 std::string segment_path(const std::string& dir, const std::string& name);
 /// Names of all segments in `dir`, oldest first; empty if there is none or no such folder. Error
@@ -31,6 +34,9 @@ struct Meta {
     std::string segment;     ///< its own name
     RecordNumber first = 0;  ///< number of its first record
     std::string previous;    ///< name of the segment before; empty in the first one
+    /// 2, or 3 in an archive that was restored: its log has changed its origin, and programs that know
+    /// nothing of that must not take its first part for the whole.
+    std::int64_t format = 2;
 };
 /// Error (environment) if the file is no segment of a format this program knows.
 Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
@@ -38,6 +44,9 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
 /// Makes an empty segment so that it is there whole, also after a crash, or not at all. `edge`: of the tree
 /// of all records before it; its tiles are the beginning of the segment's own.
 Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& edge);
+
+/// Makes all segments in `dir` those of a restored archive: of format 3. Each durably; nobody writes them.
+Done mark_restored(const std::string& dir);
 
 /// A tile replaces what was there of it.
 constexpr const char* insert_tile_sql =
@@ -62,6 +71,8 @@ Bytes without_zeros(View magnitude);
 /// The statements that make the format's tables and indices, as a segment keeps them.
 Result<std::vector<std::string>> schema_objects();
 
+/// The folder that a folder is in, by its path alone.
+std::string parent_of(const std::string& dir);
 /// fsync of a folder, so that names in it survive.
 Done sync_folder(const std::string& dir);
 

@@ -146,7 +146,8 @@ Result<bool> SegmentReader::by_number(RecordNumber first, RecordNumber last, con
         [&](sqlite::Statement& select) { select.bind(3, last); }, visit);
 }
 
-Result<bool> SegmentReader::events(const std::optional<std::string>& kind, const Visit& visit) {
+Result<bool> SegmentReader::events(const std::optional<std::string>& kind, RecordNumber first,
+                                   const Visit& visit) {
     const Visit agrees = [&](const Record& record) {
         const auto* event = std::get_if<Event>(&record.body);
         return event && (!kind || event->kind == *kind);
@@ -155,11 +156,11 @@ Result<bool> SegmentReader::events(const std::optional<std::string>& kind, const
         return batches(
             "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
             "WHERE i.number >= ?1 ORDER BY i.number LIMIT ?2",
-            0, Numbers::rising, agrees, [](sqlite::Statement&) {}, visit);
+            first, Numbers::rising, agrees, [](sqlite::Statement&) {}, visit);
     return batches(
         "SELECT i.number, r.der FROM event i LEFT JOIN record r ON r.number = i.number "
         "WHERE i.kind = ?3 AND i.number >= ?1 ORDER BY i.number LIMIT ?2",
-        0, Numbers::rising, agrees,
+        first, Numbers::rising, agrees,
         [&](sqlite::Statement& select) { select.bind(3, std::string_view(*kind)); }, visit);
 }
 

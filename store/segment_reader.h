@@ -6,10 +6,10 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/sqlite/sqlite.h"
 #include "store/blob.h"
 #include "store/record.h"
 #include "store/segment.h"
-#include "store/sqlite.h"
 
 namespace kokuin::store {
 
@@ -33,7 +33,8 @@ class SegmentReader {
     Result<bool> by_imprint(View imprint, const Visit& visit);
     /// All records whose numbers lie in [first, last]; a gap between them is an error.
     Result<bool> by_number(RecordNumber first, RecordNumber last, const Visit& visit);
-    Result<bool> events(const std::optional<std::string>& kind, const Visit& visit);
+    /// Of this kind (nothing: all), with number ≥ first.
+    Result<bool> events(const std::optional<std::string>& kind, RecordNumber first, const Visit& visit);
 
     struct Range {
         RecordNumber first = 0;

@@ -299,6 +299,14 @@ Result<std::optional<std::string>> SegmentWriter::checkpoint(std::uint64_t size)
     return note;
 }
 
+Result<SegmentWriter::NewestSigned> SegmentWriter::newest_signed() {
+    const auto checkpoint = database_.integer("SELECT ifnull(max(size), -1) FROM checkpoint");
+    if (!checkpoint) return checkpoint.error();
+    const auto cosignatures = database_.integer("SELECT count(*) FROM cosignature");
+    if (!cosignatures) return cosignatures.error();
+    return NewestSigned{*checkpoint, *cosignatures};
+}
+
 Done SegmentWriter::catch_up() {
     const auto checkpoint = database_.checkpoint(sqlite::Database::Extent::passive);
     if (!checkpoint) {

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "store/blob.h"
 #include "store/segment.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 
@@ -71,6 +71,15 @@ class SegmentWriter {
     /// The note of the checkpoint of this size in this segment; nothing if it has none. An error of this one
     /// leaves the writer as it was.
     Result<std::optional<std::string>> checkpoint(std::uint64_t size);
+    /// That a row which needs this blob may come without it.
+    [[nodiscard]] bool has_blob(const BlobId& id) const { return blobs_.contains(id); }
+    /// What this segment has of what was signed: size of its newest checkpoint (-1: none), number of its
+    /// cosignatures.
+    struct NewestSigned {
+        std::int64_t checkpoint = -1;
+        std::int64_t cosignatures = 0;
+    };
+    Result<NewestSigned> newest_signed();
     /// Moves what others have left of the log; a few milliseconds. For the rare moments when the log has
     /// grown and only a pause of the writer can let it start anew.
     Done catch_up();

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/month.h"
 #include "base/result.h"
+#include "base/spread.h"
 #include "base/time.h"
 #include "pki/certificate.h"
 #include "store/reader.h"
@@ -16,35 +18,9 @@
 
 namespace kokuin::taa {
 
-/// A month of UTC.
-class Month {
-  public:
-    /// Reads "2026-11"; years 1970 to 2261. Error (usage) says what is allowed.
-    static Result<Month> parse(std::string_view text);
-    static Month of(WallTime time);
-    [[nodiscard]] Month previous() const;
-    [[nodiscard]] WallTime start() const;
-    [[nodiscard]] WallTime end() const;  ///< of the month after, exclusive
-    [[nodiscard]] std::string text() const;
-    friend bool operator==(const Month&, const Month&) = default;
-
-  private:
-    explicit Month(std::chrono::year_month month) : month_(month) {}
-    std::chrono::year_month month_;
-};
-
 /// How long after its end a month is taken for over: until then the last audit may still wait for its
 /// verdict.
 constexpr nanoseconds month_settles = std::chrono::minutes(5);
-
-struct Spread {
-    std::int64_t min = 0;
-    std::int64_t median = 0;  ///< of an even number the mean of the two in the middle, rounded towards 0
-    std::int64_t max = 0;
-    friend bool operator==(const Spread&, const Spread&) = default;
-};
-/// Nothing of nothing. Pure.
-std::optional<Spread> spread(std::vector<std::int64_t> values);
 
 /// An audit that measured the clock, and led to a TAC or an order to stop.
 struct MonthlyAudit {

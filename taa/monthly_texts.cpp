@@ -2,19 +2,15 @@
 
 #include <array>
 
+#include "base/page/words.h"
+
 namespace kokuin::taa {
 namespace {
 
-struct Pair {
-    std::string_view en;
-    std::string_view ja;
-    [[nodiscard]] std::string_view in(Language language) const { return language == Language::en ? en : ja; }
-};
+using page::Named;
+using page::Pair;
 
-struct Said {
-    Word word;
-    Pair text;
-};
+using Said = page::Said<Word>;
 
 // The Japanese terms are those of the field's policies (時刻監査規格, 時刻認証機能停止命令, 時刻異常, …).
 constexpr std::array words{
@@ -107,17 +103,7 @@ constexpr std::array words{
           "時刻は時刻配信局のアーカイブへの記録時刻です。"}},
 };
 
-constexpr bool in_order() {
-    for (std::size_t i = 0; i < words.size(); ++i)
-        if (words[i].word != static_cast<Word>(i)) return false;
-    return words.size() == static_cast<std::size_t>(Word::count);
-}
-static_assert(in_order());
-
-struct Named {
-    std::string_view name;
-    Pair text;
-};
+static_assert(page::in_order(words));
 
 constexpr std::array names{
     Named{"good", {"good", "正常"}},
@@ -176,18 +162,12 @@ Pair remark(Remark::Code code) {
 
 }  // namespace
 
-std::string_view name(Language language) {
-    return language == Language::en ? "en" : "ja";
-}
-
 std::string_view text(Word word, Language language) {
     return words.at(static_cast<std::size_t>(word)).text.in(language);
 }
 
 std::string_view translated(std::string_view word, Language language) {
-    for (const auto& one : names)
-        if (one.name == word) return one.text.in(language);
-    return word;
+    return page::translated(names, word, language);
 }
 
 std::string sentence(const Remark& said, Language language) {

@@ -3,13 +3,12 @@
 
 #include <string_view>
 
+#include "base/page/language.h"
 #include "taa/monthly_report.h"
 
 namespace kokuin::taa {
 
-enum class Language { en, ja };
-/// "en", "ja": for file names and the attribute `lang`.
-std::string_view name(Language language);
+using page::Language;
 
 /// What the report says; the texts stand in monthly_texts.cpp in this order.
 enum class Word {

@@ -125,20 +125,22 @@ Done Checkpointer::find_key() {
 }
 
 Done Checkpointer::cover() {
-    const auto key_told = [this] {
-        const std::lock_guard lock(signing_);
-        return find_key();
-    };
+    std::unique_lock lock(signing_);
     // Before the head is taken: that the key signs is a record too.
-    if (auto done = key_told(); !done) return done;
+    if (auto done = find_key(); !done) return done;
     const auto head = parts_.archive.head();
-    const auto note = sign(head);
+    const auto note = sign_locked(head);
+    lock.unlock();
     return note ? parts_.archive.add_checkpoint(head, *note) : Done(note.error());
 }
 
 Result<tlog::Note> Checkpointer::sign(const tlog::TreeHead& head) {
     const std::lock_guard lock(signing_);
     if (auto done = find_key(); !done) return done.error();
+    return sign_locked(head);
+}
+
+Result<tlog::Note> Checkpointer::sign_locked(const tlog::TreeHead& head) {
     tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), head}.text(), {}};
     const auto verifier = *snapshot().key;
     const auto signature =

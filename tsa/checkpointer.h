@@ -64,6 +64,7 @@ class Checkpointer {
   private:
     void look(bool at_once);
     Done cover();
+    Result<tlog::Note> sign_locked(const tlog::TreeHead& head);
     Done find_key();
     void tell(const char* kind, const std::string& text);
 

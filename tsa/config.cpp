@@ -164,6 +164,10 @@ void read_archive(config::Table table, Settings& settings) {
     settings.archive = table.path("dir");
     settings.personal = table.path("personal", "personal");
     settings.archive_name = table.string("name", "kokuin");
+    if (auto copy = table.maybe_path("copy")) settings.copy = std::move(*copy);
+    settings.copy_waits = table.boolean("copy_waits", false);
+    if (settings.copy_waits && settings.copy.empty())
+        table.problem("copy_waits", "there is no copy to wait for; allowed: with [archive] copy only");
     const auto key = table.maybe_string("key");
     auto hsm = table.maybe_string("hsm").value_or("");
     check_hsm(settings, table, hsm);
@@ -274,7 +278,11 @@ Result<Settings> load_settings(const std::string& path) {
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
     if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
-    if (auto table = root.maybe_table("seal")) settings.seal = read_seal(*table);
+    if (auto table = root.maybe_table("seal")) {
+        settings.seal = read_seal(*table);
+        if (!settings.checkpoints)
+            table->problem("tsa", "there is nothing to stamp; allowed: with [archive] key only");
+    }
     if (auto table = root.maybe_table("reference")) settings.reference = tac::clock::read_reference(*table);
     if (auto table = root.maybe_table("revocation")) settings.revocation = read_revocation(*table);
     settings.policies = read_policies(root, settings);

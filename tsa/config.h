@@ -102,6 +102,8 @@ struct Settings {
     std::string archive;
     std::string personal;                           ///< folder of the imports' contents
     std::string archive_name;                       ///< what a new archive's log is called in front of its id
+    std::string copy;         ///< folder of the archive's second place (ARC-2); empty: none
+    bool copy_waits = false;  ///< a token leaves only when the copy has its record too
     std::optional<CheckpointSettings> checkpoints;  ///< nothing: nobody signs any
     std::vector<WitnessSettings> witnesses;
     nanoseconds witness_every{};      ///< how often they are asked

@@ -16,7 +16,7 @@ namespace {
 using net::Response;
 using nlohmann::json;
 
-constexpr std::size_t largest_body = 64U << 10U;
+constexpr std::size_t largest_order = 64U << 10U;
 
 json in_list(const ProgramList& list, const std::string& path) {
     const auto at = list.find(path);
@@ -107,7 +107,7 @@ void add_programs_routes(net::Router& router, Programs& programs, Hsms& hsms) {
                 const auto answer = accept(programs, hsms, by);
                 return answer ? Response::json(200, *answer) : net::problem(answer.error());
             }),
-        {{"application/json"}, largest_body});
+        {{"application/json"}, largest_order});
 }
 
 }  // namespace kokuin::tsa

@@ -101,10 +101,11 @@ void Sealer::stop() {
 }
 
 void Sealer::tick() {
-    if (not_before_ && parts_.clock.read().after < *not_before_) return;
+    if (!hurry_.exchange(false) && not_before_ && parts_.clock.read().after < *not_before_) return;
     Result<bool> more = true;
     while (more && *more && !stopping_) more = advance();
-    if (more || stopping_) {
+    if (stopping_) return;
+    if (more) {
         not_before_.reset();
         pause_ = nanoseconds(0);
         if (std::exchange(late_, false)) tell("seal.back", "months are sealed and time-stamped again");
@@ -117,33 +118,50 @@ void Sealer::tick() {
 
 Result<bool> Sealer::advance() {
     std::vector<std::string> finished;
+    std::optional<Error> trouble;
+    std::shared_ptr<const evidence::Seals> known;
+    const auto tried = [&](const Result<bool>& result) {
+        if (!result && !trouble) trouble = result.error();
+        // A write that failed may be there all the same.
+        if (!result || *result) seals_.reset();
+        return result && *result;
+    };
     const auto done = [&]() -> Result<bool> {
         const auto segments = store::segments_in(parts_.dir);
         if (!segments) return segments.error();
         finished.assign(segments->begin(), segments->end() - 1);
+        if (parts_.archive.state().kind != store::ArchiveState::Kind::ready)
+            return Error::environment("the archive takes nothing at the moment");
         if (!seals_) {
             auto reader = store::ArchiveReader::open(parts_.dir);
-            auto read =
-                reader ? evidence::read_seals(**reader) : Result<std::vector<evidence::Seal>>(reader.error());
+            auto read = reader ? evidence::read_seals(**reader) : Result<evidence::Seals>(reader.error());
             if (!read) return read.error();
-            seals_ = std::move(*read);
+            seals_ = std::make_shared<const evidence::Seals>(std::move(*read));
         }
+        known = seals_;
+        const auto& seals = *known;
+        for (const auto& [segment, fault] : seals.faulty)
+            if (!trouble) trouble = Error::environment("the seal of " + segment + " can't be read: " + fault);
+        const auto is_faulty = [&seals](const std::string& segment) {
+            return std::any_of(seals.faulty.begin(), seals.faulty.end(),
+                               [&](const auto& one) { return one.first == segment; });
+        };
         for (std::size_t i = 0; i < finished.size(); ++i)
-            if (std::none_of(seals_->begin(), seals_->end(),
-                             [&](const evidence::Seal& seal) { return seal.segment == finished[i]; })) {
-                const auto sealed = seal(finished[i], (*segments)[i + 1]);
-                if (sealed && *sealed) seals_.reset();
-                if (!sealed || *sealed) return sealed;
-            }
-        for (const evidence::Seal& one : *seals_)
-            if (const auto step = step_of(one); step != SealStep::none) {
-                if (auto stamped = stamp(one, step); !stamped) return stamped.error();
-                seals_.reset();
+            if (!seals.find(finished[i]) && !is_faulty(finished[i]) &&
+                tried(seal(finished[i], (*segments)[i + 1])))
                 return true;
-            }
+        // What ages goes first, what takes long last.
+        for (const auto wanted : {SealStep::renew, SealStep::stamp, SealStep::rehash})
+            for (const evidence::Seal& one : seals.good)
+                if (!stopping_ && step_of(one) == wanted) {
+                    const auto stamped = stamp(one, wanted);
+                    if (tried(stamped ? Result<bool>(true) : Result<bool>(stamped.error()))) return true;
+                }
+        if (trouble) return *trouble;
         return false;
     }();
-    show(finished, done ? "" : done.error().text);
+    // While there is more to do, soon again.
+    if (!done || !*done) show(finished, known ? *known : evidence::Seals(), done ? "" : done.error().text);
     return done;
 }
 
@@ -156,27 +174,40 @@ SealStep Sealer::step_of(const evidence::Seal& seal) const {
 
 /// False: it isn't finished yet.
 Result<bool> Sealer::seal(const std::string& segment, const std::string& next) {
-    if (has_log(parts_.dir, segment)) return false;
+    if (!parts_.checkpointer || has_log(parts_.dir, segment)) return false;
     const auto scan = store::SegmentScan::open(parts_.dir, segment);
     if (!scan) return scan.error();
     const auto after = store::SegmentScan::open(parts_.dir, next);
     if (!after) return after.error();
     const auto end = after->facts().first;
-    if (parts_.checkpointer && parts_.archive.state().covered < static_cast<std::uint64_t>(end)) return false;
-    auto tree = store::TreeReader::open(parts_.dir);
-    if (!tree) return tree.error();
-    const auto head = (*tree)->head(static_cast<std::uint64_t>(end));
+    if (after->facts().previous != segment)
+        return Error::environment(parts_.dir + ": the month after " + segment +
+                                  " isn't there; put its file back before anything is sealed");
+    if (parts_.archive.state().covered < static_cast<std::uint64_t>(end)) return false;
+    const auto head = head_at(static_cast<std::uint64_t>(end));
     if (!head) return head.error();
-    tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), *head}.text(), {}};
-    if (parts_.checkpointer) {
-        auto made = parts_.checkpointer->sign(*head);
-        if (!made) return made.error();
-        note = std::move(*made);
-    }
+    const auto note = parts_.checkpointer->sign(*head);
+    if (!note) return note.error();
     const auto grouping = evidence::Grouping::of(scan->facts().first, end);
-    if (auto done = write(evidence::make_seal(segment, grouping, *head, note.write())); !done)
+    if (auto done = write(evidence::make_seal(segment, grouping, *head, note->write())); !done)
         return done.error();
     return true;
+}
+
+/// What the files say of the tree then, proved to be the beginning of what this process has in memory.
+Result<tlog::TreeHead> Sealer::head_at(std::uint64_t end) const {
+    const auto newest = parts_.archive.head();
+    auto tree = store::TreeReader::open(parts_.dir);
+    if (!tree) return tree.error();
+    const auto head = (*tree)->head(end);
+    if (!head) return head.error();
+    const auto proof = (*tree)->consistency_proof(end, newest.size);
+    if (!proof) return proof.error();
+    if (!tlog::verify_consistency(*head, newest, *proof))
+        return Error::environment(parts_.dir +
+                                  ": the tree in its files isn't the one that was signed; see what is wrong "
+                                  "with: tsaudit verify");
+    return *head;
 }
 
 Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
@@ -184,7 +215,8 @@ Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
     const auto& layers = seal.month.layers();
     if (step == SealStep::renew) {
         const auto& layer = layers.back();
-        const auto token = time_stamp(layer.hash, evidence::renewal_imprint(layer.hash, layer.stamps));
+        const auto token =
+            time_stamp(layer.hash, evidence::renewal_imprint(layer.hash, layer.stamps), seal.stamped);
         if (!token) return token.error();
         auto done = write(
             evidence::make_renewal(seal.segment, layers.size() - 1, token->stamped, layer.hash, token->der));
@@ -200,23 +232,37 @@ Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
         if (stopping_) return Error::environment("broken off: tsad stops");
         const auto tokens = (*reader)->tokens(grouping.begin_of(group), grouping.begin_of(group + 1));
         if (!tokens) return tokens.error();
+        // A token that has rotted mustn't get a time-stamp that says it was always so.
+        for (std::size_t i = 0; i < layers.size(); ++i)
+            if (seal.month.group_root(i, layers[i].hash, *tokens) != layers[i].groups[group])
+                return Error::environment(
+                    seal.segment + ": the tokens of the records " + std::to_string(grouping.begin_of(group)) +
+                    " to " + std::to_string(grouping.begin_of(group + 1) - 1) +
+                    " aren't those that were time-stamped; restore a copy of the month");
         groups.push_back(seal.month.group_root(layers.size(), hash, *tokens));
     }
-    const auto token = time_stamp(hash, seal.month.imprint(layers.size(), hash, groups));
+    const auto token = time_stamp(hash, seal.month.imprint(layers.size(), hash, groups), seal.stamped);
     if (!token) return token.error();
     return write(evidence::make_stamp(seal.segment, layers.size(), grouping, groups, token->stamped, hash,
                                       token->der));
 }
 
-Result<Sealer::Token> Sealer::time_stamp(pki::Hash hash, const Bytes& imprint) {
+Result<Sealer::Token> Sealer::time_stamp(pki::Hash hash, const Bytes& imprint, WallTime after) {
     const auto answer = parts_.ask(stamp_request(hash, imprint, parts_.settings->policy, true));
     if (!answer) return answer.error();
     const auto now = parts_.clock.read().wall;
-    auto stamped = evidence::check_stamp(answer->token.der, hash, imprint, parts_.believed, now);
+    auto stamped = evidence::check_stamp(answer->token.der, hash, imprint, parts_.believed);
     if (!stamped) return std::move(stamped).error().in("[seal] tsa: its time-stamp isn't good");
     if (const auto off = stamped->time - now; off > most_off || off < -most_off)
         return Error::environment("[seal] tsa: its clock shows " + to_rfc3339(stamped->time) +
                                   ", more than ten minutes off; ask its operators, or name another TSA");
+    if (stamped->time < after)
+        return Error::environment("[seal] tsa: its time-stamp is older than the one before (" +
+                                  to_rfc3339(after) + "): one of the two clocks is wrong; it is tried again");
+    if (parts_.is_own && parts_.is_own(stamped->spki))
+        return Error::usage(
+            "[seal] tsa: its time-stamp is signed by a TSU of this server, which is nobody else; name a TSA "
+            "of another organisation");
     return Token{std::move(*stamped), answer->token.der};
 }
 
@@ -235,24 +281,23 @@ void Sealer::tell(const char* kind, const std::string& text) {
     (void)parts_.journal.keep(std::move(event));
 }
 
-void Sealer::show(const std::vector<std::string>& finished, const std::string& trouble) {
-    if (!seals_ && trouble.empty()) return;  // there is more to do: soon again
+void Sealer::show(const std::vector<std::string>& finished, const evidence::Seals& seals,
+                  const std::string& trouble) {
     Snapshot seen;
     seen.trouble = trouble;
     for (const std::string& segment : finished) {
         Snapshot::Month month;
         month.segment = segment;
         month.state = "waits";
-        if (seals_)
-            for (const evidence::Seal& seal : *seals_) {
-                if (seal.segment != segment) continue;
-                month.state = state_of(seal, step_of(seal));
-                month.chains = seal.month.layers().size();
-                for (const auto& layer : seal.month.layers()) month.stamps += layer.stamps.size();
-                if (month.chains == 0) continue;
-                month.stamped = seal.stamped;
-                month.until = seal.until;
+        if (const evidence::Seal* seal = seals.find(segment)) {
+            month.state = state_of(*seal, step_of(*seal));
+            month.chains = seal->month.layers().size();
+            for (const auto& layer : seal->month.layers()) month.stamps += layer.stamps.size();
+            if (month.chains > 0) {
+                month.stamped = seal->stamped;
+                month.until = seal->until;
             }
+        }
         seen.months.push_back(std::move(month));
     }
     const std::lock_guard lock(mutex_);
@@ -280,6 +325,7 @@ Done Sealer::wish_renewal(const std::string& segment, const std::string& why, co
     if (auto done = parts_.journal.write(event); !done) return done;
     const std::lock_guard lock(mutex_);
     wishes_.insert(segment);
+    hurry_ = true;
     return {};
 }
 

@@ -47,10 +47,13 @@ struct SealerParts {
     store::Archive& archive;
     std::string dir;  ///< the archive's folder
     Journal& journal;
-    Checkpointer* checkpointer = nullptr;  ///< null: nobody signs the heads
+    Checkpointer* checkpointer = nullptr;  ///< null: there is no archive key, and no month is sealed
     std::optional<SealSettings> settings;  ///< nothing: months are sealed, but time-stamped by nobody
     evidence::Believed believed;           ///< whose time-stamps are taken
     AskForStamp ask;
+    /// True if this SubjectPublicKeyInfo is that of a TSU of ours: what it signs isn't another
+    /// organisation's.
+    std::function<bool(View spki)> is_own;
 };
 /// The certificates that the settings name. Error (usage): one can't be read.
 Result<evidence::Believed> load_believed(const SealSettings& settings);
@@ -90,8 +93,9 @@ class Sealer {
         std::string trouble;        ///< why the last attempt failed; empty if none did
     };
     [[nodiscard]] Snapshot snapshot() const;
-    /// Has the newest time-stamp of this month renewed at the next look, due or not, and records that
-    /// somebody wants it ("seal.wished"). Error (no): there is none; (environment): the archive.
+    /// Has the newest time-stamp of this month renewed at the next look, due or not (a restart forgets it),
+    /// and records that somebody wants it ("seal.wished"). Error (no): there is none; (environment): the
+    /// archive.
     Done wish_renewal(const std::string& segment, const std::string& why, const std::string& by,
                       const std::string& account);
     /// GET /seals, POST /seals/renew {"month", "why", "by"}: for this server's owner.
@@ -107,18 +111,22 @@ class Sealer {
         evidence::Stamped stamped;
         Bytes der;
     };
-    Result<Token> time_stamp(pki::Hash hash, const Bytes& imprint);
+    /// `after`: it mustn't be older.
+    Result<Token> time_stamp(pki::Hash hash, const Bytes& imprint, WallTime after);
+    Result<tlog::TreeHead> head_at(std::uint64_t end) const;
     Done write(const evidence::Entry& entry);
     void tell(const char* kind, const std::string& text);
     [[nodiscard]] SealStep step_of(const evidence::Seal& seal) const;
-    void show(const std::vector<std::string>& finished, const std::string& trouble);
+    void show(const std::vector<std::string>& finished, const evidence::Seals& seals,
+              const std::string& trouble);
 
     SealerParts parts_;
-    std::optional<std::vector<evidence::Seal>> seals_;  // nothing: to be read anew
-    nanoseconds pause_{};                               // after a failure, growing
-    std::optional<MonoTime> not_before_;                // after a failure
+    std::shared_ptr<const evidence::Seals> seals_;  // null: to be read anew
+    nanoseconds pause_{};                           // after a failure, growing
+    std::optional<MonoTime> not_before_;            // after a failure
     bool late_ = false;
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> hurry_{false};  // a wish has come: no pause
 
     mutable std::mutex mutex_;
     Snapshot snapshot_;

@@ -79,6 +79,18 @@ json revocation_of(const RevocationWatch* watch) {
     return {{"mode", watch->settings().hard ? "hard" : "soft"}, {"certificates", certificates}};
 }
 
+json copy_of(const std::optional<store::CopyState>& copy) {
+    if (!copy) return nullptr;
+    using Kind = store::CopyState::Kind;
+    return {{"dir", copy->dir},
+            {"state", copy->kind == Kind::ready    ? "ready"
+                      : copy->kind == Kind::behind ? "behind"
+                                                   : "failing"},
+            {"text", copy->text},
+            {"records", copy->next},
+            {"waits", copy->waits}};
+}
+
 json custody_of(const StatusParts& parts, const Hsm& hsm) {
     const auto* custody = hsm.custody();
     if (!custody)
@@ -272,6 +284,7 @@ std::string Status::status() const {
                             {"records", archive.next},
                             {"origin", parts_.archive.origin()},
                             {"covered", archive.covered},
+                            {"copy", copy_of(parts_.archive.copy())},
                             {"checkpoints", checkpoints_of(parts_.checkpoints)},
                             {"witnesses", witnesses_of(parts_.witnesses)},
                             {"seals", seals_of(parts_.sealer)}}},
@@ -344,6 +357,12 @@ std::vector<std::string> Status::departures() const {
             out.push_back("policy " + policy.name +
                           " needs no TAC (TAC-2): the independent reference alone proves the time");
     }
+    const auto copy = parts_.archive.copy();
+    if (!copy)
+        out.emplace_back("the archive is in one place only (ARC-2): no [archive] copy is configured");
+    else if (copy->same_disk)
+        out.push_back("the archive's second place " + copy->dir +
+                      " is on the file system of the first (ARC-2): one disk takes both");
     return out;
 }
 
@@ -483,6 +502,12 @@ std::string Status::metrics() const {
            static_cast<double>(archive.next));
     single("kokuin_archive_covered_records", "records under the newest signed checkpoint", MetricType::Gauge,
            static_cast<double>(archive.covered));
+    if (const auto copy = parts_.archive.copy()) {
+        single("kokuin_archive_copy_ready", "1 while the archive's second place goes along",
+               MetricType::Gauge, copy->kind == store::CopyState::Kind::ready ? 1 : 0);
+        single("kokuin_archive_copy_records", "records in the archive's second place", MetricType::Gauge,
+               static_cast<double>(copy->next));
+    }
     if (parts_.checkpoints)
         single("kokuin_checkpoint_overdue", "1 while nothing is stamped because no checkpoint is signed",
                MetricType::Gauge, parts_.checkpoints->overdue() ? 1 : 0);

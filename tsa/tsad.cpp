@@ -17,11 +17,13 @@
 #include "tac/clock/reading.h"
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
+#include "tsa/backups.h"
 #include "tsa/checkpointer.h"
 #include "tsa/collation.h"
 #include "tsa/comparisons.h"
 #include "tsa/compromise.h"
 #include "tsa/config.h"
+#include "tsa/copy_watch.h"
 #include "tsa/housekeeper.h"
 #include "tsa/hsms.h"
 #include "tsa/imports_desk.h"
@@ -98,7 +100,13 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         if (!read) return std::move(read).error();
         rules = std::move(*read);
     }
-    auto archive = store::Archive::open(settings->archive);
+    store::ArchiveOptions archive_options;
+    if (!settings->copy.empty()) {
+        auto copy = tsa::copy_settings(settings->archive, settings->copy, settings->copy_waits);
+        if (!copy) return std::move(copy).error();
+        archive_options.copy = std::move(*copy);
+    }
+    auto archive = store::Archive::open(settings->archive, std::move(archive_options));
     if (!archive) return std::move(archive).error();
     if (settings->follow_tac)
         if (auto done = tsa::Follower::restore(**archive, boot.boot_id(), correction); !done) return done;
@@ -145,6 +153,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         witnesses.emplace(tsa::WitnessesParts{**archive, settings->archive, journal, settings->witnesses,
                                               settings->witness_every,
                                               tsa::submit_over_http(std::chrono::seconds(5))});
+    tsa::CopyWatch copy_watch(mono, **archive, journal);
     evidence::Believed believed;
     if (settings->seal) {
         auto read = tsa::load_believed(*settings->seal);
@@ -153,7 +162,13 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     }
     tsa::Sealer sealer({clock, **archive, settings->archive, journal, checkpoints ? &*checkpoints : nullptr,
                         settings->seal, std::move(believed),
-                        settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp()});
+                        settings->seal ? tsa::ask_over_http(*settings->seal) : tsa::AskForStamp(),
+                        [&life](View spki) {
+                            const auto id = to_hex(pki::digest(pki::Hash::sha256, spki));
+                            const auto keys = (*life)->all();
+                            return std::any_of(keys.begin(), keys.end(),
+                                               [&id](const auto& one) { return one.spki_sha256 == id; });
+                        }});
     tsa::Programs programs({mono, **archive, journal, settings->programs, tsa::files_of(*settings),
                             settings->file, settings->digest});
     tsa::ImportsDesk imports({**archive, journal, **hsms, settings->personal});
@@ -208,6 +223,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     auto control = std::make_shared<net::Router>();
     tsa::add_control_routes(*control, status);
     desk.add_routes(*control);
+    tsa::add_backup_route(*control, journal);
     (*hsms)->add_custody_routes(*control);
     sealer.add_routes(*control);
     tsa::add_programs_routes(*control, programs, **hsms);
@@ -280,6 +296,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     tacs.start();
     if (reference) reference->start();
     if (witnesses) witnesses->start();
+    copy_watch.start();
     sealer.start();
     (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
@@ -288,6 +305,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     programs.stop();
     desk.stop();  // a rotation that waits for its TAC would hold up everything
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
+    copy_watch.stop();
     sealer.stop();
     if (witnesses) witnesses->stop();
     tacs.stop();

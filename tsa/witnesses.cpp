@@ -97,7 +97,9 @@ Done Witnesses::restore(Witness& witness) const {
     if (!reader) return reader.error();
     const auto newest = (*reader)->latest_witnessed(witness.seen.name);
     if (!newest) return newest.error();
-    if (*newest) {
+    // A log that began with a restored archive is another one to it.
+    const auto& origin = parts_.archive.origin();
+    if (*newest && (*newest)->note.starts_with(origin + "\n")) {
         witness.size = (*newest)->size;
         if (const auto note = tlog::Note::parse((*newest)->note)) {
             const auto checked = tlog::check(*note, witness.settings.key);
@@ -107,7 +109,9 @@ Done Witnesses::restore(Witness& witness) const {
             if (checked.outcome == tlog::Checked::Outcome::good) witness.seen.at = at_second(checked.time);
         }
     }
-    store::RecordNumber last = -1;
+    const auto restored = (*reader)->latest_event("archive.restored", origin);
+    if (!restored) return restored.error();
+    store::RecordNumber last = *restored ? (*restored)->record.number : -1;
     std::string told;
     for (const char* kind : {away_kind, back_kind, conflict_kind}) {
         const auto found = (*reader)->latest_event(kind, witness.seen.name);

@@ -217,6 +217,7 @@ TEST_CASE("exit codes: 1 nothing found, 2 wrong usage, 3 the environment") {
     CHECK(find({"--imprint", "abc"}).code == 2);
     CHECK(find({"--from", "yesterday"}).code == 2);
     CHECK(find({"--policy", "a2"}).code == 2);
+    CHECK(find({"--limit", "-1"}).code == 2);
     CHECK(find({"--bogus"}).code == 2);
     CHECK(tsaudit({}).code == 2);
     CHECK(tsaudit({"tac"}).code == 2);

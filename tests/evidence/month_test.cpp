@@ -15,7 +15,11 @@ namespace {
 
 /// Records 1000 to 1029: each third is an event, and a whole group has no token.
 struct Town {
-    testing::OpensslTsa tsa;
+    static testing::OpensslTsa& usual() {
+        static testing::OpensslTsa one;
+        return one;
+    }
+    testing::OpensslTsa& tsa = usual();
     Grouping grouping{1000, 1030, 8};
     Bytes head{'h', 'e', 'a', 'd', '\n'};
     std::vector<Layer> layers;
@@ -87,8 +91,8 @@ TEST_CASE("each token of a month, and its head, is proved, through renewals of b
         CHECK(verdict.stamps[3].chain == 1);
         CHECK(verdict.stamps[3].hash == "sha512");
         CHECK(verdict.stamps[0].tsa == "CN=Other TSA,O=Other");
-        // Of another token it proves nothing. (The first chain alone would prove its neighbour too, whose hash
-        // stands in the first list: that one was there as well.)
+        // Of another token it proves nothing. (The first chain alone would prove its neighbour too, whose
+        // hash stands in the first list: that one was there as well.)
         CHECK_FALSE(town.judge(chains, Town::token(number + 1).octets).ok());
     }
     CHECK(count == 15);
@@ -103,6 +107,22 @@ TEST_CASE("a month without tokens is proved by its head alone") {
     town.new_tree(Hash::sha512);
     CHECK(town.month().evidence_of_head().front().stamps.front().reduced.empty());
     CHECK(town.judge(town.month().evidence_of_head(), town.head).ok());
+}
+
+TEST_CASE("a TSA that signs with ECDSA") {
+    testing::OpensslTsa elliptic({"ec", "-pkeyopt", "ec_paramgen_curve:P-256"});
+    Town town{elliptic};
+    town.new_tree(Hash::sha256);
+    town.renew();
+    const auto chains = town.evidence(1001);
+    const auto verdict = town.judge(chains, Town::token(1001).octets);
+    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
+    CHECK(verdict.stamps.size() == 2);
+    auto spoiled = chains;
+    auto stamps = chains[0].stamps;
+    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
+    spoiled[0] = make_chain(stamps);
+    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
 }
 
 TEST_CASE("what is altered, left out or too late is told") {
@@ -151,8 +171,28 @@ TEST_CASE("what is altered, left out or too late is told") {
     }
     SECTION("the last certificate has ended, or none has begun") {
         const auto now = SystemWallClock().now();
-        CHECK_FALSE(check(good, object, town.tsa.believed, now + std::chrono::hours(24 * 366)).ok());
+        const auto later = check(good, object, town.tsa.believed, now + std::chrono::hours(24 * 366));
+        CHECK_FALSE(later.ok());
+        CHECK(later.faults.empty());  // nothing is wrong with it but its age
+        CHECK(later.gaps.size() == 1);
         CHECK_FALSE(check(good, object, town.tsa.believed, now - std::chrono::hours(1)).ok());
+    }
+    SECTION("SHA-1") {
+        auto chains = good;
+        auto stamps = chains[0].stamps;
+        for (auto& stamp : stamps) stamp.hash = pki::Hash::sha1;
+        for (auto& list : stamps[0].reduced)
+            for (auto& hash : list) hash.resize(20);
+        stamps.resize(1);
+        chains[0] = make_chain(stamps);
+        CHECK_FALSE(town.judge(chains, object).ok());
+        CHECK_FALSE(check_stamp(good[0].stamps[0].time_stamp, pki::Hash::sha1, object, town.tsa.believed));
+    }
+    SECTION("a record that isn't the month's, or too much of everything") {
+        CHECK_FALSE(town.month().evidence(999, town.tokens(0)));
+        CHECK_FALSE(town.month().evidence(1030, town.tokens(0)));
+        CHECK_FALSE(parse_record(encode_record(Sequence(101, good[0]))));
+        CHECK(parse_record(encode_record(Sequence(100, good[0]))));
     }
     SECTION("octets of the file") {
         const auto whole = encode_record(good);

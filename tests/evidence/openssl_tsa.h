@@ -16,7 +16,8 @@ namespace kokuin::testing {
 
 class OpensslTsa {
   public:
-    OpensslTsa() {
+    /// `key`: what `openssl req -newkey` is told to make.
+    explicit OpensslTsa(const std::vector<std::string>& key = {"rsa:2048"}) {
         write(
             "tsa.cnf",
             "[tsa]\ndefault_tsa=it\n[it]\ndir=" + folder_.path +
@@ -28,8 +29,12 @@ class OpensslTsa {
               "extendedKeyUsage=critical,timeStamping\n");
         run_well({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", at("root.key"),
                   "-out", at("root.pem"), "-subj", "/O=Other/CN=Other Root", "-days", "4000"});
-        run_well({"openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", at("tsa.key"), "-out",
-                  at("tsa.csr"), "-subj", "/O=Other/CN=Other TSA"});
+        std::vector<std::string> request{"openssl",     "req",         "-nodes",
+                                         "-keyout",     at("tsa.key"), "-out",
+                                         at("tsa.csr"), "-subj",       "/O=Other/CN=Other TSA",
+                                         "-newkey"};
+        request.insert(request.end(), key.begin(), key.end());
+        run_well(request);
         run_well({"openssl", "x509", "-req", "-in", at("tsa.csr"), "-CA", at("root.pem"), "-CAkey",
                   at("root.key"), "-CAcreateserial", "-days", "365", "-extfile", at("ext.cnf"), "-out",
                   at("tsa.pem")});

@@ -117,10 +117,10 @@ class AuditTest(harness.TestCase):
         every = [json.loads(line) for line in self.demo.tsaudit('find', '--json').out.splitlines()]
         digest = run('openssl', 'x509', '-in', self.demo.dir / 'pki/tsu.pem', '-noout', '-fingerprint', '-sha256').out
         digest = digest.strip().split('=')[1].replace(':', '').lower()
-        for words in (('--tsu', 'tsu-1'), ('--certificate', digest), ('--tac', every[0]['tac'])):
+        for words in (('--tsu', 'tsu-1'), ('--certificate', digest), ('--key', 'tsu-1'), ('--tac', every[0]['tac'])):
             found = [json.loads(line) for line in self.demo.tsaudit('find', '--json', *words).out.splitlines()]
             self.assertEqual(found, [one for one in every if words[0] != '--tac' or one['tac'] == every[0]['tac']])
-        for words in (('--tsu', 'tsu-2'), ('--certificate', '00' * 32), ('--tac', 'abcd')):
+        for words in (('--tsu', 'tsu-2'), ('--certificate', '00' * 32), ('--tac', 'abcd'), ('--key', 'nobody'), ('--key', 'archive')):
             self.assertEqual(self.demo.tsaudit('find', *words, ok=(1,)).out, '')
         self.assertIn('64 digits', self.demo.tsaudit('find', '--certificate', 'abcd', ok=(2,)).err)
         # In pages.

@@ -441,7 +441,7 @@ TEST_CASE("damage at the end of the archive is found at the start") {
                Catch::Contains("number of another"));
     CHECK_THAT(damage("UPDATE record SET der = x'3000' WHERE number = 4"), Catch::Contains("record 4"));
     CHECK_THAT(damage("DELETE FROM record WHERE number = 5"), Catch::Contains("index names records"));
-    CHECK_THAT(damage("PRAGMA user_version = 3"), Catch::Contains("format 3"));
+    CHECK_THAT(damage("PRAGMA user_version = 4"), Catch::Contains("format 4"));
     CHECK_THAT(damage("PRAGMA application_id = 5"), Catch::Contains("no segment of a Kokuin archive"));
     CHECK(damage("SELECT 1") == "opened");
 }

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <condition_variable>
 #include <cstring>
 #include <mutex>
 
@@ -9,21 +10,25 @@ namespace kokuin::store::test {
 namespace {
 
 std::mutex plan_mutex;
+std::condition_variable healed;
 bool planned = false;
 FailPlan plan;
 int failed = 0;
 
-/// How this operation is to fail.
-FailPlan::How order() {
-    const std::lock_guard lock(plan_mutex);
+/// How this operation on a file is to fail.
+FailPlan::How order(const char* path) {
+    std::unique_lock lock(plan_mutex);
     if (!planned) return FailPlan::How::none;
+    if (!plan.only.empty() && (!path || !std::strstr(path, plan.only.c_str()))) return FailPlan::How::none;
     if (plan.skip > 0) {
         --plan.skip;
         return FailPlan::How::none;
     }
     if (failed > 0 && !plan.lasting) return FailPlan::How::none;
     ++failed;
-    return plan.how;
+    if (plan.how != FailPlan::How::hang) return plan.how;
+    healed.wait(lock, [] { return !planned; });
+    return FailPlan::How::none;
 }
 
 sqlite3_vfs* real_vfs = nullptr;
@@ -32,6 +37,7 @@ struct File {
     sqlite3_file base;
     bool is_log;
     bool counts;
+    const char* path;  // SQLite's, as long as the file is open
     // The real file follows.
     sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
@@ -49,7 +55,7 @@ int fail(sqlite3_file* file, FailPlan::How how, int code) {
 }
 
 int x_write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
-    const auto how = of(file)->counts ? order() : FailPlan::How::none;
+    const auto how = of(file)->counts ? order(of(file)->path) : FailPlan::How::none;
     if (how == FailPlan::How::full) real(file)->pMethods->xWrite(real(file), data, size / 2, offset);
     if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xWrite(real(file), data, size, offset);
@@ -58,7 +64,7 @@ int x_write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset
     return fail(file, how, SQLITE_IOERR_WRITE);
 }
 int x_truncate(sqlite3_file* file, sqlite3_int64 size) {
-    const auto how = of(file)->counts ? order() : FailPlan::How::none;
+    const auto how = of(file)->counts ? order(of(file)->path) : FailPlan::How::none;
     if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xTruncate(real(file), size);
         if (how == FailPlan::How::none || code != SQLITE_OK) return code;
@@ -66,7 +72,7 @@ int x_truncate(sqlite3_file* file, sqlite3_int64 size) {
     return fail(file, how, SQLITE_IOERR_TRUNCATE);
 }
 int x_sync(sqlite3_file* file, int flags) {
-    const auto how = of(file)->counts ? order() : FailPlan::How::none;
+    const auto how = of(file)->counts ? order(of(file)->path) : FailPlan::How::none;
     if (how == FailPlan::How::none || how == FailPlan::How::after) {
         const int code = real(file)->pMethods->xSync(real(file), flags);
         if (how == FailPlan::How::none || code != SQLITE_OK) return code;
@@ -121,6 +127,7 @@ const sqlite3_io_methods methods = {
 int x_open(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
     File* mine = of(file);
     std::memset(mine, 0, sizeof *mine);
+    mine->path = name;
     mine->is_log = (flags & SQLITE_OPEN_WAL) != 0;
     mine->counts = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
     const int code = real_vfs->xOpen(real_vfs, name, mine->real(), flags, out_flags);
@@ -154,6 +161,7 @@ void plan_failure(const FailPlan& wanted) {
 int heal() {
     const std::lock_guard lock(plan_mutex);
     planned = false;
+    healed.notify_all();
     return failed;
 }
 

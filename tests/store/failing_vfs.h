@@ -15,10 +15,12 @@ struct FailPlan {
         after,     ///< done, and then an error: failed but persisted
         full,      ///< SQLITE_FULL, and half of a write is done
         lose_log,  ///< the log is cut to nothing, then an error: what was acknowledged is gone
+        hang,      ///< nothing is done before heal(), then it succeeds
     };
     How how = How::before;
     int skip = 0;          ///< this many operations succeed first
     bool lasting = false;  ///< all after it fail too, until heal()
+    std::string only{};    ///< counts for files with this in their path; empty: for all
 };
 
 /// Makes the failing VFS SQLite's default, once for the process; without a plan it only passes on.

@@ -8,7 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "store/archive.h"
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 #include "tests/store/support.h"
 
 using namespace kokuin;

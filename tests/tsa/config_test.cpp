@@ -246,6 +246,17 @@ TEST_CASE("a reference that can't be one is refused with what is allowed") {
     CHECK(has(reference_refusal(three + "requires = true"), "requires"));
 }
 
+TEST_CASE("a second place for the archive, which may be waited for") {
+    CHECK(sample_with("[hsm]\n", "[hsm]\n")->copy.empty());
+    const auto settings = sample_with("#   copy = ", "copy = ");
+    REQUIRE(settings);
+    CHECK(settings->copy == "/mnt/second/archive");
+    CHECK_FALSE(settings->copy_waits);
+    CHECK(sample_with("#   copy = ", "copy_waits = true\ncopy = ")->copy_waits);
+    CHECK_THAT(refusal("# copy_waits = false", "copy_waits = true"),
+               Catch::Contains("with [archive] copy only"));
+}
+
 TEST_CASE("witnesses, by the keys that they show") {
     CHECK(sample_with("[hsm]\n", "[hsm]\n")->witnesses.empty());
     CHECK(sample_with("[hsm]\n", "[hsm]\n")->witness_every == std::chrono::minutes(1));

@@ -28,7 +28,7 @@ TEST_CASE("a time-stamp is renewed before its certificate ends, and not again an
     };
     CHECK(step(1000 * day, 180 * day, 820 * day - 1s) == SealStep::none);
     CHECK(step(1000 * day, 180 * day, 820 * day) == SealStep::renew);
-    CHECK(step(1000 * day, 180 * day, 2000 * day) == SealStep::renew);
+    CHECK(step(1000 * day, 180 * day, 2000 * day) == SealStep::renew);  // too late; better than never
     // A certificate that is about to end anyway: half of what was left.
     CHECK(step(10 * day, 180 * day, 0s) == SealStep::none);
     CHECK(step(10 * day, 180 * day, 5 * day - 1s) == SealStep::none);

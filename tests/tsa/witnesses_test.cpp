@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "store/restore.h"
 #include "store/tlog/add_checkpoint.h"
 #include "tests/support/folder.h"
 #include "tests/witness/log.h"
@@ -126,6 +127,51 @@ struct Place {
 using Sent = std::vector<std::string>;
 
 }  // namespace
+
+TEST_CASE("an archive that was restored is another log to a witness, which begins it anew") {
+    Place place;
+    place.checkpoint();
+    place.round();
+    const auto newest = place.checkpoint();
+    // Whatever it held against the log before.
+    place.instead = [](const net::Call&) { return net::Response::text(422, ""); };
+    place.round();
+    CHECK(place.seen().state == "conflict");
+    CHECK(place.events("witness.conflict").size() == 1);
+    place.instead = nullptr;
+
+    store::RestorePlan plan;
+    plan.from = place.folder.path + "/left";
+    plan.to = place.dir;
+    plan.witnessed = *tlog::Note::parse(place.archive->checkpoint());
+    plan.log_key = place.signer.verifier;
+    const auto before = place.archive->origin();
+    place.witnesses.reset();
+    place.journal.reset();
+    place.archive.reset();
+    REQUIRE(std::rename(place.dir.c_str(), plan.from.c_str()) == 0);
+    {
+        auto restore = store::Restore::begin(plan);
+        REQUIRE(restore);
+        CHECK((*restore)->found().head.size >= newest);
+        REQUIRE((*restore)->finish(place.wall.now(), {}, {}));
+    }
+    place.open_archive();
+    CHECK(place.archive->origin() != before);
+    CHECK(place.archive->witnessed().empty());
+    place.signer.verifier = place.signer.make(place.archive->origin());
+    place.new_witness("seen");
+    place.start();
+    CHECK(place.round().empty());  // nothing is signed yet
+    CHECK(place.seen().state == "new");
+    const auto first = place.checkpoint();
+    CHECK(place.round() == Sent{"old 0"});
+    place.judge(first);
+    const auto second = place.checkpoint();
+    place.restart();
+    CHECK(place.round() == Sent{"old " + std::to_string(first)});
+    place.judge(second);
+}
 
 TEST_CASE("what is new is cosigned and kept, over restarts") {
     Place place;

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr nanoseconds patience = seconds(10);
+constexpr nanoseconds answer_within = seconds(10);
 
 /// A text of the answer: names out of foreign certificates and TACs may stand in it.
 std::string shown(const json& text) {
@@ -33,7 +33,7 @@ Result<json> ask(const Settings& settings, const std::string& path) {
     if (!client) return std::move(client).error();
     net::Call call;
     call.path = path;
-    auto answer = client->request(call, patience);
+    auto answer = client->request(call, answer_within);
     if (!answer) return std::move(answer).error().in("tsad doesn't answer");
     auto value = parse_json(as_text(answer->body));
     if (value.is_discarded())
@@ -135,6 +135,10 @@ Result<int> status(const Settings& settings, bool as_json, std::ostream& out) {
                     << (one["trouble"].is_string() ? "; " + shown(one["trouble"]) : "") << '\n';
         out << "archive: " << (*answer)["archive"]["records"] << " records, writing "
             << shown((*answer)["archive"]["segment"]) << '\n';
+        if (const auto& copy = (*answer)["archive"]["copy"]; copy.is_object())
+            out << "copy: " << shown(copy["dir"]) << ": " << shown(copy["state"]) << ", " << copy["records"]
+                << " records" << (copy["waits"].get<bool>() ? ", waited for" : "")
+                << (shown(copy["text"]).empty() ? "" : "; " + shown(copy["text"])) << '\n';
         for (const auto& witness : (*answer)["archive"]["witnesses"])
             out << "witness: " << shown(witness["name"]) << ": " << shown(witness["state"]) << ", "
                 << witness["size"] << " records, at " << text_or(witness, "at", "(never)")

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "hsm/custody/commands.h"
+#include "hsm/custody/session.h"
 #include "tsa/config.h"
 
 namespace kokuin::tsa::control {
@@ -42,6 +43,25 @@ Result<int> key_retire(const Settings& settings, const KeyChange& change, bool j
 Result<int> key_compromise(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
 /// Destroys a key, or asks the custodians to agree to that. 0.
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool json, std::ostream& out);
+
+/// Brings the backup in `dir` up to date with the archive, or makes it; an event "archive.backed-up" if tsad
+/// runs. 0.
+Result<int> archive_backup(const Settings& settings, const std::string& dir, bool json, std::ostream& out);
+
+struct RestoreOptions {
+    std::string from;       ///< a copy of the archive
+    std::string witnessed;  ///< file with the newest checkpoint that was seen outside
+    bool no_witness = false;
+    std::string log_key;  ///< verifier key by which it is known; empty: the copy says
+    std::string damaged;  ///< folder with what is left of the archive; empty: nothing
+    std::string hsm;      ///< NAME of the [hsm.NAME] whose custodians agree
+    std::string why;
+    std::string by;
+    hsm::custody::SessionArguments session;
+};
+/// Puts the archive into its place again, while tsad is down, if the custodians agree (store/restore.h). 0.
+Result<int> archive_restore(const Settings& settings, const RestoreOptions& options, bool json,
+                            std::ostream& out);
 
 /// Finished months as the running server sees them. 0.
 Result<int> seal_list(const Settings& settings, bool json, std::ostream& out);

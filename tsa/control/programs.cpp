@@ -12,12 +12,12 @@ namespace {
 using nlohmann::json;
 
 /// All files are read for the answer.
-constexpr nanoseconds patience = seconds(60);
+constexpr nanoseconds programs_within = seconds(60);
 
 Result<json> ask(const Settings& settings, const std::string& method, const std::string& path,
                  const std::string& body = "") {
     const auto answer =
-        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), method, path, body, patience);
+        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), method, path, body, programs_within);
     if (!answer) return answer.error();
     return parse_json(*answer);
 }

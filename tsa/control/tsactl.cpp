@@ -29,6 +29,8 @@ struct Arguments {
     control::ImportOptions import;
     std::string import_id;
     hsm::custody::Arguments custody;
+    std::string backup;
+    control::RestoreOptions restore;
 };
 
 /// Fills what `stamp` leaves open from the configuration, if there is one.
@@ -285,6 +287,34 @@ Result<int> run(int argc, char** argv) {
     with_settings(archive->add_subcommand("init", "make an empty archive"),
                   [&](const tsa::Settings& settings) { return archive_init(settings, arguments.json); });
     add_import_commands(*archive, arguments, with_settings);
+    auto* backup = archive->add_subcommand(
+        "backup", "copy what the archive has into DIR, also while tsad runs; again: what came since");
+    backup->add_option("DIR", arguments.backup, "an empty or new folder, or one with an earlier backup")
+        ->required();
+    with_settings(backup, [&](const tsa::Settings& settings) {
+        return control::archive_backup(settings, arguments.backup, arguments.json, std::cout);
+    });
+    auto* restore = archive->add_subcommand(
+        "restore", "put a lost archive into its place again, out of a copy; tsad is down");
+    auto& wish = arguments.restore;
+    restore->add_option("--from", wish.from, "folder of the copy: a second place, or a backup")->required();
+    auto* witnessed = restore->add_option("--witnessed", wish.witnessed,
+                                          "file with the newest checkpoint that somebody outside has seen");
+    restore
+        ->add_flag("--no-witness", wish.no_witness,
+                   "nobody outside has seen any: what the copy lacks can't be told")
+        ->excludes(witnessed);
+    restore->add_option("--log-key", wish.log_key,
+                        "NAME+ID+KEY, who has signed that (default: a key that the copy names)");
+    restore->add_option("--damaged", wish.damaged,
+                        "folder with what is left of the archive: lost tokens are named out of it");
+    restore->add_option("--why", wish.why, "the reason, one line, for the record")->required();
+    restore->add_option("--by", wish.by, "who, as a role or number (no name of a person)")->required();
+    hsm::custody::add_session_options(*restore, wish.session);
+    with_settings(restore, [&](const tsa::Settings& settings) {
+        wish.hsm = arguments.hsm;
+        return control::archive_restore(settings, wish, arguments.json, std::cout);
+    });
 
     const auto go_on = read_command_line("tsactl", app, argc, argv);
     if (!go_on) return go_on.error();

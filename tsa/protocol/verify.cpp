@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "pki/ecdsa.h"
 #include "pki/path.h"
 #include "pki/public_key.h"
 #include "tsa/protocol/oids.h"
@@ -123,13 +124,17 @@ Finding check_signature(const Token& token, const pki::PublicKey& key) {
                           ? pki::hash_from_oid(token.digest_oid)
                           : pki::hash_from_rsa_signature_oid(token.signature_oid);
     if (!hash)
-        return failed("unknown signature algorithm " + token.signature_oid + " (RSA PKCS#1 v1.5 is known)");
+        return failed("unknown signature algorithm " + token.signature_oid +
+                      " (RSA PKCS#1 v1.5 and ECDSA are known)");
     if (!key.verify(*hash, token.signed_attributes, token.signature)) return failed("the signature is wrong");
-    return passed_with(*hash,
-                       "RSA-" + std::to_string(key.bits()) + " with " + std::string(pki::name(*hash)));
+    return passed_with(*hash, "RSA-" + std::to_string(key.bits()) + " with " + std::string(pki::name(*hash)));
 }
 
 Finding check_signature(const Token& token, const pki::Certificate& signer) {
+    if (const auto hash = pki::hash_from_ecdsa_signature_oid(token.signature_oid))
+        return pki::verify_ecdsa(signer.spki(), *hash, token.signed_attributes, token.signature)
+                   ? passed_with(*hash, "ECDSA with " + std::string(pki::name(*hash)))
+                   : failed("the signature is wrong");
     const auto key = pki::PublicKey::from_certificate(signer);
     if (!key) return failed(key.error().text);
     return check_signature(token, *key);
@@ -267,8 +272,8 @@ Verification verify(const Token& token, const Expectations& expected) {
 
 std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
                                       const pki::PublicKey& key) {
-    for (auto& finding : {check_content_type(token), check_message_digest(token), check_binding(token, signer),
-                          check_signature(token, key)})
+    for (auto& finding : {check_content_type(token), check_message_digest(token),
+                          check_binding(token, signer), check_signature(token, key)})
         if (finding.outcome == Outcome::failed) return finding.text;
     return std::nullopt;
 }

@@ -24,7 +24,7 @@ enum class Check {
     signer,               ///< the signer's certificate is there
     certificate_binding,  ///< signingCertificate / signingCertificateV2 name that certificate (all that are
                           ///< present)
-    signature,            ///< RSA PKCS#1 v1.5 over the signed attributes
+    signature,            ///< RSA PKCS#1 v1.5, or ECDSA, over the signed attributes
     key_usage,            ///< the one extended key usage is timeStamping, critical (RFC 3161 2.3)
     certificate_time,     ///< genTime is inside the certificate's validity
     chain,                ///< certification path to a trust anchor at genTime

@@ -1,10 +1,10 @@
-#include "store/sqlite.h"
+#include "base/sqlite/sqlite.h"
 
 #include <sqlite3.h>
 
 #include <utility>
 
-namespace kokuin::store::sqlite {
+namespace kokuin::sqlite {
 namespace {
 
 /// How long a connection waits for another one's lock. Writers never wait for readers in WAL mode; this is
@@ -249,4 +249,4 @@ void Database::watch_log(int& frames) {
         &frames);
 }
 
-}  // namespace kokuin::store::sqlite
+}  // namespace kokuin::sqlite

@@ -1,4 +1,4 @@
-// SQLite as values: RAII handles, errors as Results. Used inside the store only.
+// SQLite as values: RAII handles, errors as Results. For the archive (store), and for what an auditor takes along of it.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace kokuin::store::sqlite {
+namespace kokuin::sqlite {
 
 /// A prepared statement. One thread at a time, the same as its Database, which must outlive it.
 class Statement {
@@ -99,4 +99,4 @@ class Database {
     std::string path_;
 };
 
-}  // namespace kokuin::store::sqlite
+}  // namespace kokuin::sqlite
