@@ -23,7 +23,10 @@ constexpr int of_anomaly = 3;
 
 constexpr Retention rows[] = {
     {"token", long_years, Beyond::nothing, "issuance of a token; never shorter than the TSU's certificate"},
+    {"archive.backed-up", long_years, Beyond::nothing, "backups and restores"},
     {"archive.key", long_years, Beyond::everything, key_of_signatures},
+    {"archive.restored", long_years, Beyond::everything,
+     "backups and restores: which log goes on from which"},
     {"audit", long_years, Beyond::nothing, time_audit},
     {"audit.verdict", long_years, Beyond::nothing, time_audit},
     {"ca.crl", long_years, Beyond::in_force, a_certificate},
@@ -37,6 +40,9 @@ constexpr Retention rows[] = {
     {"clock.proved", of_anomaly, Beyond::nothing, anomaly},
     {"clock.uncalibrated", long_years, Beyond::nothing, clock_record},
     {"clock.unproved", of_anomaly, Beyond::nothing, anomaly},
+    {"copy.back", of_anomaly, Beyond::nothing, anomaly},
+    {"copy.begun", long_years, Beyond::in_force, "backups and restores"},
+    {"copy.late", of_anomaly, Beyond::nothing, anomaly},
     {"custody.activated", long_years, Beyond::in_force, key_custody},
     {"custody.agreed", long_years, Beyond::nothing, key_custody},
     {"custody.broken-off", long_years, Beyond::nothing, key_custody},
