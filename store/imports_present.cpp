@@ -10,7 +10,7 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-std::string said(const OrderedJson& of, const char* key) {
+std::string member_of(const OrderedJson& of, const char* key) {
     const auto at = of.find(key);
     return at != of.end() && at->is_string() ? one_line(at->get<std::string>(), any_length) : std::string();
 }
@@ -55,11 +55,12 @@ std::string imports_text(std::string_view text) {
     const auto json = parse_ordered_json(text);
     std::string out;
     for (const auto& one : list_of(json, "imports")) {
-        out += said(one, "id") + "  " + said(one, "kind") + "  " + said(one, "from") + " to " +
-               said(one, "to") + "  " + said(one, "state");
-        if (const auto erased = said(one, "erased"); !erased.empty()) out += " (recorded " + erased + ")";
-        if (flag_of(one, "past")) out += ", PAST ITS TIME since " + said(one, "kept_until");
-        if (const auto subject = said(one, "subject"); !subject.empty()) out += "  " + subject;
+        out += member_of(one, "id") + "  " + member_of(one, "kind") + "  " + member_of(one, "from") + " to " +
+               member_of(one, "to") + "  " + member_of(one, "state");
+        if (const auto erased = member_of(one, "erased"); !erased.empty())
+            out += " (recorded " + erased + ")";
+        if (flag_of(one, "past")) out += ", PAST ITS TIME since " + member_of(one, "kept_until");
+        if (const auto subject = member_of(one, "subject"); !subject.empty()) out += "  " + subject;
         out += '\n';
     }
     for (const auto& one : list_of(json, "strays"))

@@ -21,7 +21,7 @@ constexpr std::string_view time_audit = "time audit";
 constexpr int long_years = 10;
 constexpr int of_anomaly = 3;
 
-constexpr Retention rows[] = {
+constexpr Retention retention_rows[] = {
     {"token", long_years, Beyond::nothing, "issuance of a token; never shorter than the TSU's certificate"},
     {"archive.backed-up", long_years, Beyond::nothing, "backups and restores"},
     {"archive.key", long_years, Beyond::everything, key_of_signatures},
@@ -137,16 +137,16 @@ constexpr Retention of_others{};
 }  // namespace
 
 std::span<const Retention> retention_table() {
-    return rows;
+    return retention_rows;
 }
 
 const Retention& retention_of(std::string_view kind) {
-    const auto* const events = std::begin(rows) + 1;
-    if (kind == rows[0].kind) return rows[0];
+    const auto* const events = std::begin(retention_rows) + 1;
+    if (kind == retention_rows[0].kind) return retention_rows[0];
     const auto* const at =
-        std::lower_bound(events, std::end(rows), kind,
+        std::lower_bound(events, std::end(retention_rows), kind,
                          [](const Retention& one, std::string_view wanted) { return one.kind < wanted; });
-    return at != std::end(rows) && at->kind == kind ? *at : of_others;
+    return at != std::end(retention_rows) && at->kind == kind ? *at : of_others;
 }
 
 WallTime years_later(WallTime time, int years) {
@@ -160,7 +160,7 @@ WallTime years_later(WallTime time, int years) {
 }
 
 WallTime token_kept_until(WallTime gen_time, WallTime certificate_end) {
-    return std::max(years_later(gen_time, rows[0].years), certificate_end);
+    return std::max(years_later(gen_time, retention_rows[0].years), certificate_end);
 }
 
 }  // namespace kokuin::store
