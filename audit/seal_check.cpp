@@ -86,8 +86,7 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         };
     };
     auto reader = store::ArchiveReader::open(context.dir);
-    auto seals =
-        reader ? evidence::read_seals(**reader) : Result<std::vector<evidence::Seal>>(reader.error());
+    auto seals = reader ? evidence::read_seals(**reader) : Result<evidence::Seals>(reader.error());
     auto tree = store::TreeReader::open(context.dir);
     if (!seals || !tree) {
         object_to("")(seals ? tree.error().text : seals.error().text);

@@ -218,8 +218,8 @@ Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
         const auto token =
             time_stamp(layer.hash, evidence::renewal_imprint(layer.hash, layer.stamps), seal.stamped);
         if (!token) return token.error();
-        auto done = write(
-            evidence::make_renewal(seal.segment, layers.size() - 1, token->stamped, layer.hash, token->der));
+        auto done = write(evidence::make_renewal(seal.segment, layers.size() - 1, layer.stamps.size(),
+                                                 token->stamped, layer.hash, token->der));
         const std::lock_guard lock(mutex_);
         if (done) wishes_.erase(seal.segment);
         return done;
