@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "audit/expire.h"
 #include "audit/export.h"
 #include "audit/key_search.h"
 #include "audit/present.h"
@@ -350,6 +351,15 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     check_evidence_command->add_option("--trust", sealed.trust,
                                        "Whose time-stamps are believed (seal_anchors; TOML, docs/audit.md)");
 
+    ExpireArguments expiry;
+    CLI::App* expire_command = app.add_subcommand(
+        "expire", "Lists what has passed its time, and removes nothing (docs/retention.md)");
+    expire_command->add_option("--at", expiry.at, "As of this date or time (RFC 3339; default: now)");
+    CLI::App* imports_command =
+        app.add_subcommand("imports", "Lists what was imported, and compares the contents with the records");
+    imports_command->add_option("--personal", expiry.personal,
+                                "Folder of the contents (default: they aren't looked at)");
+
     CLI::App* tac_command = app.add_subcommand("tac", "Time audit certificates");
     tac_command->require_subcommand(1);
     CLI::App* tac_show_command =
@@ -402,6 +412,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     watching.json = options.json;
     sealed.archive = options.archive;
     sealed.json = options.json;
+    expiry.archive = options.archive;
+    expiry.json = options.json;
     verification.progress = verification.progress || ::isatty(STDERR_FILENO) == 1;
     const Done done = *find_command             ? find(options, out)
                       : *export_command         ? write_out(options, out)
@@ -411,6 +423,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                       : *verify_command         ? verify_archive(verification, out, err)
                       : *prove_command          ? write_proof(verification, out)
                       : *check_command          ? check_proof_file(verification, out)
+                      : *expire_command         ? list_expired(expiry, out)
+                      : *imports_command        ? list_imports(expiry, out)
                       : *evidence_command       ? write_evidence(sealed, out)
                       : *check_evidence_command ? check_evidence(sealed, out)
                       : *witness_init           ? witness::init(watching, out)

@@ -33,7 +33,7 @@ Json compromised_at(const KeyLife& life, const std::string& certificate_sha256) 
     return nullptr;
 }
 
-void add_record(Json& to, const store::Shown& shown, const KeyLife& life) {
+void add_record(Json& to, const store::Shown& shown, const tsp::Token& issued, const CollationParts& parts) {
     const auto& issuance = shown.found.issuance();
     to["gen_time"] = to_rfc3339(from_unix_us(issuance.gen_time_us));
     to["policy"] = issuance.policy;
@@ -49,8 +49,14 @@ void add_record(Json& to, const store::Shown& shown, const KeyLife& life) {
         to["tac"] = {{"serial", serial}, {"path", "/repository/tac/" + serial}};
     }
     const auto certificate = pki::Certificate::from_der(shown.certificate);
-    to["holds_until"] = certificate ? Json(to_rfc3339(certificate->not_after(), 0)) : Json(nullptr);
-    to["key_compromised"] = compromised_at(life, to_hex(issuance.certificate));
+    to["holds_until"] = nullptr;
+    to["holds_until_because"] = nullptr;
+    if (certificate) {
+        const auto holding = holding_of(issued, *certificate, parts.ends);
+        to["holds_until"] = to_rfc3339(holding.until, 0);
+        to["holds_until_because"] = holding.because;
+    }
+    to["key_compromised"] = compromised_at(parts.life, to_hex(issuance.certificate));
 }
 
 /// Error: the archive can't be asked.
@@ -77,7 +83,7 @@ Result<Json> collate(const CollationParts& parts, View presented) {
                          ? "it is the token that was issued, octet for octet"
                          : "the token with this serial number was issued here, and differs in: " + names;
     if (!differs.empty()) json["differs"] = differs;
-    add_record(json, *shown, parts.life);
+    add_record(json, *shown, *issued, parts);
     auto proof = store::prove(parts.archive, info.serial);
     if (!proof && proof.error().kind != Error::Kind::no) return proof.error();
     json["proof"] = proof ? Json(*proof) : Json(nullptr);

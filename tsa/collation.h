@@ -6,6 +6,7 @@
 
 #include "base/net/router.h"
 #include "base/time.h"
+#include "tsa/holding.h"
 #include "tsa/key_life.h"
 
 namespace kokuin::tsa {
@@ -14,6 +15,7 @@ namespace kokuin::tsa {
 struct CollationParts {
     std::string archive;  ///< its folder
     const KeyLife& life;
+    AlgorithmEnds ends{};
 };
 
 /// POST /collate: a token, a TimeStampResp or a VerifyReq (ISO/IEC 18014-1) in DER, at most 64 KiB, of any
@@ -25,11 +27,11 @@ struct CollationParts {
 /// - differs: of an altered one what differs (tsp::differences)
 /// - serial (hex): of the presented token; absent if malformed
 /// and, where the serial number was issued here, of the record: gen_time, policy, imprint, imprint_algorithm,
-/// tsu, record (number), clock_bound_us, token_sha256, tac ({serial, path} or null), holds_until (RFC 3339:
-/// the end of the TSU's certificate; ARC-13), key_compromised (when that was recorded, or null: then the
-/// token holds no more), proof (a C2SP tlog-proof, text; null while no checkpoint covers it). A VerifyReq is
-/// answered with a VerifyResp (application/octet-stream) unless the request accepts application/json: granted
-/// if it matches, otherwise a rejection whose statusString is result and detail.
+/// tsu, record (number), clock_bound_us, token_sha256, tac ({serial, path} or null), holds_until (RFC 3339)
+/// and holds_until_because (tsa/holding.h; ARC-13), key_compromised (when that was recorded, or null: then
+/// the token holds no more), proof (a C2SP tlog-proof, text; null while no checkpoint covers it). A VerifyReq
+/// is answered with a VerifyResp (application/octet-stream) unless the request accepts application/json:
+/// granted if it matches, otherwise a rejection whose statusString is result and detail.
 void add_collation_routes(net::Router& router, CollationParts parts);
 
 }  // namespace kokuin::tsa

@@ -162,6 +162,7 @@ void check_hsm(const Settings& settings, config::Table& table, std::string& name
 
 void read_archive(config::Table table, Settings& settings) {
     settings.archive = table.path("dir");
+    settings.personal = table.path("personal", "personal");
     settings.archive_name = table.string("name", "kokuin");
     if (auto copy = table.maybe_path("copy")) settings.copy = std::move(*copy);
     settings.copy_waits = table.boolean("copy_waits", false);
@@ -294,6 +295,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.control = root.table("control").path("socket", "run/tsad.sock");
     if (auto table = root.maybe_table("hook")) settings.hook = read_hook(*table);
     settings.programs = read_programs(root.table("programs"));
+    settings.algorithm_ends = read_algorithm_ends(root.table("collation").table("ends"));
     settings.log_level = root.table("log").choice<std::string>(
         "level", {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}}, "info");
     if (auto done = document->finish(); !done) return std::move(done).error();

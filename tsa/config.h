@@ -15,6 +15,7 @@
 #include "store/tlog/note.h"
 #include "tac/clock/correction.h"
 #include "tac/clock/reference_settings.h"
+#include "tsa/holding.h"
 #include "tsa/programs_settings.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/revocation_settings.h"
@@ -99,6 +100,7 @@ struct Settings {
     std::string file;    ///< absolute path of the configuration
     std::string digest;  ///< SHA-256 of its content, hex: what custodians agree to (ARC-7)
     std::string archive;
+    std::string personal;                           ///< folder of the imports' contents
     std::string archive_name;                       ///< what a new archive's log is called in front of its id
     std::string copy;         ///< folder of the archive's second place (ARC-2); empty: none
     bool copy_waits = false;  ///< a token leaves only when the copy has its record too
@@ -123,6 +125,7 @@ struct Settings {
     std::string control;  ///< path of the Unix socket
     std::optional<HookSettings> hook;
     ProgramsSettings programs;
+    AlgorithmEnds algorithm_ends;  ///< [collation.ends]
     std::string log_level;
 };
 

@@ -26,6 +26,7 @@
 #include "tsa/copy_watch.h"
 #include "tsa/housekeeper.h"
 #include "tsa/hsms.h"
+#include "tsa/imports_desk.h"
 #include "tsa/journal.h"
 #include "tsa/key_desk.h"
 #include "tsa/key_life.h"
@@ -170,6 +171,8 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
                         }});
     tsa::Programs programs({mono, **archive, journal, settings->programs, tsa::files_of(*settings),
                             settings->file, settings->digest});
+    tsa::ImportsDesk imports({**archive, journal, **hsms, settings->personal});
+    imports.settle();
     tsa::LogTiles tiles(**archive, settings->archive);
     tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer, &programs});
     tsa::RefusedTacs refused(journal);
@@ -224,6 +227,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     (*hsms)->add_custody_routes(*control);
     sealer.add_routes(*control);
     tsa::add_programs_routes(*control, programs, **hsms);
+    imports.add_routes(*control);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -246,7 +250,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         tsa::add_stamping_routes(*router, stamper, settings->policies);
         tsa::add_repository_routes(*router, tacs);
         tsa::add_log_routes(*router, **archive, tiles);
-        tsa::add_collation_routes(*router, {settings->archive, **life});
+        tsa::add_collation_routes(*router, {settings->archive, **life, settings->algorithm_ends});
         tsa::add_notice_routes(*router, **life, settings->archive);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);

@@ -56,6 +56,7 @@ class CollateTest(harness.TestCase):
         self.assertEqual(run('curl', '-fsS', self.demo.url(answer['tac']['path'])).returncode, 0)
         until_text = run('openssl', 'x509', '-in', self.demo.dir / 'pki/tsu.pem', '-noout', '-enddate', '-dateopt', 'iso_8601').out
         self.assertEqual(answer['holds_until'], until_text.strip().split('=')[1].replace(' ', 'T'))
+        self.assertEqual(answer['holds_until_because'], 'certificate')
         self.assertIsNone(answer['key_compromised'])
         # Over HTTPS, and the bare token.
         done = run('curl', '-fsS', '--cacert', self.demo.root(), '--data-binary', f'@{place}/token.tsr', f'https://localhost:{self.demo.port + 1}/collate')
@@ -114,7 +115,23 @@ class CollateTest(harness.TestCase):
                 info = tlv(0x30, tlv(2, bytes([status])), *([tlv(0x30, tlv(0x0c, text))] if status else []))
                 self.assertEqual(answer, tlv(0x30, tlv(2, b'\1'), info, token, request_id))
 
-    def test_5_a_compromised_key(self):
+    def test_5_an_algorithm_is_given_up(self):
+        """ARC-13: tokens that are long with their holders answer otherwise from the next start on."""
+        page = (harness.TOP / 'docs/collation.md').read_text()
+        (table,) = re.findall(r'^```toml\n(.*?)^```$', page, re.M | re.S)
+        for old, new, until_then, because in ((None, table.replace('2031', '2028').replace('2040', '2029'), '2028-01-01T00:00:00Z', 'rsa2048'),
+                                              ('2029', '2027', '2027-01-01T00:00:00Z', 'sha256')):
+            if old:
+                self.demo.edit('tsad', (f'"{old}-01-01"', f'"{new}-01-01"'))
+            else:
+                self.demo.edit('tsad', append=f'\n{new}')
+            self.demo.tsad.stop()
+            self.demo.start_tsad()
+            answer = self.ask(self.token)
+            self.assertEqual((answer['result'], answer['holds_until'], answer['holds_until_because']), ('matches', until_then, because))
+        self.demo.wait_ready()
+
+    def test_6_a_compromised_key(self):
         self.assertIsNone(self.ask(self.token)['key_compromised'])
         self.demo.tsactl('key', 'compromise', 'tsu-1', '--why', 'a test', '--by', 'test', '--dir', self.folder / 'papers')
         answer = self.ask(self.token)

@@ -308,6 +308,30 @@ TEST_CASE("a policy that nothing would prove is refused") {
               .find("embed_tac") != std::string::npos);
 }
 
+TEST_CASE("when algorithms are given up, and where imports lie") {
+    const auto plain = sample_with("[hsm]\n", "[hsm]\n");
+    CHECK(plain->algorithm_ends.empty());
+    CHECK(plain->personal == std::filesystem::path(plain->file).parent_path().string() + "/personal");
+    // The sample's own, once its lines are no comments any more.
+    const std::string sample_ends =
+        "#   [collation.ends]\n#   sha256 = \"2040-01-01\"\n#   rsa2048 = \"2031-01-01\"\n";
+    const auto with = [&](const std::string& keys) {
+        return sample_with(sample_ends, "[collation.ends]\n" + keys);
+    };
+    const auto settings = with("sha256 = \"2040-01-01\"\nrsa2048 = \"2031-01-01\"\n");
+    if (!settings) FAIL(settings.error().text);
+    CHECK(settings->algorithm_ends == tsa::AlgorithmEnds{{"sha256", *from_rfc3339("2040-01-01")},
+                                                         {"rsa2048", *from_rfc3339("2031-01-01")}});
+    CHECK(with("sha1 = \"2020-01-01\"\nsha384 = \"2050-01-01\"\nsha512 = \"2050-01-01T12:00:00Z\"\n"
+               "rsa3072 = \"2050-01-01\"\nrsa4096 = \"2050-01-01\"\n")
+              ->algorithm_ends.size() == 5);
+    using Catch::Contains;
+    CHECK_THAT(refusal(sample_ends, "[collation.ends]\nsha256 = \"2035\"\n"),
+               Contains("no date; allowed: one like"));
+    CHECK_THAT(refusal(sample_ends, "[collation.ends]\nmd5 = \"2035-01-01\"\n"), Contains("md5"));
+    CHECK_THAT(refusal(sample_ends, "[collation]\nend = 1\n"), Contains("[collation] end"));
+}
+
 TEST_CASE("who time-stamps finished months") {
     CHECK_FALSE(sample_with("[hsm]\n", "[hsm]\n")->seal);
     using Catch::Contains;

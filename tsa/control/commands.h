@@ -80,6 +80,25 @@ Result<int> programs_list(const Settings& settings, bool sums, bool json, std::o
 Result<int> programs_accept(const Settings& settings, const std::string& why, const std::string& by,
                             bool json, std::ostream& out);
 
+/// What others have written down, into the archive (docs/retention.md).
+struct ImportOptions {
+    std::string file;
+    std::string kind;     ///< "room-entry", "subscription", "other"
+    std::string subject;  ///< what it is about
+    std::string from;     ///< RFC 3339: the period that it is about
+    std::string to;
+    std::string why;
+    std::string by;
+};
+/// Imports a file of at most store::largest_content octets. 0.
+Result<int> archive_import(const Settings& settings, const ImportOptions& options, bool json,
+                           std::ostream& out);
+/// All imports, and whether their contents are there; 0; 1 if one isn't as it should be.
+Result<int> archive_imports(const Settings& settings, bool json, std::ostream& out);
+/// Erases an import's content, or asks the custodians to agree to that. 0.
+Result<int> archive_erase(const Settings& settings, const std::string& id, const std::string& why,
+                          const std::string& by, bool json, std::ostream& out);
+
 /// What stamp and verify read of a document, in octets, at most.
 constexpr std::size_t largest_file = std::size_t{1} << 31U;
 

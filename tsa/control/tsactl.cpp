@@ -26,6 +26,8 @@ struct Arguments {
     hsm::KeyArguments key;
     control::KeyChange change;
     control::SealChange seal;
+    control::ImportOptions import;
+    std::string import_id;
     hsm::custody::Arguments custody;
     std::string backup;
     control::RestoreOptions restore;
@@ -70,6 +72,41 @@ Result<int> archive_init(const tsa::Settings& settings, bool json) {
     else
         std::cout << "made an empty archive in " << settings.archive << '\n';
     return 0;
+}
+
+/// What others have written down: tsactl archive import, imports, erase.
+template <typename WithSettings>
+void add_import_commands(CLI::App& archive, Arguments& arguments, const WithSettings& with_settings) {
+    const auto add_reasons = [&](CLI::App* command) {
+        command->add_option("--why", arguments.import.why, "the reason, one line, for the record")
+            ->required();
+        command->add_option("--by", arguments.import.by, "who, as a role or number (no name of a person)")
+            ->required();
+    };
+    auto* import =
+        archive.add_subcommand("import", "keep what others have written down: who entered a room, …");
+    import->add_option("FILE", arguments.import.file, "of at most 4 MiB")->required();
+    import->add_option("--kind", arguments.import.kind, "room-entry, subscription or other")->required();
+    import->add_option("--subject", arguments.import.subject, "what it is about (no name of a person)")
+        ->required();
+    import->add_option("--from", arguments.import.from, "the period that it is about: not before (RFC 3339)")
+        ->required();
+    import->add_option("--to", arguments.import.to, "and before")->required();
+    add_reasons(import);
+    with_settings(import, [&](const tsa::Settings& settings) {
+        return control::archive_import(settings, arguments.import, arguments.json, std::cout);
+    });
+    with_settings(archive.add_subcommand("imports", "the imports, and what isn't as it should be (exit 1)"),
+                  [&](const tsa::Settings& settings) {
+                      return control::archive_imports(settings, arguments.json, std::cout);
+                  });
+    auto* erase = archive.add_subcommand("erase", "erase an import's content, once the custodians agree");
+    erase->add_option("ID", arguments.import_id, "as imports shows it")->required();
+    add_reasons(erase);
+    with_settings(erase, [&](const tsa::Settings& settings) {
+        return control::archive_erase(settings, arguments.import_id, arguments.import.why,
+                                      arguments.import.by, arguments.json, std::cout);
+    });
 }
 
 Result<int> run(int argc, char** argv) {
@@ -249,6 +286,7 @@ Result<int> run(int argc, char** argv) {
     archive->require_subcommand(1);
     with_settings(archive->add_subcommand("init", "make an empty archive"),
                   [&](const tsa::Settings& settings) { return archive_init(settings, arguments.json); });
+    add_import_commands(*archive, arguments, with_settings);
     auto* backup = archive->add_subcommand(
         "backup", "copy what the archive has into DIR, also while tsad runs; again: what came since");
     backup->add_option("DIR", arguments.backup, "an empty or new folder, or one with an earlier backup")
