@@ -69,8 +69,12 @@ class OtherTsa:
         env = self.env
         if self.mode == 'replay':
             return 200, self.last
+        if self.mode == 'itself':
+            return 200, self.post(query)[2]
         if self.mode == 'wrong clock':
             env = {}
+        if self.mode == 'behind':
+            env = {**env, 'FAKETIME': f'+{int(env["FAKETIME"]) - 300}'}
         (self.dir / 'query').write_bytes(query)
         done = run('openssl', 'ts', '-reply', '-config', self.dir / 'tsa.cnf', '-queryfile', self.dir / 'query', '-out', self.dir / 'reply', env=env)
         self.last = (self.dir / 'reply').read_bytes()
@@ -90,10 +94,13 @@ class SealsTest(harness.TestCase):
         cls.env = {'LD_PRELOAD': harness.FAKETIME, 'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_NO_CACHE': '1'}
         cls.tsa = OtherTsa(cls.folder / 'other', cls.env)
         cls.addClassCleanup(cls.tsa.close)
+        # Whoever believes the other TSA's root believes that of this one too, as it may be.
+        (cls.tsa.dir / 'roots.pem').write_text((cls.tsa.dir / 'root.pem').read_text() + demo.root().read_text())
+        cls.tsa.post = demo.post
         demo.edit('tsad', (r'^# covered_within = .*$', 'covered_within = "1s"'), append=f'''
 [seal]
 tsa = "{cls.tsa.url}"
-anchors = "{cls.tsa.dir}/root.pem"
+anchors = "{cls.tsa.dir}/roots.pem"
 hash = "sha256"
 every = "1s"
 ''')
@@ -189,7 +196,8 @@ every = "1s"
 
     def test_3_what_the_other_tsa_does_wrong_stops_nothing(self):
         asked = self.tsa.asked
-        for mode, text in (('away', 'HTTP status 503'), ('replay', 'another'), ('wrong clock', 'certificate_time|more than ten minutes off')):
+        for mode, text in (('away', 'HTTP status 503'), ('replay', 'another'), ('wrong clock', 'certificate_time|more than ten minutes off'),
+                           ('itself', 'a TSU of this server, which is nobody else'), ('behind', 'older than the one before')):
             self.tsa.mode = mode
             self.demo.tsactl('seal', 'renew', self.month, '--why', 'a test', '--by', 'operator-1')
             until(lambda: re.search(text, self.seals()['trouble'] or ''), lambda: str(self.seals()), 30, 0.1)
@@ -201,7 +209,7 @@ every = "1s"
         self.stamped(1, 4)
         self.assertIsNone(self.seals()['trouble'])
         until(lambda: self.demo.events('seal.back'), 'the trouble is over', 20, 0.1)
-        self.assertGreater(self.tsa.asked, asked + 3)
+        self.assertGreater(self.tsa.asked, asked + 5)
 
     def demo_metrics(self):
         return run('curl', '-fsS', f'http://127.0.0.1:{self.demo.port + 4}/metrics').out
@@ -209,6 +217,20 @@ every = "1s"
     def test_4_another_hash_function(self):
         self.demo.tsad.stop()
         self.demo.edit('tsad', (r'^hash = "sha256"$', 'hash = "sha512"'))
+        # A token that has rotted since isn't time-stamped anew, as if it had always been so.
+        number = json.loads(self.tsaudit('find', '--serial', self.serial(self.tokens[2]), '--json').out)['number']
+        database = sqlite3.connect(self.demo.dir / 'archive' / f'{self.month}.sqlite')
+        good = database.execute('SELECT der FROM record WHERE number = ?', (number,)).fetchone()[0]
+        at = good.rindex(b'\x80\x82') + 60  # in the longest literal: its signature
+        for der in (good[:at] + bytes([good[at] ^ 1]) + good[at + 1:], good):
+            with database:
+                database.execute('UPDATE record SET der = ? WHERE number = ?', (der, number))
+            if der == good:
+                break
+            self.demo.start_tsad(env=self.env)
+            until(lambda: "aren't those that were time-stamped" in (self.seals()['trouble'] or ''), lambda: str(self.seals()), 30, 0.1)
+            self.demo.tsad.stop()
+        database.close()
         self.demo.start_tsad(env=self.env)
         self.demo.wait_ready()
         self.stamped(2, 5)
