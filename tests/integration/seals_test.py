@@ -108,7 +108,7 @@ every = "1s"
         now = time.gmtime()
         month = now.tm_year * 12 + now.tm_mon
         begin = time.mktime((month // 12, month % 12 + 1, 1, 0, 0, 0, 0, 0, 0)) - time.timezone
-        cls.env['FAKETIME'] = f'+{int(begin - time.time()) - 6}'
+        cls.env['FAKETIME'] = f'+{int(begin - time.time()) - 16}'
         cls.month = time.strftime('%Y-%m', now)
         demo.start_taad(env=cls.env)
         demo.start_tsad(env=cls.env)
@@ -116,7 +116,7 @@ every = "1s"
         cls.tokens = []
         while len(list((demo.dir / 'archive').glob('*.sqlite'))) == 1:
             cls.tokens.append(demo.stamp().token)
-            time.sleep(0.02)
+            time.sleep(0.1)
         cls.late = cls.tokens.pop()  # the next month's first
         cls.trust = cls.folder / 'trust.toml'
         demo.trust(cls.trust)
