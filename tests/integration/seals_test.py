@@ -101,6 +101,7 @@ class SealsTest(harness.TestCase):
 [seal]
 tsa = "{cls.tsa.url}"
 anchors = "{cls.tsa.dir}/roots.pem"
+certificates = ["{demo.chain()}"]
 hash = "sha256"
 every = "1s"
 ''')
