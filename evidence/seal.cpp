@@ -325,9 +325,14 @@ Result<Bytes> evidence_of(const std::string& dir, View serial) {
 Result<HeadEvidence> evidence_of_month(const std::string& dir, const std::string& segment) {
     auto reader = store::ArchiveReader::open(dir);
     if (!reader) return reader.error();
+    const auto segments = (*reader)->segments();
+    if (!segments) return segments.error();
     const auto seals = read_seals(**reader);
     if (!seals) return seals.error();
     const auto seal = find_seal(*seals, segment);
+    if (!seal && std::find(segments->begin(), segments->end(), segment) == segments->end() &&
+        seal.error().kind == Error::Kind::no)
+        return Error::no(dir + " has no month of this name; its newest is " + segments->back());
     if (!seal) return seal.error();
     return HeadEvidence{encode_record((*seal)->month.evidence_of_head()), (*seal)->month.head()};
 }

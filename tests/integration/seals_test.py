@@ -183,6 +183,7 @@ every = "1s"
         self.assertIn("isn't sealed yet", done.err)
         self.tsaudit('evidence', 'abcdef', ok=(1,))
         self.tsaudit('evidence', ok=(2,))
+        self.assertIn('has no month of this name', self.tsaudit('evidence', '--month', '1999-13', ok=(1,)).err)
         # A finished segment is a plain file.
         self.assertFalse((self.demo.dir / 'archive' / f'{self.month}.sqlite-wal').exists())
 
