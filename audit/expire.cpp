@@ -1,162 +1,155 @@
 #include "audit/expire.h"
 
-#include <algorithm>
-#include <limits>
+#include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "base/json_text.h"
+#include "base/text.h"
 #include "pki/certificate.h"
+#include "store/removal.h"
 #include "store/retention.h"
 
 namespace kokuin::audit {
 namespace {
 
-/// Sorts every record of an archive in.
-class Calendar {
-  public:
-    Calendar(store::ArchiveReader& reader, WallTime at) : reader_(reader), at_(at) {}
+using ExpireJson = nlohmann::ordered_json;
 
-    Result<std::vector<ExpiringSegment>> sort() {
-        auto segments = reader_.segments();
-        if (!segments) return std::move(segments).error();
-        for (auto& segment : *segments) {
-            found_.emplace_back();
-            found_.back().segment = std::move(segment);
-        }
-        // Events may have to stay as long as tokens do.
-        if (auto done = reader_.find({}, [this](const store::Found& found) { return add_token(found); });
-            !done)
-            return std::move(done).error();
-        if (failed_) return *failed_;
-        if (auto done = reader_.events({}, [this](const store::Found& found) { return add_event(found); });
-            !done)
-            return std::move(done).error();
-        for (const auto& [about, newest] : in_force_) count(newest, about.first, std::nullopt);
-        return std::move(found_);
-    }
+Result<std::unique_ptr<store::ArchiveReader>> open_for_expire(const ExpireArguments& arguments) {
+    if (arguments.archive.empty())
+        return Error::usage("--archive is missing: give the folder that holds the archive");
+    return store::ArchiveReader::open(arguments.archive);
+}
 
-  private:
-    struct Place {
-        std::string segment;
-        store::RecordNumber number = 0;
-        WallTime ends{};
+store::EventSource events_of(store::ArchiveReader& reader) {
+    return [&reader](const store::EventQuery& query, const store::Visitor& visit) {
+        return reader.events(query, visit);
     };
+}
 
-    ExpiringSegment& segment_of(const Place& place) {
-        // Most records stand in the same one as the record before.
-        if (last_ < found_.size() && found_[last_].segment == place.segment) return found_[last_];
-        for (last_ = 0; last_ < found_.size(); ++last_)
-            if (found_[last_].segment == place.segment) return found_[last_];
-        found_.emplace_back().segment = place.segment;  // begun meanwhile
-        return found_.back();
+template <typename T>
+ExpireJson number_or_null(const std::optional<T>& value) {
+    return value ? ExpireJson(*value) : ExpireJson(nullptr);
+}
+
+ExpireJson end_or_null(const std::optional<WallTime>& time) {
+    return time ? ExpireJson(to_rfc3339(*time, 0)) : ExpireJson(nullptr);
+}
+
+/// Of one segment: what was removed of each kind.
+using Gone = std::map<std::string, std::int64_t>;
+
+Gone gone_of(const store::Removals& removals, const std::string& segment) {
+    Gone gone;
+    for (const auto& expiry : removals.all())
+        for (const auto& removal : expiry.removals)
+            if (removal.segment == segment) gone[removal.kind] += count(removal.runs);
+    return gone;
+}
+
+ExpireJson segment_json(const ExpiringSegment& segment, const Gone& gone) {
+    auto kinds = ExpireJson::array();
+    for (const auto& [kind, one] : segment.kinds) {
+        const auto& rule = store::retention_of(kind);
+        kinds.push_back({{"kind", kind},
+                         {"years", rule.years},
+                         {"listed", !rule.kind.empty()},
+                         {"records", one.records},
+                         {"stay", one.stay},
+                         {"past", one.past},
+                         {"first_past", number_or_null(one.first_past)},
+                         {"last_past", number_or_null(one.last_past)},
+                         {"ends", end_or_null(one.ends)}});
     }
+    return {{"segment", segment.segment},
+            {"records", segment.records()},
+            {"past", segment.past()},
+            {"ends", end_or_null(segment.ends())},
+            {"kinds", kinds},
+            {"removed", gone}};
+}
 
-    /// `ends`: nothing, it has no end.
-    void count(const Place& place, const std::string& kind, std::optional<WallTime> ends) {
-        auto& one = segment_of(place).kinds[kind];
-        ++one.records;
-        if (!ends) {
-            ++one.stay;
-            return;
-        }
-        one.ends = std::max(one.ends.value_or(*ends), *ends);
-        if (*ends > at_) return;
-        ++one.past;
-        one.first_past = std::min(one.first_past.value_or(place.number), place.number);
-        one.last_past = std::max(one.last_past.value_or(place.number), place.number);
-    }
-
-    bool add_token(const store::Found& found) {
-        const auto& issuance = found.issuance();
-        auto end = certificate_ends_.find(issuance.certificate);
-        if (end == certificate_ends_.end()) {
-            const auto der = reader_.blob(issuance.certificate, found.segment);
-            const auto certificate = der ? pki::Certificate::from_der(*der) : der.error();
-            if (!certificate) {
-                failed_ = Error::environment(
-                    found.segment + ", record " + std::to_string(found.record.number) +
-                    ": the certificate of its TSU can't be read: " + certificate.error().text);
-                return false;
-            }
-            end = certificate_ends_.emplace(issuance.certificate, certificate->not_after()).first;
-        }
-        const auto until = store::token_kept_until(from_unix_us(issuance.gen_time_us), end->second);
-        auto& last = last_token_[found.segment];
-        last = std::max(last, until);
-        count({found.segment, found.record.number, until}, "token", until);
-        return true;
-    }
-
-    bool add_event(const store::Found& found) {
-        const auto& event = found.event();
-        const auto& rule = store::retention_of(event.kind);
-        Place place{found.segment, found.record.number,
-                    store::years_later(from_unix_us(found.record.at_us), rule.years)};
-        switch (rule.beyond) {
-            case store::Beyond::nothing:
-                break;
-            case store::Beyond::everything:
-                count(place, event.kind, std::nullopt);
-                return true;
-            case store::Beyond::tokens:
-                place.ends = std::max(place.ends, last_token(found.segment));
-                break;
-            case store::Beyond::month:
-                place.ends = std::max(place.ends, last_token(event.subject));
-                break;
-            case store::Beyond::in_force: {
-                auto [at, is_first] = in_force_.try_emplace({event.kind, event.subject}, place);
-                if (!is_first) {
-                    // The one before isn't in force any more.
-                    count(at->second, event.kind, at->second.ends);
-                    at->second = std::move(place);
-                }
-                return true;
-            }
-        }
-        count(place, event.kind, place.ends);
-        return true;
-    }
-
-    [[nodiscard]] WallTime last_token(const std::string& segment) const {
-        const auto at = last_token_.find(segment);
-        return at == last_token_.end() ? WallTime::min() : at->second;
-    }
-
-    store::ArchiveReader& reader_;
-    const WallTime at_;
-    std::vector<ExpiringSegment> found_;
-    std::size_t last_ = 0;  // in found_
-    std::map<store::BlobId, WallTime> certificate_ends_;
-    std::map<std::string, WallTime> last_token_;                     // by segment
-    std::map<std::pair<std::string, std::string>, Place> in_force_;  // by kind and subject
-    std::optional<Error> failed_;
-};
+void print_segment(const ExpiringSegment& segment, WallTime at, std::ostream& out) {
+    const auto past = segment.past();
+    out << segment.segment << ": " << past << " of " << segment.records()
+        << " records have passed their time";
+    if (const auto ends = segment.ends())
+        out << (*ends <= at ? "; the whole month may go, since " : "; the whole month may go from ")
+            << to_rfc3339(*ends, 0) << '\n';
+    else
+        out << "; some have no end\n";
+    for (const auto& [kind, one] : segment.kinds)
+        if (one.past > 0)
+            out << "  " << one_line(kind, 64) << ": " << one.past << " of " << one.records << ", numbers "
+                << *one.first_past << " to " << *one.last_past << ", kept for "
+                << store::retention_of(kind).years << " years\n";
+}
 
 }  // namespace
 
-std::size_t ExpiringSegment::records() const {
-    std::size_t sum = 0;
-    for (const auto& [kind, one] : kinds) sum += one.records;
-    return sum;
-}
-
-std::size_t ExpiringSegment::past() const {
-    std::size_t sum = 0;
-    for (const auto& [kind, one] : kinds) sum += one.past;
-    return sum;
-}
-
-std::optional<WallTime> ExpiringSegment::ends() const {
-    std::optional<WallTime> last;
-    for (const auto& [kind, one] : kinds) {
-        if (one.stay > 0) return std::nullopt;
-        if (one.ends && (!last || *one.ends > *last)) last = one.ends;
-    }
-    return last;
-}
-
 Result<std::vector<ExpiringSegment>> expiring(store::ArchiveReader& reader, WallTime at) {
-    return Calendar(reader, at).sort();
+    return store::expiring(reader, at, [](View der) -> Result<WallTime> {
+        const auto certificate = pki::Certificate::from_der(der);
+        if (!certificate) return certificate.error();
+        return certificate->not_after();
+    });
+}
+
+Done list_expired(const ExpireArguments& arguments, std::ostream& out) {
+    auto at = SystemWallClock().now();
+    if (!arguments.at.empty()) {
+        const auto given = from_rfc3339(arguments.at);
+        if (!given)
+            return Error::usage("--at: \"" + one_line(arguments.at, 64) +
+                                "\" is no date or time: give 2036-11-23 or 2036-11-23T12:00:00Z (RFC 3339)");
+        at = *given;
+    }
+    auto reader = open_for_expire(arguments);
+    if (!reader) return reader.error();
+    const auto segments = expiring(**reader, at);
+    if (!segments) return segments.error();
+    const auto removals = store::Removals::read(**reader);
+    if (!removals) return removals.error();
+    auto imports = store::look_at_imports(events_of(**reader), nullptr, at);
+    if (!imports) return imports.error();
+    std::erase_if(imports->imports, [](const store::ImportView& one) { return !one.past; });
+    if (arguments.json) {
+        auto list = ExpireJson::array();
+        for (const auto& segment : *segments)
+            list.push_back(segment_json(segment, gone_of(*removals, segment.segment)));
+        out << json_text(ExpireJson{{"at", to_rfc3339(at, 0)},
+                                    {"segments", list},
+                                    {"imports", parse_ordered_json(imports_json(*imports))["imports"]}})
+            << '\n';
+        return {};
+    }
+    bool any = !imports->imports.empty();
+    for (const auto& segment : *segments) {
+        for (const auto& [kind, records] : gone_of(*removals, segment.segment))
+            out << segment.segment << ": removed after their time: " << records << ' ' << one_line(kind, 64)
+                << '\n';
+        if (segment.past() == 0) continue;
+        print_segment(segment, at, out);
+        any = true;
+    }
+    if (!imports->imports.empty()) out << "imports:\n" << store::imports_text(imports_json(*imports));
+    if (!any) out << "nothing has passed its time at " << to_rfc3339(at, 0) << '\n';
+    return {};
+}
+
+Done list_imports(const ExpireArguments& arguments, std::ostream& out) {
+    auto reader = open_for_expire(arguments);
+    if (!reader) return reader.error();
+    const store::PersonalFolder folder(arguments.personal);
+    const auto seen = store::look_at_imports(
+        events_of(**reader), arguments.personal.empty() ? nullptr : &folder, SystemWallClock().now());
+    if (!seen) return seen.error();
+    const auto json = imports_json(*seen);
+    if (arguments.json)
+        out << json << '\n';
+    else
+        out << store::imports_text(json);
+    if (!seen->ok()) return Error::no(arguments.personal + ": not all is as it was imported, see above");
+    return {};
 }
 
 }  // namespace kokuin::audit

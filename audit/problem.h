@@ -12,7 +12,7 @@ namespace kokuin::audit {
 /// One record, or one thing of a segment, that isn't as it should be.
 struct Problem {
     /// "segment", "chain", "missing", "damaged", "moved", "foreign", "index", "blob", "tile", "checkpoint",
-    /// "cosignature", "tree", "seal", "serial", "rolled-back"; of tokens also "token", "certificate", "tac",
+    /// "cosignature", "tree", "seal", "serial", "removal", "rolled-back"; of tokens also "token", "certificate", "tac",
     /// "clock", "key".
     std::string kind;
     std::string segment;                          ///< "2026-11"; empty: the archive as a whole

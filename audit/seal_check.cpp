@@ -16,7 +16,7 @@ namespace kokuin::audit {
 namespace {
 
 /// Compares the roots that a seal has of each group with those of the tokens that are there.
-void check_groups(const SealContext& context, const evidence::Seal& seal,
+void check_groups(const SealContext& context, const evidence::Seal& seal, const store::Removals& removals,
                   const std::function<void(std::string)>& object) {
     const auto& month = seal.month;
     std::vector<std::unique_ptr<evidence::TokenReader>> readers(context.threads);
@@ -25,7 +25,7 @@ void check_groups(const SealContext& context, const evidence::Seal& seal,
     for (std::size_t group = 0; group < found.size(); ++group)
         workers.add([&, group](unsigned worker) {
             if (!readers[worker]) {
-                auto opened = evidence::TokenReader::open(context.dir, seal.segment);
+                auto opened = evidence::TokenReader::open(context.dir, seal.segment, removals);
                 if (!opened) {
                     found[group] = opened.error().text;
                     return;
@@ -61,11 +61,13 @@ WallTime end_of_month(const std::string& segment) {
 /// Whoever has rewritten a month can't have it time-stamped when it ended any more.
 template <typename ObjectTo>
 void check_in_time(const SealContext& context, const std::vector<SealedMonth>& months,
-                   const ObjectTo& object_to) {
+                   const store::Removals& removals, const ObjectTo& object_to) {
     const auto within = *context.trust->sealed_within;
     const auto now = SystemWallClock().now();
     for (std::size_t i = 0; i + 1 < context.segments.size(); ++i) {
         const std::string& segment = context.segments[i].name;
+        // Its seal may have been removed with its tokens.
+        if (removals.tokens_of(segment)) continue;
         const auto latest = end_of_month(segment) + within;
         const auto month = std::find_if(months.begin(), months.end(), [&segment](const SealedMonth& one) {
             return one.segment == segment && one.time_stamps > 0;
@@ -125,7 +127,9 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         }
         SealedMonth sealed{seal.segment, 0, {}, seal.until, "", {}};
         if (!month.layers().empty()) {
-            if (static_cast<std::uint64_t>(segment->end) > context.since) check_groups(context, seal, object);
+            if (static_cast<std::uint64_t>(segment->end) > context.since &&
+                !seals->removals.tokens_of(seal.segment))
+                check_groups(context, seal, seals->removals, object);
             // Whether the newest one still holds is told, not objected to: nobody has changed anything.
             // (Recorded times have microseconds; a genTime may have more digits.)
             auto verdict = evidence::check(month.evidence_of_head(), month.head(), believed,
@@ -147,7 +151,8 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         }
         months.push_back(std::move(sealed));
     }
-    if (context.trust && context.trust->sealed_within) check_in_time(context, months, object_to);
+    if (context.trust && context.trust->sealed_within)
+        check_in_time(context, months, seals->removals, object_to);
     return months;
 }
 

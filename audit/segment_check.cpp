@@ -146,6 +146,10 @@ class RecordCheck::Impl {
     }
 
     void look(Stretch& stretch, RecordNumber number, View der) {
+        if (store::is_removed(der)) {
+            stretch.leaves.emplace_back(store::leaf_of(der));
+            return store::add_to(stretch.removed, number);
+        }
         const auto record = store::decode(der);
         if (!record) {
             // Not what was signed; its tile still says what was.
@@ -240,6 +244,7 @@ std::vector<Problem> find_index_problems(const CheckContext& context, const std:
     std::map<RecordNumber, Bytes> expected;
     std::set<RecordNumber> unreadable;
     const auto read = scan->records(first, end - 1, [&](RecordNumber number, View der) {
+        if (store::is_removed(der)) return;  // the index names none of these
         const auto record = store::decode(der);
         if (!record) unreadable.insert(number);  // told already; what the index should say of it nobody knows
         if (!record) return;

@@ -15,6 +15,7 @@
 #include "audit/work.h"
 #include "base/result.h"
 #include "store/blob.h"
+#include "store/removal.h"
 #include "store/scan.h"
 #include "store/tlog/merkle.h"
 
@@ -57,7 +58,8 @@ struct Stretch {
         store::RecordNumber number = 0;
         std::int64_t gen_time_us = 0;
     };
-    std::vector<Time> times;  ///< of its tokens
+    std::vector<Time> times;            ///< of its tokens
+    std::vector<store::Run> removed{};  ///< of which only the leaf's hash is there
     std::uint64_t tokens = 0;
     std::uint64_t without_tac = 0;
     std::uint64_t events = 0;

@@ -81,6 +81,7 @@ class Verification {
         tree_->end();
         check_end();
         check_serials();
+        check_gone();
         check_months();
         name_tokens();
         return finish();
@@ -193,8 +194,8 @@ class Verification {
     void read_keys(Segment& segment) {
         std::vector<RecordNumber> wanted;
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
-            if (kind == "archive.key" || kind == "witness.key" || kind == "tac.accepted" ||
-                kind.starts_with("key.") || kind.starts_with("seal."))
+            if (kind == "archive.key" || kind == store::archive_expired || kind == "witness.key" ||
+                kind == "tac.accepted" || kind.starts_with("key.") || kind.starts_with("seal."))
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
@@ -353,7 +354,7 @@ class Verification {
                                          : Result<std::optional<Bytes>>(std::optional<Bytes>());
                 if (!der) return der.error();
                 if (!*der) return Error::environment("record " + std::to_string(number) + " is missing");
-                return tlog::leaf_hash(**der);
+                return store::leaf_of(**der);
             });
     }
 
@@ -369,7 +370,7 @@ class Verification {
             const auto der = segment->scan.record(number);
             const auto proof = (*tree)->inclusion_proof(static_cast<std::uint64_t>(number), since_);
             if (!der || !*der || !proof ||
-                !tlog::verify_inclusion(static_cast<std::uint64_t>(number), tlog::leaf_hash(**der), *proof,
+                !tlog::verify_inclusion(static_cast<std::uint64_t>(number), store::leaf_of(**der), *proof,
                                         head->head))
                 object("damaged", segment->name, "it isn't the record that was signed", number);
         }
@@ -445,6 +446,7 @@ class Verification {
                 for (const auto& leaf : stretch->leaves) tree_->add(leaf);
                 sums.add(stretch->sums);
                 used.insert(stretch->blobs.begin(), stretch->blobs.end());
+                gone_.insert(gone_.end(), stretch->removed.begin(), stretch->removed.end());
                 serials_.insert(serials_.end(), stretch->serials.begin(), stretch->serials.end());
                 report_.tokens += stretch->tokens;
                 report_.without_tac += stretch->without_tac;
@@ -726,6 +728,15 @@ class Verification {
         for (Problem& problem : found) add(std::move(problem));
     }
 
+    /// What was removed may have been.
+    void check_gone() {
+        std::vector<Span> spans;
+        for (const Segment& one : segments_) spans.push_back({one.name, one.first, one.end});
+        std::vector<Problem> found;
+        report_.removed = check_removals(options_.dir, spans, gone_, found);
+        for (Problem& problem : found) add(std::move(problem));
+    }
+
     /// No serial number twice, over all segments.
     void check_serials() {
         if (since_ > 0) {
@@ -815,6 +826,7 @@ class Verification {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> misfits_;
     std::vector<std::uint64_t> serials_;
     std::vector<RecordNumber> believed_;  // events that keys_ is made of
+    std::vector<store::Run> gone_;        // records of which only the leaf's hash is there
     std::deque<Stretch::Time> times_;     // of the last tokens
     std::int64_t newest_us_ = 0;          // the largest genTime so far
     bool since_fits_ = true;              // the tree over what isn't looked at is what it was

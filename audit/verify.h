@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/problem.h"
+#include "audit/removal_check.h"
 #include "audit/restored.h"
 #include "audit/seal_check.h"
 #include "audit/trust.h"
@@ -33,7 +34,7 @@ struct VerifyOptions {
 };
 
 struct VerifyReport {
-    std::uint64_t records = 0;  ///< looked at
+    std::uint64_t records = 0;  ///< looked at; those that were removed count, too
     std::uint64_t tokens = 0;
     std::uint64_t without_tac = 0;  ///< of these: issued on a reference clock alone
     std::uint64_t events = 0;
@@ -45,6 +46,7 @@ struct VerifyReport {
     std::string checkpoint;                ///< that one, as a note
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves
     std::vector<SealedMonth> seals;
+    Removed removed;        ///< of what was looked at
     bool anchored = false;  ///< judged by a trust file that lacks nothing
     std::string not_anchored_because;
     std::vector<Problem> problems;  ///< by segment and number; at most `most_problems`

@@ -79,23 +79,28 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                             {"origin", one.origin},
                             {"custodians", or_null(one.custodians)},
                             {"why", one.why}});
-    out << json_text(Json{{"ok", report.ok()},
-                          {"anchored", report.anchored},
-                          {"not_anchored_because", or_null(report.not_anchored_because)},
-                          {"origin", report.origin},
-                          {"segments", report.segments},
-                          {"records", report.records},
-                          {"tokens", report.tokens},
-                          {"without_tac", report.without_tac},
-                          {"events", report.events},
-                          {"checkpoints", report.checkpoints},
-                          {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
-                          {"uncovered", report.uncovered},
-                          {"restored", restored},
-                          {"seals", seals_json(report.seals)},
-                          {"problems", problems},
-                          {"more_problems", report.more_problems},
-                          {"affected", affected(report)}})
+    out << json_text(Json{
+               {"ok", report.ok()},
+               {"anchored", report.anchored},
+               {"not_anchored_because", or_null(report.not_anchored_because)},
+               {"origin", report.origin},
+               {"segments", report.segments},
+               {"records", report.records},
+               {"tokens", report.tokens},
+               {"without_tac", report.without_tac},
+               {"events", report.events},
+               {"checkpoints", report.checkpoints},
+               {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
+               {"uncovered", report.uncovered},
+               {"restored", restored},
+               {"seals", seals_json(report.seals)},
+               {"removed",
+                {{"records", report.removed.records},
+                 {"tokens", report.removed.tokens},
+                 {"last", report.removed.last ? Json(to_rfc3339(*report.removed.last, 6)) : Json(nullptr)}}},
+               {"problems", problems},
+               {"more_problems", report.more_problems},
+               {"affected", affected(report)}})
         << '\n';
 }
 
@@ -130,6 +135,11 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
         for (const std::string& gap : one.gaps) out << "; " << one_line(gap, any_length);
         out << '\n';
     }
+    if (report.removed.records > 0)
+        out << "of " << counted(report.removed.records, "record", "records") << " ("
+            << counted(report.removed.tokens, "token", "tokens")
+            << ") only the hashes are left: removed after their time, the last on "
+            << to_rfc3339(*report.removed.last, 0) << '\n';
     out << "anchored: " << (report.anchored ? "true" : "false");
     if (!report.anchored)
         out << " (" << report.not_anchored_because
@@ -137,7 +147,9 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
                "these are";
     out << '\n';
     if (report.ok()) {
-        out << "whole: nothing was added, changed, moved or removed"
+        out << (report.removed.records > 0
+                    ? "whole: nothing was added, changed or moved, and nothing else removed"
+                    : "whole: nothing was added, changed, moved or removed")
             << (report.covered && report.uncovered == 0 ? "\n"
                 : report.covered
                     ? " among the " + std::to_string(*report.covered) + " records under checkpoints\n"

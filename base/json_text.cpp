@@ -1,5 +1,7 @@
 #include "base/json_text.h"
 
+#include "base/text.h"
+
 namespace kokuin {
 
 nlohmann::json parse_json(std::string_view text) {
@@ -8,6 +10,20 @@ nlohmann::json parse_json(std::string_view text) {
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text) {
     return nlohmann::ordered_json::parse(text, nullptr, false);
+}
+
+std::string text_member(const nlohmann::json& value, const char* key) {
+    const auto at = value.find(key);
+    return at != value.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+std::string text_member(const nlohmann::ordered_json& value, const char* key) {
+    const auto at = value.find(key);
+    return at != value.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+std::string line_member(const nlohmann::json& value, const char* key) {
+    return one_line(text_member(value, key), any_length);
 }
 
 std::string json_text(const nlohmann::json& value, int indent) {

@@ -197,7 +197,10 @@ Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) 
         });
         if (!searched) return searched.error();
     }
+    auto removals = store::Removals::read(reader);
+    if (!removals) return removals.error();
     Seals seals;
+    seals.removals = std::move(*removals);
     for (auto& [segment, draft] : drafts)
         if (!faults.contains(segment))
             seals.good.push_back({segment, draft.number, draft.head,
@@ -211,7 +214,8 @@ Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) 
 
 class TokenReader::Impl {
   public:
-    explicit Impl(store::SegmentScan scan) : scan_(std::move(scan)) {}
+    Impl(store::SegmentScan scan, const store::Removals& removals)
+        : scan_(std::move(scan)), removals_(removals) {}
 
     Result<std::vector<Object>> tokens(store::RecordNumber first, store::RecordNumber end) {
         std::vector<Object> found;
@@ -220,6 +224,14 @@ class TokenReader::Impl {
         store::RecordNumber next = first;
         const auto done = scan_.records(first, end - 1, [&](store::RecordNumber number, View der) {
             if (trouble) return;
+            if (const auto* removal = store::is_removed(der) ? removals_.of(number) : nullptr;
+                removal && number == next) {
+                ++next;
+                if (removal->gen_times_us)
+                    trouble = Error::no("segment " + scan_.facts().name + ": its tokens were removed after " +
+                                        to_rfc3339(removal->ends, 0) + ", when they had passed their time");
+                return;
+            }
             auto record = store::decode(der);
             if (number != next++ || !record || record->number != number)
                 trouble = Error::environment("segment " + scan_.facts().name + ": record " +
@@ -258,16 +270,18 @@ class TokenReader::Impl {
 
     static constexpr std::size_t most_blobs = 256;
     store::SegmentScan scan_;
+    const store::Removals& removals_;
     std::map<store::BlobId, Bytes> blobs_;
 };
 
 TokenReader::TokenReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TokenReader::~TokenReader() = default;
 
-Result<std::unique_ptr<TokenReader>> TokenReader::open(const std::string& dir, const std::string& segment) {
+Result<std::unique_ptr<TokenReader>> TokenReader::open(const std::string& dir, const std::string& segment,
+                                                       const store::Removals& removals) {
     auto scan = store::SegmentScan::open(dir, segment);
     if (!scan) return scan.error();
-    return std::unique_ptr<TokenReader>(new TokenReader(std::make_unique<Impl>(std::move(*scan))));
+    return std::unique_ptr<TokenReader>(new TokenReader(std::make_unique<Impl>(std::move(*scan), removals)));
 }
 
 Result<std::vector<Object>> TokenReader::tokens(store::RecordNumber first, store::RecordNumber end) {
@@ -312,7 +326,7 @@ Result<Bytes> evidence_of(const std::string& dir, View serial) {
     if (!seal) return seal.error();
     const auto& month = (*seal)->month;
     const auto group = month.grouping().group_of(found->record.number);
-    auto tokens = TokenReader::open(dir, found->segment);
+    auto tokens = TokenReader::open(dir, found->segment, seals->removals);
     if (!tokens) return tokens.error();
     const auto objects =
         (*tokens)->tokens(month.grouping().begin_of(group), month.grouping().begin_of(group + 1));

@@ -17,6 +17,7 @@
 #include "store/blob.h"
 #include "store/reader.h"
 #include "store/record.h"
+#include "store/removal.h"
 #include "store/tlog/merkle.h"
 
 namespace kokuin::evidence {
@@ -56,6 +57,9 @@ struct Seals {
     std::vector<Seal> good;  ///< oldest month first
     /// Months whose seal can't be read, each with what is wrong with it, one line.
     std::vector<std::pair<std::string, std::string>> faulty;
+    /// What was removed of the archive after its time, also after record `end`. Months whose tokens were
+    /// removed are sealed and renewed no more.
+    store::Removals removals{};
     [[nodiscard]] const Seal* find(const std::string& segment) const;
 };
 /// Reads the events that the archive has below record `end`. A write that was reported as failed may be there
@@ -67,13 +71,15 @@ Result<Seals> read_seals(store::ArchiveReader& reader,
 /// Reads the tokens of one segment, rebuilt, group by group. One thread at a time.
 class TokenReader {
   public:
-    static Result<std::unique_ptr<TokenReader>> open(const std::string& dir, const std::string& segment);
+    /// `removals` must outlive it.
+    static Result<std::unique_ptr<TokenReader>> open(const std::string& dir, const std::string& segment,
+                                                     const store::Removals& removals);
     ~TokenReader();
     TokenReader(const TokenReader&) = delete;
     TokenReader& operator=(const TokenReader&) = delete;
 
-    /// The tokens among the records [first, end), by their numbers. Error (environment): a record is missing
-    /// or damaged, or its blobs are.
+    /// The tokens among the records [first, end), by their numbers. Error (no): some were removed after their
+    /// time; (environment): a record is missing or damaged, or its blobs are.
     Result<std::vector<Object>> tokens(store::RecordNumber first, store::RecordNumber end);
 
   private:

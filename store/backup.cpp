@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "store/copy_writer.h"
+#include "store/remover.h"
 
 namespace kokuin::store {
 
@@ -31,6 +32,9 @@ Result<Backup> backup(const std::string& from, const std::string& to) {
     // What a reader keeps from being finished now is finished next time.
     for (auto name = names->begin(); name + 1 != names->end(); ++name)
         if (auto done = finish_segment(to, *name); !done) return std::move(done).error();
+    const auto removed = carry_out_removals(to, SystemWallClock().now(), [] { return false; });
+    if (!removed) return removed.error();
+    made.removed = removed->removed;
     made.segments = std::move(*names);
     const auto reader = ArchiveReader::open(to);
     if (!reader) return reader.error();

@@ -17,14 +17,15 @@ struct Backup {
     std::vector<std::string> segments;           ///< "2026-11", oldest first
     std::optional<StoredCheckpoint> checkpoint;  ///< the newest in it
     bool same_disk = false;                      ///< on the file system of the archive
+    std::int64_t removed = 0;                    ///< records that it had, and that had passed their time
 };
 
 /// Brings the backup in `to` up to date with the archive in `from`, or makes it if that folder is missing
 /// (its parent must be there) or empty. Reads only, while somebody writes `from` or nobody; `to` is locked.
-/// Ended in the midst, also by kill -9, it leaves an earlier state of the archive, whole, and the next one
-/// goes on from there. Error (no): what is in `to` is no earlier state of this archive; nothing was changed.
-/// (usage): `from` holds no archive, or one lies in the other. (environment): `to` can't be written, `from`
-/// is damaged.
+/// What the archive has removed is removed here too (store/remover.h). Ended in the midst, also by kill -9,
+/// it leaves an earlier state of the archive, whole, and the next one goes on from there. Error (no): what is
+/// in `to` is no earlier state of this archive; nothing was changed. (usage): `from` holds no archive, or one
+/// lies in the other. (environment): `to` can't be written, `from` is damaged.
 Result<Backup> backup(const std::string& from, const std::string& to);
 
 }  // namespace kokuin::store

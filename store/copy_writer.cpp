@@ -191,7 +191,7 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
         ~Snapshot() { (void)of.execute("ROLLBACK"); }
     };
     std::vector<Bytes> ders;
-    std::vector<Record> records;
+    std::vector<std::optional<Record>> records;  // nothing: it was removed
     std::vector<Blob> blobs;
     std::vector<CheckpointRow> checkpoints;
     std::vector<CosignatureRow> cosignatures;
@@ -212,9 +212,22 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
             if (!row) return row.error();
             if (!*row) break;
             const View der = select->octets(1);
-            auto record = decode(der);
             const std::string where =
                 segment_path(from_, source_->meta().segment) + ": record " + std::to_string(number);
+            if (is_removed(der) && select->integer(0) == number) {
+                const auto listed = was_removed(number);
+                if (!listed) return listed.error();
+                if (!*listed)
+                    return Error::environment(where +
+                                              " isn't there, and wasn't removed either: the archive is "
+                                              "damaged, restore a copy");
+                octets += der.size();
+                ders.emplace_back(der.begin(), der.end());
+                records.emplace_back();
+                ++number;
+                continue;
+            }
+            auto record = decode(der);
             if (!record) return std::move(record).error().in(where);
             if (select->integer(0) != number || record->number != number)
                 return Error::environment(where + " is missing: the archive is damaged, restore a copy");
@@ -231,7 +244,7 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
             }
             octets += der.size();
             ders.emplace_back(der.begin(), der.end());
-            records.push_back(std::move(*record));
+            records.emplace_back(std::move(*record));
             ++number;
         }
         auto heads = database.prepare(
@@ -275,17 +288,21 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
     for (std::size_t i = 0; i < records.size(); ++i) {
         Row& row = rows[i];
         row.der = std::move(ders[i]);
-        if (const auto* issuance = std::get_if<Issuance>(&records[i].body)) {
+        row.blobs = &blobs;
+        row.needed = &needed[i];
+        if (!records[i]) {
+            row.keys = Gone{};
+            continue;
+        }
+        if (const auto* issuance = std::get_if<Issuance>(&records[i]->body)) {
             keys[i] = keys_of(*issuance);
             needed[i] = blobs_of(*issuance);
             row.keys = &keys[i];
         } else {
-            const auto& event = std::get<Event>(records[i].body);
+            const auto& event = std::get<Event>(records[i]->body);
             needed[i] = blobs_of(event);
             row.keys = EventKeys{event.kind, event.subject};
         }
-        row.blobs = &blobs;
-        row.needed = &needed[i];
     }
     if (auto done = segment_->commit(rows, checkpoints, cosignatures); !done) return std::move(done).error();
     if (!checkpoints.empty()) checkpoint_ = static_cast<std::int64_t>(checkpoints.back().size);
@@ -296,6 +313,18 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
         mover_.caught_up();
     }
     return next() < limit || cosignatures.size() == most_rows;
+}
+
+/// True if an event of the archive says so.
+Result<bool> CopyWriter::was_removed(RecordNumber number) {
+    if (removals_ && removals_->of(number)) return true;
+    // It may have been written since.
+    const auto reader = ArchiveReader::open(from_);
+    if (!reader) return reader.error();
+    auto removals = Removals::read(**reader);
+    if (!removals) return removals.error();
+    removals_ = std::move(*removals);
+    return removals_->of(number) != nullptr;
 }
 
 Done CopyWriter::next_segment() {

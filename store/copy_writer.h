@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "store/lock.h"
 #include "store/log_mover.h"
+#include "store/removal.h"
 #include "store/segment_reader.h"
 #include "store/segment_writer.h"
 
@@ -20,7 +21,8 @@ namespace kokuin::store {
 /// Holds the lock of a copy and brings it up to date with the archive it is of, by reading that one's files
 /// beside its writer. A copy is an archive like any other: the same segments with the same records, blobs,
 /// checkpoints and cosignatures, in the same order; index and tiles are made anew. At any moment, also after
-/// a crash, it is a state that the archive had.
+/// a crash, it is a state that the archive had; but what was removed from the archive before the copy came to
+/// it is removed in the copy, too. What the copy has already stays there until carry_out_removals().
 ///
 /// One thread at a time. After an error it must be destroyed: what the copy holds is known when open() has
 /// looked again.
@@ -55,6 +57,7 @@ class CopyWriter {
     Done compare();
     Done check_place() const;
     Done next_segment();
+    Result<bool> was_removed(RecordNumber number);
 
     const std::string from_;
     const std::string to_;
@@ -64,8 +67,9 @@ class CopyWriter {
     std::unique_ptr<SegmentWriter> segment_;
     dev_t device_ = 0;  // of that segment's file
     ino_t inode_ = 0;
-    std::int64_t checkpoint_ = -1;  // size of the newest one in that segment's copy
-    std::int64_t cosignature_ = 0;  // how many it has
+    std::int64_t checkpoint_ = -1;      // size of the newest one in that segment's copy
+    std::int64_t cosignature_ = 0;      // how many it has
+    std::optional<Removals> removals_;  // as they were when one was met
     LogMover mover_;
 };
 

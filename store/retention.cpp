@@ -24,6 +24,7 @@ constexpr int of_anomaly = 3;
 constexpr Retention retention_rows[] = {
     {"token", long_years, Beyond::nothing, "issuance of a token; never shorter than the TSU's certificate"},
     {"archive.backed-up", long_years, Beyond::nothing, "backups and restores"},
+    {"archive.expired", long_years, Beyond::everything, "what was removed after its time"},
     {"archive.key", long_years, Beyond::everything, key_of_signatures},
     {"archive.restored", long_years, Beyond::everything,
      "backups and restores: which log goes on from which"},
@@ -97,6 +98,8 @@ constexpr Retention retention_rows[] = {
     {"reference.starting", of_anomaly, Beyond::nothing, anomaly},
     {"reference.unsynchronised", of_anomaly, Beyond::nothing, anomaly},
     {"refusals", of_anomaly, Beyond::nothing, anomaly},
+    {"removal.back", of_anomaly, Beyond::nothing, anomaly},
+    {"removal.late", of_anomaly, Beyond::nothing, anomaly},
     {"report.made", long_years, Beyond::nothing, time_audit},
     {"revocation.known", of_anomaly, Beyond::nothing, anomaly},
     {"revocation.unknown", of_anomaly, Beyond::nothing, anomaly},
@@ -157,6 +160,14 @@ WallTime years_later(WallTime time, int years) {
     const c::year_month_day then(date.year() + c::years(years), date.month(), date.day());
     // Of a date that there isn't sys_days makes the day after the last one of February.
     return WallTime((c::sys_days(then) - c::sys_days{}) + (since - day));
+}
+
+std::optional<WallTime> kept_at_least_until(const Record& record) {
+    if (const auto* issuance = std::get_if<Issuance>(&record.body))
+        return years_later(from_unix_us(issuance->gen_time_us), retention_rows[0].years);
+    const auto& rule = retention_of(std::get<Event>(record.body).kind);
+    if (rule.beyond == Beyond::everything) return std::nullopt;
+    return years_later(from_unix_us(record.at_us), rule.years);
 }
 
 WallTime token_kept_until(WallTime gen_time, WallTime certificate_end) {

@@ -1,10 +1,12 @@
 // How long what an archive holds is kept (ARC-1): one table for all kinds of records. Pure; thread-safe.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "base/time.h"
+#include "store/record.h"
 
 namespace kokuin::store {
 
@@ -31,6 +33,10 @@ const Retention& retention_of(std::string_view kind);
 
 /// The same time of the same day so many years later (of 29 February: 1 March, if that year has none).
 WallTime years_later(WallTime time, int years);
+
+/// Until when a record is kept at the least: its kind's years. Nothing: as long as the archive. What may keep
+/// it longer isn't in the record (its certificate, other tokens, whether it is in force).
+std::optional<WallTime> kept_at_least_until(const Record& record);
 
 /// When a token has passed its time: the later of ten years after its genTime and the end of its TSU's
 /// certificate.

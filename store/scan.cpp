@@ -5,9 +5,9 @@
 #include <set>
 #include <utility>
 
+#include "base/sqlite/sqlite.h"
 #include "store/segment.h"
 #include "store/segment_reader.h"
-#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 namespace {
@@ -102,7 +102,7 @@ Result<std::vector<std::string>> SegmentScan::differences() {
     }
     for (const std::string& object : missing) found.push_back("is missing: " + object);
 
-    std::set<std::string> keys{"archive", "origin", "segment", "first", "previous"};
+    std::set<std::string> keys{"archive", "origin", "segment", "first", "previous", "expired"};
     auto meta = impl_->database.prepare("SELECT key, value FROM meta");
     if (!meta) return meta.error();
     while (true) {
@@ -110,10 +110,11 @@ Result<std::vector<std::string>> SegmentScan::differences() {
         if (!row) return row.error();
         if (!*row) break;
         const std::string key = text(*meta, 0);
-        const Type type = key == "first" ? Type::integer : Type::text;
+        const Type type = key == "first" || key == "expired" ? Type::integer : Type::text;
         if (keys.erase(key) == 0 || meta->type(1) != type)
             found.push_back("its table meta has an entry '" + key + "' that isn't part of the format");
     }
+    keys.erase("expired");  // only where records were removed
     for (const std::string& key : keys) found.push_back("its table meta lacks '" + key + "'");
     return found;
 }

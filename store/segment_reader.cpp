@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "store/removal.h"
+
 namespace kokuin::store {
 namespace {
 
@@ -75,18 +77,19 @@ Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Nu
     std::vector<Record> records;
     while (true) {
         records.clear();
+        RecordNumber least = first;
+        std::int64_t rows = 0;
         select->bind(1, first);
         select->bind(2, batch);
         bind(*select);
         while (true) {
             const auto row = select->step();
             if (!row)
-                return Error::environment(
-                    row.error().text + " (met after record " +
-                    std::to_string(first - 1 + static_cast<std::int64_t>(records.size())) + ")");
+                return Error::environment(row.error().text + " (met after record " +
+                                          std::to_string(least - 1) + ")");
             if (!*row) break;
             const RecordNumber number = select->integer(0);
-            const RecordNumber least = records.empty() ? first : records.back().number + 1;
+
             if (numbers == Numbers::gapless && number != least)
                 return Error::environment(path_ + ": record " + std::to_string(least) + " is missing, " +
                                           std::to_string(number) +
@@ -98,6 +101,10 @@ Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Nu
             if (select->is_null(1))
                 return Error::environment(path_ + ": the index names record " + std::to_string(number) +
                                           ", which isn't there: the archive is damaged, restore a copy");
+            ++rows;
+            least = number + 1;
+            // The index names none that was removed.
+            if (numbers == Numbers::gapless && is_removed(select->octets(1))) continue;
             auto record = read(path_, number, select->octets(1));
             if (!record) return record.error();
             if (!agrees(*record))
@@ -108,8 +115,8 @@ Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Nu
         select->reset();  // ends the transaction before anybody else's code runs
         for (const Record& record : records)
             if (!visit(record)) return false;
-        if (static_cast<std::int64_t>(records.size()) < batch) return true;
-        first = records.back().number + 1;
+        if (rows < batch) return true;
+        first = least;
     }
 }
 
@@ -213,7 +220,7 @@ Result<tlog::Hash> SegmentReader::leaf(RecordNumber number) {
     if (!*row)
         return Error::environment(path_ + ": record " + std::to_string(number) +
                                   " is missing: the archive is damaged, restore a copy");
-    return tlog::leaf_hash(select->octets(0));
+    return leaf_of(select->octets(0));
 }
 
 Result<std::optional<SegmentReader::CheckpointRow>> SegmentReader::latest_checkpoint() {

@@ -31,7 +31,8 @@ class SegmentReader {
     using Visit = std::function<bool(const Record&)>;
     Result<bool> by_serial(View serial, const Visit& visit);
     Result<bool> by_imprint(View imprint, const Visit& visit);
-    /// All records whose numbers lie in [first, last]; a gap between them is an error.
+    /// All records whose numbers lie in [first, last], but for those that were removed (store/removal.h); a
+    /// gap between them is an error.
     Result<bool> by_number(RecordNumber first, RecordNumber last, const Visit& visit);
     /// Of this kind (nothing: all), with number ≥ first.
     Result<bool> events(const std::optional<std::string>& kind, RecordNumber first, const Visit& visit);
@@ -46,7 +47,7 @@ class SegmentReader {
     Result<std::optional<Record>> record(RecordNumber number);
     /// Number after the last record.
     Result<RecordNumber> next();
-    /// Leaf hash of a record that must be there. Doesn't decode it.
+    /// Leaf hash of a record that must be there, or must have been removed. Doesn't decode it.
     Result<tlog::Hash> leaf(RecordNumber number);
     /// What there is of a tile; empty if nothing.
     Result<Bytes> tile(unsigned level, std::uint64_t position) {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/sqlite/sqlite.h"
 #include "store/blob.h"
 #include "store/segment.h"
-#include "base/sqlite/sqlite.h"
 
 namespace kokuin::store {
 
@@ -21,10 +21,13 @@ struct EventKeys {
     std::string_view subject;
 };
 
+/// A record that was removed in the archive that this one is a copy of: it has no keys, and no blobs.
+struct Gone {};
+
 /// One record on its way into the segment. Everything it points to stays until commit() returns.
 struct Row {
-    Bytes der;
-    std::variant<const IssuanceKeys*, EventKeys> keys;
+    Bytes der;  ///< of one that is gone its leaf hash
+    std::variant<const IssuanceKeys*, EventKeys, Gone> keys;
     const std::vector<Blob>* blobs = nullptr;  ///< those the segment lacks are stored with the record
     const std::vector<BlobId>* needed = nullptr;
 };

@@ -36,10 +36,7 @@ struct Sent {
 std::optional<Sent> read_order(std::string_view body) {
     const auto value = parse_json(body);
     if (!value.is_object()) return std::nullopt;
-    const auto text = [&value](const char* key) {
-        const auto at = value.find(key);
-        return at != value.end() && at->is_string() ? at->get<std::string>() : std::string();
-    };
+    const auto text = [&value](const char* key) { return text_member(value, key); };
     const auto step = step_of(text("step"));
     if (!step) return std::nullopt;
     return Sent{{*step, text("tsu"), text("why"), text("by"), "",

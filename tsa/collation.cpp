@@ -10,6 +10,7 @@
 #include "pki/certificate.h"
 #include "store/prove.h"
 #include "store/reader.h"
+#include "store/removal.h"
 #include "tac/tac.h"
 #include "tsa/protocol/collation.h"
 
@@ -70,7 +71,17 @@ Result<Json> collate(const CollationParts& parts, View presented) {
     auto reader = store::ArchiveReader::open(parts.archive);
     if (!reader) return reader.error();
     const auto shown = (*reader)->show(info.serial);
-    if (!shown && shown.error().kind == Error::Kind::no) return json;
+    if (!shown && shown.error().kind == Error::Kind::no) {
+        const auto removals = store::Removals::read(**reader);
+        if (!removals) return removals.error();
+        if (const auto* gone = removals->tokens_at(to_unix_us(info.gen_time))) {
+            json["result"] = "removed";
+            json["detail"] = "the records of its time (" + gone->segment +
+                             ") were removed when they had passed theirs, on " + to_rfc3339(gone->ends, 0) +
+                             " or later: whether it was issued here can't be told any more";
+        }
+        return json;
+    }
     if (!shown) return shown.error();
     auto issued = tsp::parse_token(shown->token);
     if (!issued) return std::move(issued).error().in("record " + std::to_string(shown->found.record.number));

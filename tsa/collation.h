@@ -22,7 +22,8 @@ struct CollationParts {
 /// media type. 200 whatever the result is; 503 if the archive can't be asked now. JSON:
 /// - result: "matches" (the very octets that were issued) · "altered" (this serial number was issued, with
 /// other
-///   content) · "not-issued-here" · "malformed" (no token)
+///   content) · "not-issued-here" · "removed" (no such record, and those of its time were removed after
+///   theirs) · "malformed" (no token)
 /// - detail: one line: what was found; of a malformed one at which octet
 /// - differs: of an altered one what differs (tsp::differences)
 /// - serial (hex): of the presented token; absent if malformed

@@ -21,25 +21,20 @@ constexpr std::size_t longest_subject = 200;
 /// In base64, and what else is said of it.
 constexpr std::size_t largest_import = store::largest_content / 3 * 4 + (64U << 10U);
 
-std::string member_text(const json& body, const char* key) {
-    const auto at = body.is_object() ? body.find(key) : body.end();
-    return body.is_object() && at != body.end() && at->is_string() ? at->get<std::string>() : std::string();
-}
-
 /// What the request says of an import; the account is the caller's.
 Result<store::Import> read_import(const json& body, const std::string& account, WallTime now) {
     store::Import import;
-    import.kind = member_text(body, "kind");
+    import.kind = text_member(body, "kind");
     const auto& kinds = store::import_kinds();
     if (std::find(kinds.begin(), kinds.end(), import.kind) == kinds.end())
         return Error::usage("--kind: \"" + one_line(import.kind, 64) +
                             "\" is none of room-entry, subscription, other");
-    import.subject = member_text(body, "subject");
+    import.subject = text_member(body, "subject");
     if (import.subject.empty() || import.subject != one_line(import.subject, longest_subject))
         return Error::usage(
             "--subject: one line of 1 to 200 octets that says what it is about; no name of a person");
     for (const auto& [key, time] : {std::pair("from", &import.from), {"to", &import.to}}) {
-        const auto text = member_text(body, key);
+        const auto text = text_member(body, key);
         const auto read = from_rfc3339(text);
         if (!read)
             return Error::usage("--" + std::string(key) + ": \"" + one_line(text, 64) +
@@ -51,8 +46,8 @@ Result<store::Import> read_import(const json& body, const std::string& account, 
             "--from isn't before --to: the period goes up to --to, without that moment itself");
     if (import.to > now)
         return Error::usage("--to " + to_rfc3339(import.to, 0) + " is yet to come; import what is over");
-    import.why = member_text(body, "why");
-    import.by = member_text(body, "by");
+    import.why = text_member(body, "why");
+    import.by = text_member(body, "by");
     import.account = account;
     if (auto done = check_why_and_by(import.why, import.by); !done) return std::move(done).error();
     return import;
@@ -178,7 +173,7 @@ void ImportsDesk::add_routes(net::Router& router) {
                        const auto said =
                            read_import(body, account_text(request.peer.process->uid), parts_.journal.now());
                        if (!said) return net::problem(said.error());
-                       const auto content = from_base64(member_text(body, "content"));
+                       const auto content = from_base64(text_member(body, "content"));
                        if (!content || content->empty())
                            return net::problem(Error::usage("the content is empty"));
                        const auto kept = import(*said, *content);
@@ -191,8 +186,8 @@ void ImportsDesk::add_routes(net::Router& router) {
                               [this](const net::Request& request) {
                                   const auto body = parse_json(as_text(request.body));
                                   const store::Erasure wanted{
-                                      member_text(body, "id"), member_text(body, "why"),
-                                      member_text(body, "by"), account_text(request.peer.process->uid)};
+                                      text_member(body, "id"), text_member(body, "why"),
+                                      text_member(body, "by"), account_text(request.peer.process->uid)};
                                   if (auto done = check_why_and_by(wanted.why, wanted.by); !done)
                                       return net::problem(done.error());
                                   const auto answer = erase(wanted);

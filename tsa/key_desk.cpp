@@ -96,12 +96,7 @@ void KeyDesk::add_routes(net::Router& router) {
                 "tsad",
                 [this, act](const net::Request& request) {
                     const auto body = parse_json(as_text(request.body));
-                    const auto text = [&body](const char* key) {
-                        const auto at = body.is_object() ? body.find(key) : body.end();
-                        return body.is_object() && at != body.end() && at->is_string()
-                                   ? at->template get<std::string>()
-                                   : std::string();
-                    };
+                    const auto text = [&body](const char* key) { return text_member(body, key); };
                     Order order{
                         text("label"), text("subject"), text("pem"), text("tsu"), text("hsm"), {}, {}, {},
                         false};

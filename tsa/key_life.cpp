@@ -100,7 +100,7 @@ store::Event generated_event(const KeyEntry& entry, const std::string& id, View 
     return event;
 }
 
-std::string digest_of(View spki) {
+std::string key_digest(View spki) {
     return to_hex(pki::digest(pki::Hash::sha256, spki));
 }
 
@@ -152,7 +152,7 @@ std::vector<std::pair<store::Event, std::vector<store::Blob>>> records_of_new_ke
     entry.label = label;
     entry.tsu = tsu;
     entry.token = token;
-    entry.spki_sha256 = digest_of(spki);
+    entry.spki_sha256 = key_digest(spki);
     std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
     records.emplace_back(generated_event(entry, id, spki, step), std::vector<store::Blob>());
     if (csr.empty()) return records;
@@ -364,7 +364,7 @@ Done KeyLife::generated(const std::string& label, const std::string& tsu, const 
     entry.label = label;
     entry.tsu = tsu;
     entry.token = token;
-    entry.spki_sha256 = digest_of(spki);
+    entry.spki_sha256 = key_digest(spki);
     return record(generated_event(entry, id, spki, step));
 }
 
@@ -463,7 +463,7 @@ Done KeyLife::adopt(const std::string& label, const std::string& tsu, const pki:
         entry.label = label;
         entry.tsu = tsu;
         entry.token = token;
-        entry.spki_sha256 = digest_of(certificate.spki());
+        entry.spki_sha256 = key_digest(certificate.spki());
         if (auto done = certify_locked(entry, certificate, chain, step); !done) return done;
         // Nobody knows when it was used first; not before its certificate.
         return activate_locked(label, certificate.not_before(), step);
@@ -475,7 +475,7 @@ Done KeyLife::adopt(const std::string& label, const std::string& tsu, const pki:
     // One that was never used may be given to another TSU.
     if (entry.tsu != tsu && entry.activated)
         return refused("the key '" + label + "' is the one of the TSU '" + entry.tsu + "'");
-    if (entry.spki_sha256 != digest_of(certificate.spki()))
+    if (entry.spki_sha256 != key_digest(certificate.spki()))
         return refused("the certificate is for another key than the records of '" + label + "' speak of");
     if (entry.compromised || entry.state == KeyState::retired)
         return refused("'" + label + "' is " + (entry.compromised ? "compromised" : "retired") +

@@ -96,12 +96,7 @@ void add_programs_routes(net::Router& router, Programs& programs, Hsms& hsms) {
             "tsad",
             [&programs, &hsms](const net::Request& request) {
                 const auto body = parse_json(as_text(request.body));
-                const auto text = [&body](const char* key) {
-                    const auto at = body.is_object() ? body.find(key) : body.end();
-                    return body.is_object() && at != body.end() && at->is_string()
-                               ? at->template get<std::string>()
-                               : std::string();
-                };
+                const auto text = [&body](const char* key) { return text_member(body, key); };
                 const ProgramsAccepted by{text("why"), text("by"), account_text(request.peer.process->uid)};
                 if (auto done = check_why_and_by(by.why, by.by); !done) return net::problem(done.error());
                 const auto answer = accept(programs, hsms, by);

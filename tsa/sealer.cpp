@@ -56,11 +56,6 @@ json seals_json(const Sealer::Snapshot& seen, const std::optional<SealSettings>&
             {"trouble", seen.trouble.empty() ? json(nullptr) : json(seen.trouble)}};
 }
 
-std::string text_of(const json& body, const char* key) {
-    return body.is_object() && body.contains(key) && body[key].is_string() ? body[key].get<std::string>()
-                                                                           : std::string();
-}
-
 }  // namespace
 
 Result<evidence::Believed> load_believed(const SealSettings& settings) {
@@ -132,7 +127,7 @@ Result<bool> Sealer::advance() {
         finished.assign(segments->begin(), segments->end() - 1);
         if (parts_.archive.state().kind != store::ArchiveState::Kind::ready)
             return Error::environment("the archive takes nothing at the moment");
-        if (!seals_) {
+        if (forget_.exchange(false) || !seals_) {
             auto reader = store::ArchiveReader::open(parts_.dir);
             auto read = reader ? evidence::read_seals(**reader) : Result<evidence::Seals>(reader.error());
             if (!read) return read.error();
@@ -148,13 +143,13 @@ Result<bool> Sealer::advance() {
         };
         for (std::size_t i = 0; i < finished.size(); ++i)
             if (!seals.find(finished[i]) && !is_faulty(finished[i]) &&
-                tried(seal(finished[i], (*segments)[i + 1])))
+                !seals.removals.tokens_of(finished[i]) && tried(seal(finished[i], (*segments)[i + 1])))
                 return true;
         // What ages goes first, what takes long last.
         for (const auto wanted : {SealStep::renew, SealStep::stamp, SealStep::rehash})
             for (const evidence::Seal& one : seals.good)
-                if (!stopping_ && step_of(one) == wanted) {
-                    const auto stamped = stamp(one, wanted);
+                if (!stopping_ && step_of(seals, one) == wanted) {
+                    const auto stamped = stamp(seals, one, wanted);
                     if (tried(stamped ? Result<bool>(true) : Result<bool>(stamped.error()))) return true;
                 }
         if (trouble) return *trouble;
@@ -165,8 +160,9 @@ Result<bool> Sealer::advance() {
     return done;
 }
 
-SealStep Sealer::step_of(const evidence::Seal& seal) const {
-    if (!parts_.settings) return SealStep::none;
+SealStep Sealer::step_of(const evidence::Seals& seals, const evidence::Seal& seal) const {
+    // What is proved by it is gone.
+    if (!parts_.settings || seals.removals.tokens_of(seal.segment)) return SealStep::none;
     const std::lock_guard lock(mutex_);
     if (wishes_.contains(seal.segment) && !seal.month.layers().empty()) return SealStep::renew;
     return next_step(seal, parts_.settings->hash, parts_.settings->renew_before, parts_.clock.read().wall);
@@ -210,7 +206,7 @@ Result<tlog::TreeHead> Sealer::head_at(std::uint64_t end) const {
     return *head;
 }
 
-Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
+Done Sealer::stamp(const evidence::Seals& seals, const evidence::Seal& seal, SealStep step) {
     const auto hash = parts_.settings->hash;
     const auto& layers = seal.month.layers();
     if (step == SealStep::renew) {
@@ -224,7 +220,7 @@ Done Sealer::stamp(const evidence::Seal& seal, SealStep step) {
         if (done) wishes_.erase(seal.segment);
         return done;
     }
-    auto reader = evidence::TokenReader::open(parts_.dir, seal.segment);
+    auto reader = evidence::TokenReader::open(parts_.dir, seal.segment, seals.removals);
     if (!reader) return reader.error();
     const auto& grouping = seal.month.grouping();
     std::vector<Bytes> groups;
@@ -290,7 +286,7 @@ void Sealer::show(const std::vector<std::string>& finished, const evidence::Seal
         month.segment = segment;
         month.state = "waits";
         if (const evidence::Seal* seal = seals.find(segment)) {
-            month.state = state_of(*seal, step_of(*seal));
+            month.state = state_of(*seal, step_of(seals, *seal));
             month.chains = seal->month.layers().size();
             for (const auto& layer : seal->month.layers()) month.stamps += layer.stamps.size();
             if (month.chains > 0) {
@@ -298,6 +294,7 @@ void Sealer::show(const std::vector<std::string>& finished, const evidence::Seal
                 month.until = seal->until;
             }
         }
+        if (seals.removals.tokens_of(segment)) month.state = "expired";
         seen.months.push_back(std::move(month));
     }
     const std::lock_guard lock(mutex_);
@@ -338,9 +335,9 @@ void Sealer::add_routes(net::Router& control) {
                 net::for_owner("tsad",
                                [this](const net::Request& request) {
                                    const auto body = parse_json(as_text(request.body));
-                                   const auto month = text_of(body, "month");
-                                   const auto why = text_of(body, "why");
-                                   const auto by = text_of(body, "by");
+                                   const auto month = text_member(body, "month");
+                                   const auto why = text_member(body, "why");
+                                   const auto by = text_member(body, "by");
                                    Done done = check_why_and_by(why, by);
                                    if (done)
                                        done = wish_renewal(month, why, by,

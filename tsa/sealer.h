@@ -75,6 +75,8 @@ class Sealer {
     void start() { ticker_.start(); }
     /// Waits for a request that runs, and breaks off the reading of a month. Idempotent.
     void stop();
+    /// Reads anew at the next look what is sealed, and what was removed. From any thread.
+    void forget() { forget_ = true; }
     /// One look, and what it shows to be done.
     void tick();
 
@@ -82,8 +84,8 @@ class Sealer {
     struct Snapshot {
         struct Month {
             std::string segment;
-            std::string
-                state;  ///< "waits", "sealed", "stamped"; what is next: "to be stamped", "to be renewed"
+            std::string state;  ///< "waits", "sealed", "stamped"; what is next: "to be stamped", "to be
+                                ///< renewed"; "expired": its tokens were removed
             std::optional<WallTime> stamped;  ///< genTime of the newest time-stamp
             std::optional<WallTime> until;    ///< end of its certificate
             std::size_t chains = 0;
@@ -106,7 +108,7 @@ class Sealer {
     /// may be more.
     Result<bool> advance();
     Result<bool> seal(const std::string& segment, const std::string& next);
-    Done stamp(const evidence::Seal& seal, SealStep step);
+    Done stamp(const evidence::Seals& seals, const evidence::Seal& seal, SealStep step);
     struct Token {
         evidence::Stamped stamped;
         Bytes der;
@@ -116,7 +118,7 @@ class Sealer {
     Result<tlog::TreeHead> head_at(std::uint64_t end) const;
     Done write(const evidence::Entry& entry);
     void tell(const char* kind, const std::string& text);
-    [[nodiscard]] SealStep step_of(const evidence::Seal& seal) const;
+    [[nodiscard]] SealStep step_of(const evidence::Seals& seals, const evidence::Seal& seal) const;
     void show(const std::vector<std::string>& finished, const evidence::Seals& seals,
               const std::string& trouble);
 
@@ -127,6 +129,7 @@ class Sealer {
     bool late_ = false;
     std::atomic<bool> stopping_{false};
     std::atomic<bool> hurry_{false};  // a wish has come: no pause
+    std::atomic<bool> forget_{false};
 
     mutable std::mutex mutex_;
     Snapshot snapshot_;

@@ -25,6 +25,7 @@
 #include "tsa/config.h"
 #include "tsa/copy_watch.h"
 #include "tsa/housekeeper.h"
+#include "tsa/expiry_desk.h"
 #include "tsa/hsms.h"
 #include "tsa/imports_desk.h"
 #include "tsa/journal.h"
@@ -173,6 +174,9 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
                             settings->file, settings->digest});
     tsa::ImportsDesk imports({**archive, journal, **hsms, settings->personal});
     imports.settle();
+    tsa::ExpiryDesk expiry({mono, **archive, settings->archive, settings->copy, journal, **hsms,
+                            [&] { return tsa::proved_time(clock, tsus, settings->policies); },
+                            [&sealer] { sealer.forget(); }});
     tsa::LogTiles tiles(**archive, settings->archive);
     tsa::Stamper stamper({clock, **archive, tsus, refusals, checkpointer, &programs});
     tsa::RefusedTacs refused(journal);
@@ -228,6 +232,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     sealer.add_routes(*control);
     tsa::add_programs_routes(*control, programs, **hsms);
     imports.add_routes(*control);
+    expiry.add_routes(*control);
     net::ServerOptions socket;
     socket.name = "control";
     socket.unix_path = settings->control;
@@ -298,6 +303,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     if (witnesses) witnesses->start();
     copy_watch.start();
     sealer.start();
+    expiry.start();
     (*hsms)->say_if_locked();
     spdlog::info("tsad serves http={} archive={}", config::to_text(settings->http.listen), settings->archive);
 
@@ -307,6 +313,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     for (auto server = servers.rbegin(); server != servers.rend(); ++server) (*server)->stop();
     copy_watch.stop();
     sealer.stop();
+    expiry.stop();
     if (witnesses) witnesses->stop();
     tacs.stop();
     if (revocation) revocation->stop();

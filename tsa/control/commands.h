@@ -99,6 +99,18 @@ Result<int> archive_imports(const Settings& settings, bool json, std::ostream& o
 Result<int> archive_erase(const Settings& settings, const std::string& id, const std::string& why,
                           const std::string& by, bool json, std::ostream& out);
 
+/// Which records that have passed their time go (docs/retention.md).
+struct ExpireOptions {
+    std::vector<std::string> months;  ///< "2026-10"; none: all finished ones
+    std::vector<std::string> kinds;   ///< "token", or of events; none: all
+    std::string list;                 ///< file for the list that will be recorded; empty: none
+    std::string why;
+    std::string by;
+};
+/// Has them removed, or asks the custodians to agree to that. 0.
+Result<int> archive_expire(const Settings& settings, const ExpireOptions& options, bool json,
+                           std::ostream& out);
+
 /// What stamp and verify read of a document, in octets, at most.
 constexpr std::size_t largest_file = std::size_t{1} << 31U;
 

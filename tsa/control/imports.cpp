@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "store/imports.h"
 #include "tsa/control/commands.h"
+#include "tsa/control/proposal.h"
 
 namespace kokuin::tsa::control {
 namespace {
@@ -20,13 +21,6 @@ Result<std::string> ask_imports(const Settings& settings, const char* method, co
                                 const std::string& body = "") {
     return hsm::custody::ask_server(site_of(settings, settings.hsms.front()), method, path, body,
                                     import_patience);
-}
-
-std::string import_word(const json& value, const char* key) {
-    const auto at = value.is_object() ? value.find(key) : value.end();
-    return value.is_object() && at != value.end() && at->is_string()
-               ? one_line(at->get<std::string>(), any_length)
-               : std::string();
 }
 
 }  // namespace
@@ -49,7 +43,7 @@ Result<int> archive_import(const Settings& settings, const ImportOptions& option
     if (as_json)
         out << *answer << '\n';
     else
-        out << "imported as " << import_word(parse_json(*answer), "id") << ", " << content->size()
+        out << "imported as " << line_member(parse_json(*answer), "id") << ", " << content->size()
             << " octets; " << options.file << " itself is yours to keep or to erase\n";
     return 0;
 }
@@ -74,16 +68,7 @@ Result<int> archive_erase(const Settings& settings, const std::string& id, const
         out << *answer << '\n';
         return 0;
     }
-    const auto said = parse_json(*answer);
-    if (!said.contains("proposal")) {
-        out << import_word(said, "text") << '\n';
-        return 0;
-    }
-    const auto hsm = import_word(said, "hsm");
-    const auto proposal = import_word(said["proposal"], "id");
-    out << "proposal " << proposal << ": to be approved by " << said["proposal"].value("threshold", 0)
-        << " custodians, each with: tsactl " << (hsm.empty() || hsm == "hsm" ? "" : "--hsm " + hsm + " ")
-        << "approve " << proposal << " --share FILE\n";
+    out << done_or_proposed(parse_json(*answer)) << '\n';
     return 0;
 }
 

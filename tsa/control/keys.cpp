@@ -15,6 +15,7 @@
 #include "store/reader.h"
 #include "tsa/compromise.h"
 #include "tsa/control/commands.h"
+#include "tsa/control/proposal.h"
 
 namespace kokuin::tsa::control {
 namespace {
@@ -23,12 +24,6 @@ using nlohmann::json;
 
 /// It waits for the TAA's audit of the new certificate.
 constexpr nanoseconds rotation_within = seconds(150);
-
-std::string text_of(const json& value, const char* key) {
-    const auto at = value.find(key);
-    return at != value.end() && at->is_string() ? one_line(at->get<std::string>(), any_length)
-                                                : std::string();
-}
 
 Result<json> ask(const Settings& settings, const std::string& path, const KeyChange& change,
                  nanoseconds patience) {
@@ -84,10 +79,11 @@ Result<std::int64_t> write_consequences(const Settings& settings, const json& an
 Result<int> key_rotate(const Settings& settings, const KeyChange& change, bool as_json, std::ostream& out) {
     const auto answer = ask(settings, "/keys/rotate", change, rotation_within);
     if (!answer) return answer.error();
-    const auto retired = text_of(*answer, "retired");
+    const auto retired = line_member(*answer, "retired");
     return tell(*answer,
-                text_of(*answer, "key") + " signs for " + text_of(*answer, "tsu") + " now, until " +
-                    text_of(*answer, "signs_until") + (retired.empty() ? "" : "; " + retired + " is retired"),
+                line_member(*answer, "key") + " signs for " + line_member(*answer, "tsu") + " now, until " +
+                    line_member(*answer, "signs_until") +
+                    (retired.empty() ? "" : "; " + retired + " is retired"),
                 as_json, out);
 }
 
@@ -95,7 +91,7 @@ Result<int> key_retire(const Settings& settings, const KeyChange& change, bool a
     const auto answer = ask(settings, "/keys/retire", change, seconds(30));
     if (!answer) return answer.error();
     return tell(*answer,
-                change.label + " is retired; it must be destroyed by " + text_of(*answer, "destroy_by"),
+                change.label + " is retired; it must be destroyed by " + line_member(*answer, "destroy_by"),
                 as_json, out);
 }
 
@@ -103,7 +99,7 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
                            std::ostream& out) {
     auto answer = ask(settings, "/keys/compromise", change, seconds(60));
     if (!answer) return answer.error();
-    const auto serial = text_of(*answer, "certificate_serial");
+    const auto serial = line_member(*answer, "certificate_serial");
     std::string text = change.label + " signs nothing any more, and that it is compromised is recorded.";
     if (serial.empty()) {
         text +=
@@ -127,7 +123,7 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
                     : settings.taa                        ? "; tell the TAA yourself"
                                                           : "") +
         ". Now:\n- have its certificate revoked: serial " + serial + " of " +
-        text_of(*answer, "certificate_issuer") + ", reason keyCompromise; " + folder +
+        line_member(*answer, "certificate_issuer") + ", reason keyCompromise; " + folder +
         "/revocation-request.json is for the CA, its new CRL belongs into [tsu] crls\n- tell the users: " +
         std::to_string(*written) + " tokens have lost their reliability, listed in " + folder +
         "/tokens.jsonl\n- destroy it: tsactl key destroy " + change.label +
@@ -138,15 +134,7 @@ Result<int> key_compromise(const Settings& settings, const KeyChange& change, bo
 Result<int> key_destroy(const Settings& settings, const KeyChange& change, bool as_json, std::ostream& out) {
     const auto answer = ask(settings, "/keys/destroy", change, seconds(30));
     if (!answer) return answer.error();
-    const auto hsm = text_of(*answer, "hsm");
-    const auto of_hsm = hsm.empty() || hsm == "hsm" ? "" : "--hsm " + hsm + " ";
-    if (const auto proposal = answer->find("proposal"); proposal != answer->end())
-        return tell(*answer,
-                    "proposal " + text_of(*proposal, "id") + ": to be approved by " +
-                        std::to_string(proposal->value("threshold", 0)) + " custodians, each with: tsactl " +
-                        of_hsm + "approve " + text_of(*proposal, "id") + " --share FILE",
-                    as_json, out);
-    return tell(*answer, text_of(*answer, "text"), as_json, out);
+    return tell(*answer, done_or_proposed(*answer), as_json, out);
 }
 
 Result<int> key_show(const Settings& settings, const std::string& label, bool as_json, std::ostream& out) {
@@ -163,7 +151,7 @@ Result<int> key_show(const Settings& settings, const std::string& label, bool as
         out << hsm::keys_text(json_text(json::array({key})));
         for (const auto* field :
              {"activated", "signs_until", "retired", "destroy_by", "certificate_sha256", "why"})
-            if (const auto text = text_of(key, field); !text.empty())
+            if (const auto text = line_member(key, field); !text.empty())
                 out << "  " << field << ": " << text << '\n';
         return 0;
     }

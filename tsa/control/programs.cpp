@@ -5,6 +5,7 @@
 #include "base/json_text.h"
 #include "base/text.h"
 #include "tsa/control/commands.h"
+#include "tsa/control/proposal.h"
 
 namespace kokuin::tsa::control {
 namespace {
@@ -16,16 +17,10 @@ constexpr nanoseconds programs_within = seconds(60);
 
 Result<json> ask(const Settings& settings, const std::string& method, const std::string& path,
                  const std::string& body = "") {
-    const auto answer =
-        hsm::custody::ask_server(site_of(settings, settings.hsms.front()), method, path, body, programs_within);
+    const auto answer = hsm::custody::ask_server(site_of(settings, settings.hsms.front()), method, path, body,
+                                                 programs_within);
     if (!answer) return answer.error();
     return parse_json(*answer);
-}
-
-std::string shown(const json& value, const char* key) {
-    const auto at = value.find(key);
-    return at != value.end() && at->is_string() ? one_line(at->get<std::string>(), any_length)
-                                                : std::string();
 }
 
 }  // namespace
@@ -43,19 +38,19 @@ Result<int> programs_list(const Settings& settings, bool sums, bool as_json, std
         return status;
     }
     for (const auto& file : answer->value("files", json::array())) {
-        const auto digest = shown(file, "sha256");
-        out << (digest.empty() ? std::string(64, '-') : digest) << "  " << shown(file, "path");
-        if (const auto state = shown(file, "state"); state != "as it should be") {
+        const auto digest = line_member(file, "sha256");
+        out << (digest.empty() ? std::string(64, '-') : digest) << "  " << line_member(file, "path");
+        if (const auto state = line_member(file, "state"); state != "as it should be") {
             out << "  <- " << state;
-            if (const auto counts = shown(file, "counts"); !counts.empty() && !digest.empty())
+            if (const auto counts = line_member(file, "counts"); !counts.empty() && !digest.empty())
                 out << "; should be " << counts;
-            if (const auto why = shown(file, "why"); !why.empty()) out << " (" << why << ")";
+            if (const auto why = line_member(file, "why"); !why.empty()) out << " (" << why << ")";
         }
         out << '\n';
     }
     for (const auto& file : answer->value("joined", json::array()))
-        out << shown(file, "sha256") << "  " << shown(file, "path") << "  <- loaded later\n";
-    out << "the list of these files: SHA-256 " << shown(*answer, "list") << '\n';
+        out << line_member(file, "sha256") << "  " << line_member(file, "path") << "  <- loaded later\n";
+    out << "the list of these files: SHA-256 " << line_member(*answer, "list") << '\n';
     for (const auto& trouble : answer->value("troubles", json::array()))
         out << "TROUBLE: " << one_line(trouble.is_string() ? trouble.get<std::string>() : "", any_length)
             << '\n';
@@ -74,16 +69,7 @@ Result<int> programs_accept(const Settings& settings, const std::string& why, co
         out << json_text(*answer) << '\n';
         return 0;
     }
-    const auto proposal = answer->find("proposal");
-    if (proposal == answer->end()) {
-        out << shown(*answer, "text") << '\n';
-        return 0;
-    }
-    const auto hsm = shown(*answer, "hsm");
-    const auto id = shown(*proposal, "id");
-    out << "proposal " << id << ": to be approved by " << proposal->value("threshold", 0)
-        << " custodians, each with: tsactl " << (hsm.empty() || hsm == "hsm" ? "" : "--hsm " + hsm + " ")
-        << "approve " << id << " --share FILE\n";
+    out << done_or_proposed(*answer) << '\n';
     return 0;
 }
 

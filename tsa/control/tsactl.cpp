@@ -28,6 +28,7 @@ struct Arguments {
     control::SealChange seal;
     control::ImportOptions import;
     std::string import_id;
+    control::ExpireOptions expire;
     hsm::custody::Arguments custody;
     std::string backup;
     control::RestoreOptions restore;
@@ -74,7 +75,8 @@ Result<int> archive_init(const tsa::Settings& settings, bool json) {
     return 0;
 }
 
-/// What others have written down: tsactl archive import, imports, erase.
+/// What others have written down: tsactl archive import, imports, erase; and what goes after its time:
+/// expire.
 template <typename WithSettings>
 void add_import_commands(CLI::App& archive, Arguments& arguments, const WithSettings& with_settings) {
     const auto add_reasons = [&](CLI::App* command) {
@@ -100,6 +102,18 @@ void add_import_commands(CLI::App& archive, Arguments& arguments, const WithSett
                   [&](const tsa::Settings& settings) {
                       return control::archive_imports(settings, arguments.json, std::cout);
                   });
+    auto* expire = archive.add_subcommand(
+        "expire", "remove records that have passed their time, once the custodians agree");
+    expire->add_option("--month", arguments.expire.months, "only of this month (2026-10); may be repeated");
+    expire->add_option("--kind", arguments.expire.kinds,
+                       "only this kind, \"token\" or of events; may be repeated");
+    expire->add_option("--list", arguments.expire.list, "write the list that is recorded into this file");
+    expire->add_option("--why", arguments.expire.why, "the reason, one line, for the record")->required();
+    expire->add_option("--by", arguments.expire.by, "who, as a role or number (no name of a person)")
+        ->required();
+    with_settings(expire, [&](const tsa::Settings& settings) {
+        return control::archive_expire(settings, arguments.expire, arguments.json, std::cout);
+    });
     auto* erase = archive.add_subcommand("erase", "erase an import's content, once the custodians agree");
     erase->add_option("ID", arguments.import_id, "as imports shows it")->required();
     add_reasons(erase);
