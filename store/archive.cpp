@@ -20,6 +20,7 @@
 #include "store/lock.h"
 #include "store/log_mover.h"
 #include "store/reader.h"
+#include "store/recover.h"
 #include "store/segment.h"
 #include "store/segment_writer.h"
 #include "store/tlog/add_checkpoint.h"
@@ -549,6 +550,7 @@ Result<std::unique_ptr<Archive>> Archive::open(const std::string& dir, ArchiveOp
     if (names->empty()) return Error::usage(dir + ": no archive here; make one with: " + init_command());
     auto lock = Lock::take(dir);
     if (!lock) return lock.error();
+    if (auto done = roll_back_broken_off(dir); !done) return std::move(done).error();
     const auto locked_names = list_segments(dir);
     if (!locked_names) return locked_names.error();
     auto segment = SegmentWriter::open(dir, locked_names->back());

@@ -10,6 +10,7 @@
 #include <map>
 #include <utility>
 
+#include "store/recover.h"
 #include "store/tree_reader.h"
 
 namespace kokuin::store {
@@ -93,6 +94,7 @@ Result<std::unique_ptr<CopyWriter>> CopyWriter::open(const std::string& from, co
     auto lock = Lock::take(to);
     if (!lock) return lock.error();
     std::unique_ptr<CopyWriter> copy(new CopyWriter(from, to, std::move(*lock)));
+    if (auto done = roll_back_broken_off(to); !done) return std::move(done).error();
     there = list_segments(to);
     if (!there) return there.error();
     if (there->empty()) {

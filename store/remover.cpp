@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/sqlite/sqlite.h"
+#include "store/recover.h"
 #include "store/removal.h"
 #include "store/retention.h"
 #include "store/segment.h"
@@ -257,9 +258,46 @@ class SegmentRemover {
         mark_;
 };
 
+/// All that is due of one segment. Number of records that were removed now.
+Result<std::int64_t> carry_out_in(const std::string& path, const std::string& segment, const Due& due,
+                                  LeafTiles& tiles, const std::function<bool()>& stop) {
+    auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
+    if (!database) return database.error();
+    SegmentRemover remover(*database, path, stop);
+    const auto expired = database->integer("SELECT ifnull(max(value), -1) FROM meta WHERE key = 'expired'");
+    if (!expired) return expired.error();
+    const auto unused = database->integer("PRAGMA freelist_count");
+    if (!unused) return unused.error();
+    if (*expired >= due.event && *unused == 0) return 0;
+    // With a log the file can be read at any moment, also after a crash; and what is freed is overwritten.
+    if (auto done =
+            database->execute("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA journal_mode=WAL");
+        !done)
+        return remover.busy_or(std::move(done).error());
+    std::int64_t sum = 0;
+    if (*expired < due.event) {
+        const auto removed = remover.remove(segment, due, tiles);
+        if (!removed) return removed;
+        sum = *removed;
+    }
+    if (stop()) return stopped(path);
+    if (auto done = database->execute("VACUUM"); !done) return remover.busy_or(std::move(done).error());
+    return sum;
+}
+
+/// Error (no): it is being read.
+Done finish(const std::string& dir, const std::string& segment) {
+    const auto finished = finish_segment(dir, segment);
+    if (!finished) return finished.error();
+    if (*finished) return {};
+    return Error::no(segment_path(dir, segment) +
+                     ": has a log yet, and is being read; its removal will be tried again");
+}
+
 }  // namespace
 
 Result<Carried> carry_out_removals(const std::string& dir, WallTime now, const std::function<bool()>& stop) {
+    if (auto done = roll_back_broken_off(dir); !done) return std::move(done).error();
     const auto reader = ArchiveReader::open(dir);
     if (!reader) return reader.error();
     const auto removals = Removals::read(**reader);
@@ -276,28 +314,12 @@ Result<Carried> carry_out_removals(const std::string& dir, WallTime now, const s
             return Error::environment(path + ": records of it are to be removed (" + archive_expired +
                                       ", record " + std::to_string(due.event) + "), and it is " +
                                       (segment == names->back() ? "being written" : "not there"));
-        const auto finished = finish_segment(dir, segment);
-        if (!finished) return finished.error();
-        if (!*finished) return Error::no(path + ": has a log yet; its removal will be tried again");
-        auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
-        if (!database) return database.error();
-        const auto expired =
-            database->integer("SELECT ifnull(max(value), -1) FROM meta WHERE key = 'expired'");
-        if (!expired) return expired.error();
-        SegmentRemover remover(*database, path, stop);
-        if (*expired < due.event) {
-            // What is freed is overwritten.
-            if (auto done = database->execute("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON"); !done)
-                return std::move(done).error();
-            const auto removed = remover.remove(segment, due, tiles);
-            if (!removed) return removed.error();
-            carried.removed += *removed;
-        }
-        const auto unused = database->integer("PRAGMA freelist_count");
-        if (!unused) return unused.error();
-        if (*unused == 0) continue;
-        if (stop()) return stopped(path);
-        if (auto done = database->execute("VACUUM"); !done) return remover.busy_or(std::move(done).error());
+        if (auto done = finish(dir, segment); !done) return std::move(done).error();
+        const auto removed = carry_out_in(path, segment, due, tiles, stop);
+        // Whatever it was: without its log the file is whole by itself again.
+        if (auto done = finish(dir, segment); !done && removed) return std::move(done).error();
+        if (!removed) return removed.error();
+        carried.removed += *removed;
     }
     return carried;
 }

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "store/reader.h"
+#include "store/recover.h"
 
 namespace kokuin::tsa {
 namespace {
@@ -23,6 +24,7 @@ bool is_about(const store::Record& record, const std::string& dir) {
 
 Result<store::CopySettings> copy_settings(const std::string& archive, const std::string& copy, bool waits) {
     store::CopySettings settings{copy, waits, true};
+    if (auto done = store::roll_back_broken_off(archive); !done) return std::move(done).error();
     const auto reader = store::ArchiveReader::open(archive);
     if (!reader) return reader.error();
     const auto begun = (*reader)->latest_event(begun_kind, "copy");

@@ -8,6 +8,7 @@
 #include "audit/report/tokens.h"
 #include "base/text.h"
 #include "store/reader.h"
+#include "store/removal.h"
 #include "store/scan.h"
 #include "store/tlog/note.h"
 #include "tac/tac.h"
@@ -188,6 +189,8 @@ class Collector {
     std::optional<std::pair<store::RecordNumber, WallTime>> last_sign(store::RecordNumber start) {
         for (auto number = start - 1; number >= 0 && start - number <= most_before_a_start; --number) {
             const auto found = reader_.record(number);
+            // Removed after its time: when there was a sign of life isn't known.
+            if (!found && found.error().kind == Error::Kind::no) return std::nullopt;
             if (!found) {
                 trouble_ = found.error();
                 return std::nullopt;
@@ -280,6 +283,11 @@ class Collector {
                     });
             if (!done) return done;
         }
+        const auto removals = store::Removals::read(reader_);
+        if (!removals) return removals.error();
+        for (const auto& expiry : removals->all())
+            for (const auto& removal : expiry.removals)
+                if (removal.segment.starts_with(options_.month.text())) heads.removed += count(removal.runs);
         if (covered <= report_.last)
             heads.uncovered = static_cast<std::uint64_t>(report_.last + 1 - std::max(covered, report_.first));
         if (const auto note = tlog::Note::parse(heads.head_note))

@@ -127,6 +127,7 @@ struct Integrity {
     /// The longest time between the first and the last token that one checkpoint was the first to cover.
     std::int64_t longest_uncovered_us = 0;
     std::uint64_t uncovered = 0;  ///< records of the month that no checkpoint covers
+    std::int64_t removed = 0;     ///< records of its segments that were removed after their time
     std::optional<std::uint64_t> head_size{};
     std::string head_root;  ///< base64
     std::string head_note;

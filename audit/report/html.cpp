@@ -397,6 +397,7 @@ class Writer {
         fact(Word::checkpoints, std::to_string(integrity.checkpoints));
         fact(Word::longest_uncovered, ms(integrity.longest_uncovered_us, false));
         fact(Word::uncovered, std::to_string(integrity.uncovered));
+        if (integrity.removed > 0) fact(Word::removed, std::to_string(integrity.removed));
         if (integrity.head_size)
             fact(Word::newest_head, escaped(said(Word::size)) + " " + std::to_string(*integrity.head_size) +
                                         ", " + escaped(said(Word::root)) + " " +

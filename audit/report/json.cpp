@@ -132,6 +132,7 @@ Json integrity_json(const Report& report) {
     json["checkpoints"] = integrity.checkpoints;
     json["longest_uncovered_us"] = integrity.longest_uncovered_us;
     json["uncovered"] = integrity.uncovered;
+    json["removed"] = integrity.removed;
     json["head"] = integrity.head_size ? Json{{"size", *integrity.head_size},
                                               {"root", integrity.head_root},
                                               {"note", integrity.head_note}}

@@ -89,6 +89,7 @@ enum class Word {
     checkpoints,
     longest_uncovered,
     uncovered,
+    removed,
     newest_head,
     size,
     root,

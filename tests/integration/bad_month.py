@@ -3,6 +3,7 @@ import contextlib
 import datetime
 import json
 import sqlite3
+import time
 
 import harness
 from harness import until
@@ -44,9 +45,12 @@ class BadMonth(harness.TestCase):
         demo.deliver(bytes.fromhex(demo.events('tac.accepted')[0]['fields']['tac']))
         # The clock goes wrong, is ordered to stop, and is put right.
         cls.audited('+1.5', 'tac.stop')
+        until(lambda: any(event['fields']['cause'] == 'order-to-stop' for event in demo.events('gate.closed')), 'the gate is seen closed', 20)
         for _ in range(2):
             demo.stamp()
         cls.audited('+0', 'tac.accepted')
+        # What comes after the order has a later time than it.
+        until(lambda: time.time() * 10**6 > us(demo.events('tac.stop')[0]['at']), 'the wrong clock is caught up with', 20)
         demo.wait_ready()
         demo.tsactl('key', 'generate', 'spare', '--why', 'a test', '--by', 'operator 1')
         for _ in range(5):

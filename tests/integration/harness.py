@@ -212,18 +212,20 @@ def activate(tool, share, passphrase, env=None, cwd=None):
 class Demo:
     """A set-up of scripts/demo under its own folder and ports; its servers run as children of the test."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, env=None):
+        """`env`: it is set up anew in this one, with another clock for example."""
         self.dir = pathlib.Path(directory)
         self.port = free_ports()
         self.tsad = self.taad = None
-        if template := os.environ.get('KOKUIN_DEMO_TEMPLATE'):
+        template = os.environ.get('KOKUIN_DEMO_TEMPLATE')
+        if template and not env:
             self._copy(pathlib.Path(template))
         else:
-            self._set_up(self.dir, self.port)
+            self._set_up(self.dir, self.port, env)
 
-    def _set_up(self, directory, port):
+    def _set_up(self, directory, port, env=None):
         try:
-            self.script('--dir', directory, '--port', port, '--detach', '--outside-ca')
+            self.script('--dir', directory, '--port', port, '--detach', '--outside-ca', env=env)
         finally:
             self.script('--stop', '--dir', directory, ok=None)
 
@@ -249,8 +251,8 @@ class Demo:
         (self.dir / 'demo.port').write_text(f'{self.port}\n')
 
     @staticmethod
-    def script(*arguments, ok=(0,), build=False):
-        env = {} if build else {'KOKUIN_BIN': str(BIN)}
+    def script(*arguments, ok=(0,), build=False, env=None):
+        env = {**(env or {}), **({} if build else {'KOKUIN_BIN': str(BIN)})}
         return run(TOP / 'scripts' / 'demo', *arguments, ok=ok, env=env, seconds=900)
 
     # -- servers

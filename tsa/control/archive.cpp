@@ -111,6 +111,7 @@ Result<int> archive_backup(const Settings& settings, const std::string& dir, boo
               {"new", made->records - made->before},
               {"segments", made->segments},
               {"checkpoint", made->checkpoint ? Json(made->checkpoint->size) : Json(nullptr)},
+              {"removed", made->removed},
               {"same_disk", made->same_disk}};
     // Whether the server could note it down or not, the backup is made.
     const auto told = hsm::custody::ask_server(server_of(settings), "POST", "/archive/backed-up",
@@ -126,6 +127,9 @@ Result<int> archive_backup(const Settings& settings, const std::string& dir, boo
         << (made->checkpoint ? "its newest checkpoint is over " + counted(made->checkpoint->size, "record")
                              : "no checkpoint is among them")
         << '\n';
+    if (made->removed > 0)
+        out << counted(static_cast<std::uint64_t>(made->removed), "record")
+            << " that it had were removed: they had passed their time (archive.expired)\n";
     if (made->same_disk) out << "WARNING: it is on the file system of the archive: one disk takes both\n";
     if (!told)
         out << "note: no event says so in the archive: " << one_line(told.error().text, any_length) << '\n';

@@ -1,0 +1,175 @@
+// What an archive says was removed after its time, judged (audit/removal_check.h). That it is judged at all
+// is in tests/integration/expiry_test.py.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "audit/removal_check.h"
+#include "store/archive.h"
+#include "tests/support/folder.h"
+
+using namespace kokuin;
+using audit::Problem;
+using store::Removal;
+
+namespace {
+
+WallTime day(const char* text) {
+    const auto time = from_rfc3339(text);
+    REQUIRE(time);
+    return *time;
+}
+
+/// Records 0 to 3 are of 2014-11, 4 and 5 of 2014-12; what follows is of 2026-11, a token first.
+struct Removing {
+    const testing::Folder folder;
+    const std::string dir = folder.path + "/archive";
+    std::unique_ptr<store::Archive> archive;
+
+    Removing() {
+        REQUIRE(store::Archive::create(dir, day("2014-11-01")));
+        archive = std::move(store::Archive::open(dir)).value();
+        for (const char* at :
+             {"2014-11-02", "2014-11-03", "2014-11-04", "2014-11-05", "2014-12-01", "2014-12-02"})
+            event("gate.closed", at);
+        token("2026-11-02");
+    }
+    void event(const char* kind, const char* at) const {
+        store::Event event;
+        event.kind = kind;
+        REQUIRE(archive->append(day(at), event));
+    }
+    void token(const char* at) const {
+        const store::Blob certificate(Bytes(50, 1));
+        store::Issuance issuance;
+        issuance.serial = {7};
+        issuance.gen_time_us = to_unix_us(day(at));
+        issuance.policy = "1.2.3";
+        issuance.imprint_algorithm = "2.16.840.1.101.3.4.2.1";
+        issuance.imprint = Bytes(32, 9);
+        issuance.tsu = "tsu-1";
+        issuance.certificate = certificate.id();
+        issuance.token = {store::Literal{Bytes(100, 2)}};
+        REQUIRE(archive->append(day(at), issuance, {certificate}));
+    }
+    void removed(const Removal& removal, const char* at) const {
+        const std::string lines = store::removal_lines({removal});
+        const store::Blob list(Bytes(lines.begin(), lines.end()));
+        REQUIRE(archive->append(day(at), store::expired_event({removal}, list, {"why", "by", "account"}),
+                                {list}, store::Archive::Month::stays));
+    }
+    [[nodiscard]] std::vector<Problem> problems(const std::vector<store::Run>& gone = {},
+                                                audit::Removed* removed = nullptr) const {
+        std::vector<Problem> found;
+        const auto next = archive->state().next;
+        const auto seen = audit::check_removals(
+            dir, {{"2014-11", 0, 4}, {"2014-12", 4, 6}, {"2026-11", 6, next}}, gone, found);
+        if (removed) *removed = seen;
+        return found;
+    }
+    [[nodiscard]] std::string objection() const {
+        const auto found = problems();
+        REQUIRE(found.size() == 1);
+        CHECK(found.front().kind == "removal");
+        CHECK(found.front().segment == "2026-11");
+        CHECK(found.front().number == 7);
+        return found.front().detail;
+    }
+};
+
+Removal gates(std::vector<store::Run> runs = {{0, 3}}, const char* segment = "2014-11") {
+    return {segment, "gate.closed", std::move(runs), day("2017-11-05"), std::nullopt};
+}
+
+/// `text`, if it doesn't say so.
+std::string unless(const std::string& text, const char* what) {
+    return text.find(what) != std::string::npos ? "" : text;
+}
+
+}  // namespace
+
+TEST_CASE("what had passed its time may have been removed") {
+    const Removing one;
+    one.removed(gates(), "2026-11-02");
+    audit::Removed removed;
+    CHECK(one.problems({{0, 3}}, &removed).empty());
+    CHECK(removed.records == 4);
+    CHECK(removed.tokens == 0);
+    CHECK(removed.last == day("2026-11-02"));
+    // Nor need it be gone yet.
+    CHECK(one.problems({}, &removed).empty());
+    CHECK(removed.records == 0);
+    CHECK_FALSE(removed.last);
+}
+
+TEST_CASE("what nothing speaks of is missing") {
+    const Removing one;
+    one.removed(gates({{0, 1}, {3, 3}}), "2026-11-02");
+    const auto found = one.problems({{0, 4}});
+    REQUIRE(found.size() == 2);
+    for (const Problem& problem : found) {
+        CHECK(problem.kind == "missing");
+        CHECK(unless(problem.detail, "no record says that it was removed") == "");
+    }
+    CHECK((found[0].number == 2 && found[0].segment == "2014-11"));
+    CHECK((found[1].number == 4 && found[1].segment == "2014-12"));
+}
+
+TEST_CASE("a list that may not be is objected to") {
+    const Removing one;
+    SECTION("before the years of its kind") {
+        one.removed(gates(), "2017-10-01");
+        CHECK(unless(one.objection(),
+                     "gate.closed of 2014-11 was removed on 2017-10-01T00:00:00Z, before the 3 years") == "");
+    }
+    SECTION("before the years of tokens") {
+        auto tokens = gates();
+        tokens.kind = "token";
+        tokens.gen_times_us = {1, 2};
+        tokens.ends = day("2023-11-05");
+        one.removed(tokens, "2024-01-01");
+        CHECK(unless(one.objection(), "before the 10 years") == "");
+    }
+    SECTION("before it says itself") {
+        auto later = gates();
+        later.ends = day("2026-11-05");
+        one.removed(later, "2026-11-02");
+        CHECK(unless(one.objection(), "before the 3 years") == "");
+    }
+    SECTION("of what has no end") {
+        auto keys = gates();
+        keys.kind = "key.activated";
+        one.removed(keys, "2026-11-02");
+        CHECK(unless(one.objection(), "kept as long as the archive") == "");
+    }
+    SECTION("of another month") {
+        one.removed(gates({{0, 4}}), "2026-11-02");
+        CHECK(unless(one.objection(), "not all of these records are of that month") == "");
+    }
+    SECTION("of no month") {
+        one.removed(gates({{0, 3}}, "2013-11"), "2026-11-02");
+        CHECK(unless(one.objection(), "that month isn't there") == "");
+    }
+    SECTION("of the month that is being written") {
+        one.removed(gates({{6, 6}}, "2026-11"), "2026-11-02");
+        CHECK(unless(one.objection(), "while that month was being written") == "");
+    }
+    SECTION("at a time that wasn't") {
+        one.removed(gates(), "2036-11-02");
+        CHECK(one.problems().empty());  // no token has come since
+        one.token("2026-11-03");
+        CHECK(unless(one.objection(), "a token whose record comes later is of 2026-11-03T00:00:00.000Z") == "");
+    }
+}
+
+TEST_CASE("a list that can't be read excuses nothing") {
+    const Removing one;
+    store::Event event;
+    event.kind = store::archive_expired;
+    REQUIRE(one.archive->append(day("2026-11-02"), event));
+    const auto found = one.problems({{0, 0}});
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].kind == "removal");
+    CHECK(unless(found[0].detail, "record 7 (archive.expired): it can't be read what it says is removed") ==
+          "");
+    CHECK(found[1].kind == "missing");
+}
