@@ -25,6 +25,11 @@ std::string to_base64(View octets);
 /// Reads what to_base64 writes; nothing if it is anything else.
 std::optional<Bytes> from_base64(std::string_view text);
 
+/// A copy that is owned.
+inline Bytes to_bytes(View octets) {
+    return {octets.begin(), octets.end()};
+}
+
 /// The octets of a text, without copying.
 View as_view(std::string_view text);
 /// A text of these octets, unchecked.

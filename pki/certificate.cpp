@@ -35,10 +35,6 @@ constexpr std::string_view id_kp_time_stamping = "1.3.6.1.5.5.7.3.8";
 constexpr std::string_view begin_line = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view end_line = "-----END CERTIFICATE-----";
 
-Bytes copy(View octets) {
-    return {octets.begin(), octets.end()};
-}
-
 // Where in the octets of a certificate stands what Botan must see otherwise. Only meaningful once the
 // certificate has been read without a fault.
 struct Places {
@@ -163,7 +159,7 @@ bool only_critical_time_stamping(der::Reader& extensions) {
 
 Result<Certificate> Certificate::from_der(View der_octets) {
     auto content = std::make_shared<Content>();
-    content->der = copy(der_octets);
+    content->der = to_bytes(der_octets);
     const View whole = content->der;
 
     der::Reader outer(whole, der::Integers::tolerate_long);
@@ -175,14 +171,14 @@ Result<Certificate> Certificate::from_der(View der_octets) {
         if (tbs.next_is(der::context(0, true))) places.version = tbs.any().whole;
         content->serial = tbs.read_integer("serial number");
         tbs.expect(der::sequence_tag, "signature algorithm");
-        content->issuer = copy(tbs.expect(der::sequence_tag, "issuer").whole);
+        content->issuer = to_bytes(tbs.expect(der::sequence_tag, "issuer").whole);
         {
             der::Reader validity = tbs.enter(der::sequence_tag, "validity");
             content->not_before = read_time(validity, places);
             content->not_after = read_time(validity, places);
         }
-        content->subject = copy(tbs.expect(der::sequence_tag, "subject").whole);
-        content->spki = copy(tbs.expect(der::sequence_tag, "subject public key").whole);
+        content->subject = to_bytes(tbs.expect(der::sequence_tag, "subject").whole);
+        content->spki = to_bytes(tbs.expect(der::sequence_tag, "subject public key").whole);
         while (!tbs.at_end()) {
             const der::Element field = tbs.any();
             if (field.tag != der::context(3, true)) continue;

@@ -17,6 +17,9 @@ class X509_Certificate;
 
 namespace kokuin::pki {
 
+/// Octets of a serial number (RFC 5280 4.1.2.2).
+inline constexpr std::size_t longest_serial = 20;
+
 /// One certificate (RFC 5280). Immutable, thread-safe; a copy shares its content and costs a reference count.
 /// All Views it hands out live as long as any copy of it.
 class Certificate {

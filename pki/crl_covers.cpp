@@ -19,7 +19,7 @@ namespace {
 const Botan::OID id_ce_crl_number("2.5.29.20");
 const Botan::OID id_ce_delta_crl_indicator("2.5.29.27");
 const Botan::OID id_ce_issuing_distribution_point("2.5.29.28");
-const Botan::OID id_ce_authority_key_identifier("2.5.29.35");
+const Botan::OID authority_key_identifier_oid("2.5.29.35");
 
 /// Why a list with this IssuingDistributionPoint (RFC 5280 5.2.5) doesn't tell of `certificate`; empty: it
 /// does.
@@ -74,7 +74,7 @@ Done Crl::covers(const Certificate& certificate, const Certificate& issuer, Wall
         if (extensions.extension_set(id_ce_delta_crl_indicator)) return no("holds changes only (delta CRL)");
         for (const auto& oid : extensions.get_extension_oids())
             if (extensions.critical_extension_set(oid) && oid != id_ce_crl_number &&
-                oid != id_ce_issuing_distribution_point && oid != id_ce_authority_key_identifier)
+                oid != id_ce_issuing_distribution_point && oid != authority_key_identifier_oid)
                 return no("has a critical extension that isn't known here (" + oid.to_string() + ")");
         if (extensions.extension_set(id_ce_issuing_distribution_point)) {
             const auto bits = extensions.get_extension_bits(id_ce_issuing_distribution_point);

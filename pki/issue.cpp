@@ -8,8 +8,6 @@
 namespace kokuin::pki {
 namespace {
 
-constexpr std::size_t longest_serial = 20;
-
 Bytes general_uri(const std::string& uri) {
     return der::tlv(der::context(6, false), as_view(uri));
 }

@@ -14,10 +14,6 @@ namespace {
 constexpr std::string_view id_pkix_ocsp_basic = "1.3.6.1.5.5.7.48.1.1";
 constexpr std::size_t most_ids = 100;
 
-Bytes copy(View octets) {
-    return {octets.begin(), octets.end()};
-}
-
 Bytes encode_single(const SingleResponse& one) {
     Bytes state;
     switch (one.state) {
@@ -97,7 +93,7 @@ OcspAnswer read_answer(der::Reader& fields) {
     // version [0] v1 is the default, which DER doesn't write.
     if (fields.next_is(der::context(1, true))) {
         der::Reader name = fields.enter(der::context(1, true), "responderID");
-        answer.responder_name = copy(name.expect(der::sequence_tag, "responder's name").whole);
+        answer.responder_name = to_bytes(name.expect(der::sequence_tag, "responder's name").whole);
         name.finish("responderID");
     } else {
         der::Reader key = fields.enter(der::context(2, true), "responderID");
@@ -274,7 +270,7 @@ Result<OcspResponse> OcspResponse::decode(View octets) {
         der::Reader with = basic.enter(der::context(0, true), "certificates");
         der::Reader list = with.enter(der::sequence_tag, "certificates");
         while (!list.at_end())
-            response.certificates_.push_back(copy(list.expect(der::sequence_tag, "certificate").whole));
+            response.certificates_.push_back(to_bytes(list.expect(der::sequence_tag, "certificate").whole));
         with.finish("certificates");
     }
     basic.finish("BasicOCSPResponse");

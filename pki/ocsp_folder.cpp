@@ -9,7 +9,6 @@
 namespace kokuin::pki {
 namespace {
 
-constexpr std::size_t longest_serial = 20;
 constexpr std::size_t largest_response = 64U << 10U;
 
 PublishedResponse only(OcspStatus status, std::string trouble = {}) {

@@ -18,7 +18,7 @@ constexpr std::size_t usual_strength = 110;  // RSA-2048
 constexpr std::size_t weak_strength = 70;    // RSA-1024 (Botan estimates 72 to 80)
 
 // "CN=TSU 1: Certificate has expired; CN=CA: …"
-std::string reasons(const Botan::Path_Validation_Result& result) {
+std::string reasons_in(const Botan::Path_Validation_Result& result) {
     std::string text;
     const auto& path = result.cert_path();
     const auto& statuses = result.all_statuses();
@@ -139,7 +139,7 @@ Result<std::vector<Certificate>> validate_path(const Certificate& leaf,
                 std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()))};
         const auto result =
             Botan::x509_path_validate(given, restrictions, trusted, "", Botan::Usage_Type::UNSPECIFIED, when);
-        if (!result.successful_validation()) return refuse(reasons(result));
+        if (!result.successful_validation()) return refuse(reasons_in(result));
 
         std::vector<Certificate> path;
         for (const auto& step : result.cert_path()) {

@@ -18,24 +18,20 @@ namespace {
 
 constexpr std::string_view extension_request = "1.2.840.113549.1.9.14";
 constexpr std::string_view subject_alt_name = "2.5.29.17";
-constexpr std::string_view begin_line = "-----BEGIN CERTIFICATE REQUEST-----";
+constexpr std::string_view begin_request = "-----BEGIN CERTIFICATE REQUEST-----";
 constexpr std::string_view begin_new_line = "-----BEGIN NEW CERTIFICATE REQUEST-----";
 constexpr std::string_view end_mark = "-----END ";
-
-Bytes copy(View octets) {
-    return {octets.begin(), octets.end()};
-}
 
 /// The DER inside a PEM text; DER stays what it is.
 Result<Bytes> unwrapped(View octets) {
     const std::string text = as_text(octets);
-    auto begin = begin_line;
+    auto begin = begin_request;
     auto from = text.find(begin);
     if (from == std::string::npos) from = text.find(begin = begin_new_line);
     if (from == std::string::npos) {
         if (octets.empty() || octets[0] != der::sequence_tag)
-            return Error::usage("no certificate request (PEM: " + std::string(begin_line) + ", or DER)");
-        return copy(octets);
+            return Error::usage("no certificate request (PEM: " + std::string(begin_request) + ", or DER)");
+        return to_bytes(octets);
     }
     from += begin.size();
     const auto to = text.find(end_mark, from);
@@ -112,8 +108,8 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
         whole.read_bit_string("signature");
         whole.finish("CertificationRequest");
         if (info.read_int64("version") != 0) info.fail("a version other than v1");
-        request.subject_ = copy(info.expect(der::sequence_tag, "subject").whole);
-        request.spki_ = copy(info.expect(der::sequence_tag, "subject public key").whole);
+        request.subject_ = to_bytes(info.expect(der::sequence_tag, "subject").whole);
+        request.spki_ = to_bytes(info.expect(der::sequence_tag, "subject public key").whole);
         if (info.next_is(der::context(0, true))) {
             der::Reader attributes = info.enter(der::context(0, true), "attributes");
             request.alternative_names_ = find_alternative_names(attributes);
@@ -141,11 +137,11 @@ Result<CertificationRequest> CertificationRequest::read(View octets) {
         const auto* rsa = dynamic_cast<const Botan::RSA_PublicKey*>(key.get());
         if (key->subject_public_key() != request.spki_ || (ec && ec->domain().get_curve_oid().empty()))
             return Error::usage("the request of " + request.subject_text_ +
-                             " has a key that isn't written in the one way of RFC 3279 and 5480; make the "
-                             "request with another tool");
+                                " has a key that isn't written in the one way of RFC 3279 and 5480; make the "
+                                "request with another tool");
         if (rsa && (rsa->get_e() < 65537 || rsa->get_e().is_even()))
             return Error::usage("the request of " + request.subject_text_ +
-                             " has an RSA key with an exponent below 65537");
+                                " has an RSA key with an exponent below 65537");
         request.algorithm_ = key->algo_name();
         request.bits_ = static_cast<unsigned>(key->key_length());
         const SignedObject signed_request(request.der_);

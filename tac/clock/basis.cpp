@@ -10,7 +10,6 @@ namespace {
 
 constexpr nanoseconds ns0{0};
 constexpr std::int64_t version = 1;
-constexpr double ppt = 1e12;
 // Inside these the arithmetic below can't overflow: C from 2001 to 2191, all else up to nine years.
 constexpr nanoseconds first_wall{1'000'000'000'000'000'000};
 constexpr nanoseconds last_wall{7'000'000'000'000'000'000};
@@ -19,10 +18,6 @@ constexpr double largest_rate = 0.01;
 
 bool fits(nanoseconds time) {
     return time >= -longest_time && time <= longest_time;
-}
-
-MonoTime middle(const Reading& reading) {
-    return reading.before + reading.gap() / 2;
 }
 
 /// factor·span, away from the caller's interval: rounding never narrows a bound.
@@ -139,7 +134,7 @@ Bound Basis::carry(const Piece& piece, const Reading& to) const {
     const nanoseconds longest = to.after - from.at.before;
     const nanoseconds span = std::max(std::chrono::abs(shortest), std::chrono::abs(longest));
     const nanoseconds doubt = up(piece.rate.rho, span) + longest_sleep_between(from.at.asleep, to.asleep);
-    const nanoseconds leap = leaps_between(from, middle(to) - middle(from.at));
+    const nanoseconds leap = leaps_between(from, to.middle() - from.at.middle());
     const nanoseconds utc_least = shortest + down(piece.rate.f, shortest) + leap - doubt;
     const nanoseconds utc_most = longest + up(piece.rate.f, longest) + leap + doubt;
     const nanoseconds moved = to.wall - from.at.wall;

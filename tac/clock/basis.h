@@ -43,6 +43,9 @@ struct LeapSecond {
     friend bool operator==(const LeapSecond&, const LeapSecond&) = default;
 };
 
+/// Rates are kept in whole multiples of one of these many parts.
+inline constexpr double ppt = 1e12;
+
 /// UTC = (1 + f ± ρ) · M. Both are whole multiples of 1e-12, so that they can be written down exactly.
 struct Rate {
     double f = 0;

@@ -6,13 +6,6 @@
 namespace kokuin::tac::clock {
 namespace {
 
-constexpr nanoseconds ns0{0};
-constexpr double ppt = 1e12;
-
-MonoTime middle(const Reading& reading) {
-    return reading.before + reading.gap() / 2;
-}
-
 bool disjoint(const Bound& a, const Evidence& b) {
     return a.high < b.error - b.uncertainty || b.error + b.uncertainty < a.low;
 }
@@ -23,7 +16,7 @@ bool disjoint(const Bound& a, const Evidence& b) {
 double drift_since(const Basis::Piece& piece, const Reading& now) {
     constexpr nanoseconds long_enough = seconds(10);
     constexpr double fastest = 500e-6;
-    const nanoseconds by_m = middle(now) - middle(piece.evidence.at);
+    const nanoseconds by_m = now.middle() - piece.evidence.at.middle();
     if (by_m < long_enough) return 0;
     const nanoseconds by_c = now.wall - piece.evidence.at.wall;
     const double rate = static_cast<double>((by_c - by_m).count()) / static_cast<double>(by_m.count());
@@ -112,8 +105,8 @@ void ErrorBound::learn(const Evidence& newest) {
     // The mean rate between the first and the last: whatever lies between can't make it more certain than its
     // ends do.
     const Evidence& first = history.front();
-    const nanoseconds by_m = middle(newest.at) - middle(first.at);
-    if (by_m <= ns0) return;
+    const nanoseconds by_m = newest.at.middle() - first.at.middle();
+    if (by_m <= nanoseconds::zero()) return;
     const nanoseconds by_utc =
         (newest.at.wall - newest.error) - (first.at.wall - first.error) - basis_->leaps_between(first, by_m);
     const nanoseconds doubt = first.uncertainty + newest.uncertainty + first.at.gap() + newest.at.gap() +
@@ -138,7 +131,7 @@ void ErrorBound::announce(const LeapSecond& leap) {
 
 nanoseconds ErrorBound::lasts(const Reading& now, nanoseconds limit, std::optional<Source> only) const {
     const Bound bound = at(now);
-    if (bound.state != Bound::State::known || bound.largest() > limit) return ns0;
+    if (bound.state != Bound::State::known || bound.largest() > limit) return nanoseconds::zero();
     // What the best evidence alone can carry; the intersection of all carries no less far.
     double longest = 0;
     for (const auto& piece : basis_->pieces) {
@@ -149,7 +142,7 @@ nanoseconds ErrorBound::lasts(const Reading& now, nanoseconds limit, std::option
         double life = static_cast<double>((piece.evidence.good_until - now.after).count());
         // Each end of the interval reaches the limit in its own time, or never.
         const auto reaches = [&life](nanoseconds room, double speed) {
-            if (room <= ns0) life = 0;
+            if (room <= nanoseconds::zero()) life = 0;
             if (speed > 0) life = std::min(life, static_cast<double>(room.count()) / speed);
         };
         reaches(limit - here.high, piece.rate.rho + drift);

@@ -51,6 +51,7 @@ struct Reading {
     Asleep asleep{};  ///< looked at last, so a suspend anywhere inside the reading shows
 
     [[nodiscard]] nanoseconds gap() const { return after - before; }
+    [[nodiscard]] MonoTime middle() const { return before + gap() / 2; }
 };
 
 /// C and M, read together. Thread-safe if its clocks are; they must outlive it. One object a process, the

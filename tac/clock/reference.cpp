@@ -8,12 +8,8 @@
 namespace kokuin::tac::clock {
 namespace {
 
-MonoTime middle(const Reading& reading) {
-    return reading.before + reading.gap() / 2;
-}
-
 nanoseconds c_less_m(const Reading& reading) {
-    return reading.wall.time_since_epoch() - middle(reading).time_since_epoch();
+    return reading.wall.time_since_epoch() - reading.middle().time_since_epoch();
 }
 
 // Two times as chrony writes them, "1795603644.035379412": seconds and nine digits.
@@ -87,7 +83,7 @@ Reference::State Reference::state_now(const Result<chrony::Report>& report, cons
 Reference::Seen Reference::look(const Result<chrony::Report>& report, const Reading& asked,
                                 const Reading& now) {
     Seen seen;
-    path_.push_back({middle(now), c_less_m(now)});
+    path_.push_back({now.middle(), c_less_m(now)});
     while (path_.back().m - path_.front().m > rules_.memory) path_.pop_front();
     const auto bent = bend();
     seen.wants_reset = bent > rules_.bend;
