@@ -6,21 +6,10 @@
 
 #include "base/file.h"
 #include "base/secret.h"
+#include "tests/support/folder.h"
 
 using namespace kokuin;
-
-namespace {
-struct Folder {
-    std::string path;
-    Folder() {
-        std::string name = "/tmp/kokuin-test-XXXXXX";
-        path = mkdtemp(name.data());
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-};
-}  // namespace
+using testing::Folder;
 
 TEST_CASE("hexadecimal and base64") {
     CHECK(to_hex(*from_hex("00fFa0")) == "00ffa0");

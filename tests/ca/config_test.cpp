@@ -3,10 +3,12 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "tests/support/text.h"
 
 using namespace kokuin;
 using namespace kokuin::ca;
 using namespace std::chrono_literals;
+using testing::has;
 
 namespace {
 
@@ -28,11 +30,6 @@ std::string error_of(const std::string& text) {
     REQUIRE_FALSE(settings);
     CHECK(settings.error().kind == Error::Kind::usage);
     return settings.error().text;
-}
-
-bool has(const std::string& text, std::string_view part) {
-    INFO(text);
-    return text.find(part) != std::string::npos;
 }
 
 void same(const CaSettings& a, const CaSettings& b) {

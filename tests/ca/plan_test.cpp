@@ -6,16 +6,14 @@
 #include "pki/ocsp_folder.h"
 #include "pki/tsu_certificate.h"
 #include "tests/ca/workshop.h"
+#include "tests/support/text.h"
 
 using namespace kokuin;
 using namespace kokuin::ca;
 using namespace std::chrono_literals;
+using testing::has;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string why(const Result<Plan>& plan) {
     REQUIRE_FALSE(plan);

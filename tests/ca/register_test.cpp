@@ -4,16 +4,14 @@
 #include <sqlite3.h>
 
 #include "tests/ca/workshop.h"
+#include "tests/support/text.h"
 
 using namespace kokuin;
 using namespace kokuin::ca;
 using namespace std::chrono_literals;
+using testing::has;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 /// With a TSU's certificate, the one before it revoked, a CRL of each CA and a publication's signature.
 struct Full : Office {

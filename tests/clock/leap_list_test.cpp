@@ -5,9 +5,11 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "tests/support/text.h"
 
 using namespace kokuin;
 using namespace kokuin::tac::clock;
+using testing::has;
 
 namespace {
 
@@ -30,11 +32,6 @@ std::string replaced(const std::string& from, const std::string& to) {
     const auto at = text.find(from);
     REQUIRE(at != std::string::npos);
     return text.replace(at, from.size(), to);
-}
-
-bool has(const std::string& text, const std::string& part) {
-    INFO(text);
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -9,20 +9,11 @@
 
 #include "hsm/custody/activation.h"
 #include "hsm/custody/ceremony.h"
+#include "tests/support/must.h"
 
 namespace kokuin::hsm::custody {
 
-template <typename T>
-T must(Result<T> result) {
-    INFO((result.ok() ? std::string() : result.error().text));
-    REQUIRE(result.ok());
-    return std::move(result).value();
-}
-
-inline void must(Done done) {
-    INFO((done.ok() ? std::string() : done.error().text));
-    REQUIRE(done.ok());
-}
+using testing::must;
 
 inline Secret secret(std::string_view text) {
     return Secret(as_view(text));

@@ -17,8 +17,10 @@
 #include "tests/support/folder.h"
 #include "tests/support/run.h"
 #include "tests/support/softhsm.h"
+#include "tests/support/text.h"
 
 namespace kokuin::hsm::custody {
+using testing::has;
 namespace {
 
 /// A token of a ceremony with three custodians, two of whom are enough, and what a program keeps of it.
@@ -85,10 +87,6 @@ struct House {
         return all;
     }
 };
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

@@ -23,7 +23,6 @@ Secret pin(const std::string& text = Hsm::pin) {
 bool verifies(const Key& key, View message, View signature) {
     return must(pki::PublicKey::from_spki(key.spki())).verify(pki::Hash::sha512, message, signature);
 }
-const Bytes message{1, 2, 3};
 
 }  // namespace
 
@@ -40,7 +39,7 @@ TEST_CASE("A locked token signs nothing until it is unlocked, and nothing again 
     CHECK(token->state().find("custodians") != std::string::npos);
     const auto key = must(token->expect_key("tsu-1", spki));
     CHECK(key.bits() == 2048);
-    auto none = token->sign(key, pki::Hash::sha512, message);
+    auto none = token->sign(key, pki::Hash::sha512, some_octets);
     REQUIRE_FALSE(none);
     CHECK(none.error().kind == Error::Kind::environment);
     CHECK_FALSE(token->find_key("tsu-1"));
@@ -48,17 +47,17 @@ TEST_CASE("A locked token signs nothing until it is unlocked, and nothing again 
     must(token->unlock(pin()));
     CHECK_FALSE(token->locked());
     CHECK(token->available());
-    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+    CHECK(verifies(key, some_octets, must(token->sign(key, pki::Hash::sha512, some_octets))));
     const auto twice = token->unlock(pin());
     REQUIRE_FALSE(twice);
     CHECK(twice.error().kind == Error::Kind::usage);
 
     token->lock();
     CHECK(token->locked());
-    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, some_octets));
 
     must(token->unlock(pin()));
-    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+    CHECK(verifies(key, some_octets, must(token->sign(key, pki::Hash::sha512, some_octets))));
 }
 
 TEST_CASE("Not only our word: in a locked token nobody is logged in") {
@@ -103,11 +102,11 @@ TEST_CASE("A key that the token hasn't got shows when it signs") {
     const auto token = locked(*hsm);
     const auto misnamed = must(token->expect_key("other", spki));
     must(token->unlock(pin()));
-    const auto none = token->sign(misnamed, pki::Hash::sha512, message);
+    const auto none = token->sign(misnamed, pki::Hash::sha512, some_octets);
     REQUIRE_FALSE(none);
     CHECK(none.error().text.find("no such key") != std::string::npos);
     CHECK(token->available());
-    CHECK_FALSE(token->expect_key("tsu-1", View(message)));
+    CHECK_FALSE(token->expect_key("tsu-1", View(some_octets)));
 }
 
 TEST_CASE("A token that is away when its custodians come opens with their PIN once it is back") {
@@ -130,7 +129,7 @@ TEST_CASE("A token that is away when its custodians come opens with their PIN on
     const auto end = std::chrono::steady_clock::now() + seconds(30);
     while (!token->available() && std::chrono::steady_clock::now() < end)
         std::this_thread::sleep_for(milliseconds(10));
-    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+    CHECK(verifies(key, some_octets, must(token->sign(key, pki::Hash::sha512, some_octets))));
 }
 
 TEST_CASE("Locking and unlocking while others sign: each signature is right or refused") {
@@ -150,11 +149,11 @@ TEST_CASE("Locking and unlocking while others sign: each signature is right or r
     for (int i = 0; i < 3; ++i)
         signers.emplace_back([&] {
             while (!stop) {
-                const auto signature = token->sign(key, pki::Hash::sha512, message);
+                const auto signature = token->sign(key, pki::Hash::sha512, some_octets);
                 if (!signature)
                     std::this_thread::yield();
                 else
-                    ++(half.verify(pki::Hash::sha512, message, *signature) ? right : wrong);
+                    ++(half.verify(pki::Hash::sha512, some_octets, *signature) ? right : wrong);
             }
         });
     for (int round = 0; round < 20; ++round) {
@@ -184,7 +183,7 @@ TEST_CASE("A token that is lost can be locked: nothing brings it back but its cu
     const auto key = must(token->expect_key("tsu-1", spki));
     must(token->unlock(pin()));
     remote.kill();
-    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, some_octets));
     const auto end = std::chrono::steady_clock::now() + seconds(30);
     while (token->available() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     token->lock();
@@ -193,13 +192,13 @@ TEST_CASE("A token that is lost can be locked: nothing brings it back but its cu
     // Longer than any pause between two attempts.
     std::this_thread::sleep_for(milliseconds(500));
     CHECK(token->locked());
-    CHECK_FALSE(token->sign(key, pki::Hash::sha512, message));
+    CHECK_FALSE(token->sign(key, pki::Hash::sha512, some_octets));
     // The module still has to find that its device is back: that may come after unlock().
     (void)token->unlock(pin());
     const auto back = std::chrono::steady_clock::now() + seconds(30);
     while (!token->available() && std::chrono::steady_clock::now() < back)
         std::this_thread::sleep_for(milliseconds(10));
-    CHECK(verifies(key, message, must(token->sign(key, pki::Hash::sha512, message))));
+    CHECK(verifies(key, some_octets, must(token->sign(key, pki::Hash::sha512, some_octets))));
 }
 
 TEST_CASE("A key is destroyed with what lies beside it, and proved gone") {
@@ -218,8 +217,8 @@ TEST_CASE("A key is destroyed with what lies beside it, and proved gone") {
     CHECK(token->find_key("one"));
     must(token->destroy_key("one", digest));
     CHECK_FALSE(token->find_key("one"));
-    CHECK_FALSE(token->sign(one, pki::Hash::sha512, message));
-    CHECK(verifies(other, message, must(token->sign(other, pki::Hash::sha512, message))));
+    CHECK_FALSE(token->sign(one, pki::Hash::sha512, some_octets));
+    CHECK(verifies(other, some_octets, must(token->sign(other, pki::Hash::sha512, some_octets))));
     must(token->destroy_key("one", digest));  // gone already
     CHECK(must(token->keys()).size() == 1);
 }

@@ -8,6 +8,7 @@
 
 #include "hsm/token.h"
 #include "tests/support/hsm.h"
+#include "tests/support/must.h"
 #include "tests/support/run.h"
 #include "tests/support/softhsm.h"
 
@@ -32,16 +33,10 @@ inline TokenOptions options_for(const testing::Hsm& hsm, const std::string& toke
     return options;
 }
 
-template <typename T>
-T must(Result<T> result) {
-    INFO((result.ok() ? std::string() : result.error().text));
-    REQUIRE(result.ok());
-    return std::move(result).value();
-}
-inline void must(Done done) {
-    INFO((done.ok() ? std::string() : done.error().text));
-    REQUIRE(done.ok());
-}
+/// What tests sign when any octets will do.
+inline const Bytes some_octets{1, 2, 3};
+
+using testing::must;
 
 /// Its first token, inside this process.
 inline std::unique_ptr<Token> opened(const testing::Hsm& hsm) {

@@ -17,7 +17,6 @@ namespace {
 
 constexpr const char* new_user = "new-user-pin-1";
 constexpr const char* new_officer = "new-officer-pin-1";
-const Bytes message{1, 2, 3};
 
 Secret secret(const std::string& text) {
     return Secret(as_view(text));
@@ -62,9 +61,9 @@ TEST_CASE(
     for (int i = 0; i < 4; ++i)
         signers.emplace_back([&] {
             while (!stop) {
-                const auto signature = token->sign(key, pki::Hash::sha512, message);
-                if (signature && verifier.verify(pki::Hash::sha512, message, *signature)) ++right;
-                if (signature ? !verifier.verify(pki::Hash::sha512, message, *signature)
+                const auto signature = token->sign(key, pki::Hash::sha512, some_octets);
+                if (signature && verifier.verify(pki::Hash::sha512, some_octets, *signature)) ++right;
+                if (signature ? !verifier.verify(pki::Hash::sha512, some_octets, *signature)
                               : signature.error().kind != Error::Kind::environment)
                     ++wrong;
             }
@@ -92,7 +91,7 @@ TEST_CASE("A wrong officer's PIN changes nothing, and the token goes on", "[soft
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Error::Kind::no);
     CHECK(refused.error().text.find("officer's login: CKR_PIN_INCORRECT") != std::string::npos);
-    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(token->sign(key, pki::Hash::sha512, some_octets));
     CHECK(takes(softhsm, "user", SoftHsm::pin));
     CHECK(takes(softhsm, "so", SoftHsm::so_pin));
 }
@@ -105,7 +104,7 @@ TEST_CASE("A PIN that the token finds too long changes nothing, or can be gone o
     const auto refused = token->change_pins(long_officer);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Error::Kind::no);
-    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(token->sign(key, pki::Hash::sha512, some_octets));
 
     // Here the officer's is new already.
     PinChange long_user{secret(SoftHsm::so_pin), secret(new_officer), secret(std::string(300, 'x'))};
@@ -114,7 +113,7 @@ TEST_CASE("A PIN that the token finds too long changes nothing, or can be gone o
     CHECK(half.error().kind != Error::Kind::no);
     CHECK(token->locked());
     must(token->change_pins(change(SoftHsm::so_pin, true)));
-    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(token->sign(key, pki::Hash::sha512, some_octets));
     CHECK(takes(softhsm, "so", new_officer));
 }
 
@@ -143,7 +142,7 @@ TEST_CASE("A change that broke off is gone on with, however far it came", "[soft
     const auto key = must(token->expect_key("tsu-1", spki));
     must(token->change_pins(change(so_pin, true)));
     CHECK_FALSE(token->locked());
-    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(token->sign(key, pki::Hash::sha512, some_octets));
     CHECK(takes(softhsm, "user", new_user));
     CHECK(takes(softhsm, "so", new_officer));
 }
@@ -160,7 +159,7 @@ TEST_CASE("A token without a security officer keeps its PIN, and goes on", "[nss
         CHECK(token->locked() == begun);
     }
     must(token->unlock(secret(Hsm::pin)));
-    CHECK(token->sign(key, pki::Hash::sha512, message));
+    CHECK(token->sign(key, pki::Hash::sha512, some_octets));
     CHECK(takes(softokn, "user", Hsm::pin));
     CHECK_FALSE(takes(softokn, "user", new_user));
 }

@@ -23,12 +23,6 @@ Client client(std::uint16_t port, std::size_t max_response = 1U << 20U) {
     return std::move(*made);
 }
 
-Call get(const std::string& path) {
-    Call call;
-    call.path = path;
-    return call;
-}
-
 // A server that answers one connection with these octets, whatever it is asked, and then closes (or doesn't).
 class Liar {
   public:

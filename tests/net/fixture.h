@@ -47,6 +47,14 @@ std::string must_run(const std::string& line);
 /// under the root; other-root.pem and stranger.pem/.key under it. Made once for the whole program.
 const Folder& pki();
 
+/// A client's call, and the same by hand, of GET /hello.
+inline Call get(const std::string& path) {
+    Call call;
+    call.path = path;
+    return call;
+}
+inline const std::string hello = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
+
 /// A raw connection of a client that may be rude.
 class Raw {
   public:

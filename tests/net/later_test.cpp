@@ -13,8 +13,6 @@ using namespace kokuin::net::test;
 
 namespace {
 
-const std::string hello = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
-
 std::string post(const std::string& path, const std::string& body, const std::string& fields = "") {
     return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + fields +
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;

@@ -21,8 +21,6 @@ std::string url(const Server& server, const std::string& path) {
     return "http://127.0.0.1:" + std::to_string(server.port()) + path;
 }
 
-const std::string hello = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
-
 // A handler that waits until it is let go, and tells when it was entered.
 struct Gate {
     std::mutex mutex;

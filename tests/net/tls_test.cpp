@@ -35,12 +35,6 @@ Client client(const ClientOptions& with) {
     return std::move(*made);
 }
 
-Call get(const std::string& path) {
-    Call call;
-    call.path = path;
-    return call;
-}
-
 }  // namespace
 
 TEST_CASE("tls: curl and our client, by address and by name") {

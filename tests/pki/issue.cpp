@@ -8,23 +8,21 @@
 #include "pki/request.h"
 #include "pki/revocation.h"
 #include "tests/pki/workshop.h"
+#include "tests/support/text.h"
 
 using namespace kokuin;
 using namespace kokuin::pki;
 using namespace std::chrono_literals;
+using testing::has;
 
 namespace {
 
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 /// A CA of openssl whose key signs what is made here.
-struct Town {
+struct IssuingCa {
     workshop::Folder folder;
     WallTime now;
 
-    Town() {
+    IssuingCa() {
         folder.root("ca");
         folder.must(
             "openssl req -new -newkey rsa:2048 -nodes -keyout tsu.key -out tsu.csr -subj "
@@ -53,31 +51,31 @@ struct Town {
     }
 };
 
-const Town& town() {
-    static const Town made;
+const IssuingCa& issuing_ca() {
+    static const IssuingCa made;
     return made;
 }
 
 }  // namespace
 
 TEST_CASE("a certificate made here is what openssl would have made, and its extended key usage is critical") {
-    auto plan = town().plan();
+    auto plan = issuing_ca().plan();
     plan.extensions.push_back(certificate_policies("1.2.392.999.1", "http://ca.example/cps.html"));
     plan.extensions.push_back(
         crl_distribution_points({"http://ca.example/a.crl", "http://ca.example/b.crl"}));
     plan.extensions.push_back(
         authority_information_access({"http://ca.example/ocsp"}, {"http://ca.example/ca.crt"}));
-    const auto made = make_certificate(plan, Hash::sha512, town().sign());
+    const auto made = make_certificate(plan, Hash::sha512, issuing_ca().sign());
     REQUIRE(made);
     CHECK(made->is_time_stamping_only());
     CHECK(made->not_before() == plan.not_before);
     CHECK(made->not_after() == plan.not_after);
-    CHECK(validate_path(*made, {}, {town().folder.certificate("ca")}, town().now));
-    town().folder.write("made.pem", as_view(made->pem()));
-    CHECK(
-        has(town().folder.must("openssl verify -x509_strict -purpose timestampsign -CAfile ca.pem made.pem"),
-            "made.pem: OK"));
-    const auto text = town().folder.must("openssl x509 -in made.pem -noout -text");
+    CHECK(validate_path(*made, {}, {issuing_ca().folder.certificate("ca")}, issuing_ca().now));
+    issuing_ca().folder.write("made.pem", as_view(made->pem()));
+    CHECK(has(issuing_ca().folder.must(
+                  "openssl verify -x509_strict -purpose timestampsign -CAfile ca.pem made.pem"),
+              "made.pem: OK"));
+    const auto text = issuing_ca().folder.must("openssl x509 -in made.pem -noout -text");
     INFO(text);
     CHECK(has(text, "X509v3 Extended Key Usage: critical\n                Time Stamping"));
     CHECK(has(text, "X509v3 Key Usage: critical\n                Digital Signature, Non Repudiation\n"));
@@ -89,17 +87,17 @@ TEST_CASE("a certificate made here is what openssl would have made, and its exte
     CHECK(has(text, "CA Issuers - URI:http://ca.example/ca.crt"));
     CHECK(has(text, "80:01:02:03:04:05:06:07:08"));
     // The identifiers are those that openssl computes.
-    town().folder.issue("judge", "ca", "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid");
-    const auto theirs = town().folder.certificate("judge");
+    issuing_ca().folder.issue("judge", "ca", "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid");
+    const auto theirs = issuing_ca().folder.certificate("judge");
     const auto ours = make_certificate(
         [&] {
-            auto same = town().plan();
+            auto same = issuing_ca().plan();
             same.spki = theirs.spki();
             same.extensions = {subject_key_identifier(theirs.spki()),
-                               authority_key_identifier(town().folder.certificate("ca").spki())};
+                               authority_key_identifier(issuing_ca().folder.certificate("ca").spki())};
             return same;
         }(),
-        Hash::sha256, town().sign());
+        Hash::sha256, issuing_ca().sign());
     REQUIRE(ours);
     CHECK(ours->botan().subject_key_id() == theirs.botan().subject_key_id());
     CHECK(ours->botan().authority_key_id() == theirs.botan().authority_key_id());
@@ -116,10 +114,10 @@ TEST_CASE("key usages are named bit lists as DER wants them") {
 }
 
 TEST_CASE("dates change their type where RFC 5280 says so") {
-    auto plan = town().plan();
+    auto plan = issuing_ca().plan();
     plan.not_before = *from_rfc3339("2049-12-31T23:59:59Z");
     plan.not_after = *from_rfc3339("2050-01-01T00:00:00Z");
-    const auto made = make_certificate(plan, Hash::sha256, town().sign());
+    const auto made = make_certificate(plan, Hash::sha256, issuing_ca().sign());
     REQUIRE(made);
     CHECK(has(to_hex(made->der()), to_hex(as_view("\x17\x0d"
                                                   "491231235959Z\x18\x0f"
@@ -129,46 +127,47 @@ TEST_CASE("dates change their type where RFC 5280 says so") {
 
 TEST_CASE("what would be no certificate isn't made") {
     for (const auto& serial : {Bytes{}, Bytes{0}, Bytes(21, 0x11), Bytes(20, 0x80)}) {
-        auto plan = town().plan();
+        auto plan = issuing_ca().plan();
         plan.serial = serial;
-        CHECK_FALSE(make_certificate(plan, Hash::sha256, town().sign()));
+        CHECK_FALSE(make_certificate(plan, Hash::sha256, issuing_ca().sign()));
     }
-    auto plan = town().plan();
+    auto plan = issuing_ca().plan();
     plan.serial = Bytes(20, 0x7f);
-    CHECK(make_certificate(plan, Hash::sha256, town().sign()));
+    CHECK(make_certificate(plan, Hash::sha256, issuing_ca().sign()));
     plan.not_after = plan.not_before - 1s;
-    CHECK_FALSE(make_certificate(plan, Hash::sha256, town().sign()));
-    const auto failed = make_certificate(
-        town().plan(), Hash::sha256, [](Hash, View) -> Result<Bytes> { return Error::environment("away"); });
+    CHECK_FALSE(make_certificate(plan, Hash::sha256, issuing_ca().sign()));
+    const auto failed = make_certificate(issuing_ca().plan(), Hash::sha256, [](Hash, View) -> Result<Bytes> {
+        return Error::environment("away");
+    });
     REQUIRE_FALSE(failed);
     CHECK(failed.error().text == "away");
 }
 
 TEST_CASE("a CRL made here is obeyed by openssl and by us") {
-    const auto ca = town().folder.certificate("ca");
-    town().folder.issue("bad", "ca", workshop::tsu_extensions);
-    town().folder.issue("fine", "ca", workshop::tsu_extensions);
-    const auto bad = town().folder.certificate("bad");
-    CrlPlan plan{ca.subject_der(), ca.spki(), town().now, town().now + 168h, 300, {}};
-    const auto empty = make_crl(plan, Hash::sha256, town().sign());
+    const auto ca = issuing_ca().folder.certificate("ca");
+    issuing_ca().folder.issue("bad", "ca", workshop::tsu_extensions);
+    issuing_ca().folder.issue("fine", "ca", workshop::tsu_extensions);
+    const auto bad = issuing_ca().folder.certificate("bad");
+    CrlPlan plan{ca.subject_der(), ca.spki(), issuing_ca().now, issuing_ca().now + 168h, 300, {}};
+    const auto empty = make_crl(plan, Hash::sha256, issuing_ca().sign());
     REQUIRE(empty);
-    town().folder.write("empty.pem", as_view(to_pem(*empty, "X509 CRL")));
-    town().folder.must("openssl verify -crl_check -CAfile ca.pem -CRLfile empty.pem bad.pem");
-    plan.entries.push_back({bad.serial(), town().now - 1h, Reason::key_compromise});
-    plan.entries.push_back({Bytes{5}, town().now - 2h, Reason::unspecified});
-    const auto made = make_crl(plan, Hash::sha512, town().sign());
+    issuing_ca().folder.write("empty.pem", as_view(to_pem(*empty, "X509 CRL")));
+    issuing_ca().folder.must("openssl verify -crl_check -CAfile ca.pem -CRLfile empty.pem bad.pem");
+    plan.entries.push_back({bad.serial(), issuing_ca().now - 1h, Reason::key_compromise});
+    plan.entries.push_back({Bytes{5}, issuing_ca().now - 2h, Reason::unspecified});
+    const auto made = make_crl(plan, Hash::sha512, issuing_ca().sign());
     REQUIRE(made);
-    town().folder.write("made.pem", as_view(to_pem(*made, "X509 CRL")));
-    const auto text = town().folder.must("openssl crl -in made.pem -noout -text -CAfile ca.pem");
+    issuing_ca().folder.write("made.pem", as_view(to_pem(*made, "X509 CRL")));
+    const auto text = issuing_ca().folder.must("openssl crl -in made.pem -noout -text -CAfile ca.pem");
     INFO(text);
     CHECK(has(text, "verify OK"));
     CHECK(has(text, "X509v3 CRL Number: \n                300"));
     CHECK(has(text, "Key Compromise"));
     CHECK_FALSE(has(text, "Unspecified"));
     CHECK(has(text, "X509v3 Authority Key Identifier"));
-    town().folder.must("openssl verify -crl_check -CAfile ca.pem -CRLfile made.pem fine.pem");
+    issuing_ca().folder.must("openssl verify -crl_check -CAfile ca.pem -CRLfile made.pem fine.pem");
     const auto judged =
-        workshop::run("cd " + town().folder.at("") +
+        workshop::run("cd " + issuing_ca().folder.at("") +
                       " && openssl verify -crl_check -CAfile ca.pem -CRLfile made.pem bad.pem");
     CHECK(judged.exit != 0);
     CHECK(has(judged.output, "certificate revoked"));
@@ -178,19 +177,19 @@ TEST_CASE("a CRL made here is obeyed by openssl and by us") {
     CHECK(crl->next_update() == plan.next_update);
     REQUIRE(crl->revokes(bad, ca));
     CHECK(has(*crl->revokes(bad, ca), "key compromise"));
-    CHECK_FALSE(crl->revokes(town().folder.certificate("fine"), ca));
+    CHECK_FALSE(crl->revokes(issuing_ca().folder.certificate("fine"), ca));
 }
 
 TEST_CASE("a request proves that its key is possessed") {
-    const auto good = town().request("tsu.csr");
+    const auto good = issuing_ca().request("tsu.csr");
     REQUIRE(good);
     CHECK(good->subject_text() == "CN=TSU 1,O=Example,C=JP");
     CHECK(good->algorithm() == "RSA");
     CHECK(good->bits() == 2048);
     CHECK(good->alternative_names().empty());
     // DER is taken too, and each octet of it counts.
-    town().folder.must("openssl req -in tsu.csr -outform DER -out tsu.der");
-    const auto text = town().folder.read("tsu.der");
+    issuing_ca().folder.must("openssl req -in tsu.csr -outform DER -out tsu.der");
+    const auto text = issuing_ca().folder.read("tsu.der");
     const Bytes der(text.begin(), text.end());
     REQUIRE(CertificationRequest::read(der));
     CHECK(CertificationRequest::read(der)->der() == good->der());
@@ -208,18 +207,18 @@ TEST_CASE("a request proves that its key is possessed") {
         if (i > 20 && i + 290 < der.size()) CHECK_FALSE(read);
     }
     CHECK_FALSE(CertificationRequest::read(as_view("")));
-    CHECK_FALSE(CertificationRequest::read(as_view(town().folder.read("ca.pem"))));
-    CHECK_FALSE(
-        CertificationRequest::read(as_view(town().folder.read("tsu.csr") + town().folder.read("tsu.csr"))));
+    CHECK_FALSE(CertificationRequest::read(as_view(issuing_ca().folder.read("ca.pem"))));
+    CHECK_FALSE(CertificationRequest::read(
+        as_view(issuing_ca().folder.read("tsu.csr") + issuing_ca().folder.read("tsu.csr"))));
 }
 
 TEST_CASE("other keys, and the names that a server asks for") {
-    const auto& folder = town().folder;
+    const auto& folder = issuing_ca().folder;
     folder.must(
         "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ec.key -out ec.csr "
         "-subj /CN=ec -addext "
         "subjectAltName=DNS:tsa.example,IP:127.0.0.1,IP:2001:db8::1,URI:http://x.example/");
-    const auto ec = town().request("ec.csr");
+    const auto ec = issuing_ca().request("ec.csr");
     INFO((ec ? "" : ec.error().text));
     REQUIRE(ec);
     CHECK(ec->algorithm() == "ECDSA");
@@ -227,12 +226,12 @@ TEST_CASE("other keys, and the names that a server asks for") {
     CHECK(ec->alternative_names_text() ==
           std::vector<std::string>{"DNS:tsa.example", "IP:127.0.0.1", "IP:2001:db8::1", "other"});
     folder.must("openssl req -new -newkey ed25519 -nodes -keyout ed.key -out ed.csr -subj /CN=ed");
-    const auto ed = town().request("ed.csr");
+    const auto ed = issuing_ca().request("ed.csr");
     INFO((ed ? "" : ed.error().text));
     REQUIRE(ed);
     CHECK(ed->algorithm() == "Ed25519");
     folder.must("openssl req -new -sha1 -newkey rsa:2048 -nodes -keyout old.key -out old.csr -subj /CN=old");
-    const auto old = town().request("old.csr");
+    const auto old = issuing_ca().request("old.csr");
     REQUIRE_FALSE(old);
     CHECK(old.error().kind == Error::Kind::no);
     CHECK(has(old.error().text, "SHA-256 or better"));

@@ -16,10 +16,10 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A CA of openssl with an index, a TSU it has issued, one it has revoked, and a delegated responder.
-struct Town {
+struct OcspCa {
     workshop::Folder folder;
 
-    Town() {
+    OcspCa() {
         folder.root("ca");
         folder.issue("good", "ca", workshop::tsu_extensions);
         folder.issue("bad", "ca", workshop::tsu_extensions);
@@ -62,8 +62,8 @@ struct Town {
     }
 };
 
-const Town& town() {
-    static const Town made;
+const OcspCa& ocsp_ca() {
+    static const OcspCa made;
     return made;
 }
 
@@ -74,13 +74,13 @@ std::string why(const Result<OcspVerdict>& verdict) {
 }
 
 OcspAnswer answer_about(const std::string& name, SingleResponse::State state) {
-    const auto issuer = town().folder.certificate("ca");
+    const auto issuer = ocsp_ca().folder.certificate("ca");
     const auto now = std::chrono::floor<seconds>(SystemWallClock().now());
     OcspAnswer answer;
     answer.responder_key_hash = key_hash(issuer, Hash::sha1);
     answer.produced_at = now;
     SingleResponse one;
-    one.id = CertId::of(town().folder.certificate(name), issuer, Hash::sha256);
+    one.id = CertId::of(ocsp_ca().folder.certificate(name), issuer, Hash::sha256);
     one.state = state;
     one.this_update = now;
     one.next_update = now + 24h;
@@ -91,7 +91,7 @@ OcspAnswer answer_about(const std::string& name, SingleResponse::State state) {
 }  // namespace
 
 TEST_CASE("a request is the one that openssl makes, octet for octet, with either hash") {
-    const auto& folder = town().folder;
+    const auto& folder = ocsp_ca().folder;
     for (const auto hash : {Hash::sha1, Hash::sha256}) {
         folder.must("openssl ocsp -issuer ca.pem -" + std::string(name(hash)) +
                     " -cert good.pem -no_nonce -reqout q.der");
@@ -110,7 +110,7 @@ TEST_CASE("a request is the one that openssl makes, octet for octet, with either
 }
 
 TEST_CASE("several certificates, a nonce and a signature in a request are read") {
-    const auto& folder = town().folder;
+    const auto& folder = ocsp_ca().folder;
     folder.must(
         "openssl ocsp -issuer ca.pem -cert good.pem -sha256 -cert bad.pem -nonce -signer good.pem -signkey "
         "good.key -reqout q.der");
@@ -131,7 +131,7 @@ TEST_CASE("several certificates, a nonce and a signature in a request are read")
 TEST_CASE("what isn't a request is refused") {
     OcspRequest request;
     request.ids.push_back(
-        CertId::of(town().folder.certificate("good"), town().folder.certificate("ca"), Hash::sha256));
+        CertId::of(ocsp_ca().folder.certificate("good"), ocsp_ca().folder.certificate("ca"), Hash::sha256));
     auto good = request.encode();
     REQUIRE(OcspRequest::decode(good));
     for (std::size_t length = 0; length < good.size(); ++length)
@@ -162,77 +162,78 @@ TEST_CASE("openssl's responder is believed: the issuer itself, and one it has na
     for (const std::string signer : {"ca", "responder", "unchecked"})
         for (const std::string more : {"-ndays 1", "-ndays 1 -resp_key_id", "-ndays 1 -rmd sha512"}) {
             INFO(signer << " " << more);
-            const auto response = town().asked("good bad", signer, more);
-            const auto good = town().check(response, "good");
+            const auto response = ocsp_ca().asked("good bad", signer, more);
+            const auto good = ocsp_ca().check(response, "good");
             INFO((good ? "" : good.error().text));
             REQUIRE(good);
             CHECK(good->response.state == SingleResponse::State::good);
-            CHECK_FALSE(good->revoked_text(town().folder.certificate("good")));
+            CHECK_FALSE(good->revoked_text(ocsp_ca().folder.certificate("good")));
             CHECK(good->delegate.has_value() == (signer != "ca"));
             CHECK(good->delegate_unchecked == (signer == "unchecked"));
-            const auto bad = town().check(response, "bad");
+            const auto bad = ocsp_ca().check(response, "bad");
             REQUIRE(bad);
             CHECK(bad->response.state == SingleResponse::State::revoked);
             CHECK(bad->response.reason == Reason::key_compromise);
             CHECK(SystemWallClock().now() - bad->response.revoked_at < 1h);
-            CHECK(bad->revoked_text(town().folder.certificate("bad"))->find("keyCompromise") !=
+            CHECK(bad->revoked_text(ocsp_ca().folder.certificate("bad"))->find("keyCompromise") !=
                   std::string::npos);
             // Another certificate isn't answered for.
-            CHECK(why(town().check(response, "wrong")).find("says nothing of") != std::string::npos);
+            CHECK(why(ocsp_ca().check(response, "wrong")).find("says nothing of") != std::string::npos);
         }
-    const auto unknown = town().check(town().asked("wrong", "ca"), "wrong");
+    const auto unknown = ocsp_ca().check(ocsp_ca().asked("wrong", "ca"), "wrong");
     REQUIRE(unknown);
     CHECK(unknown->response.state == SingleResponse::State::unknown);
 }
 
 TEST_CASE("whom the issuer hasn't named isn't believed") {
-    town().folder.root("stranger");
-    CHECK(why(town().check(town().asked("good", "stranger"), "good")).find("wasn't issued by") !=
+    ocsp_ca().folder.root("stranger");
+    CHECK(why(ocsp_ca().check(ocsp_ca().asked("good", "stranger"), "good")).find("wasn't issued by") !=
           std::string::npos);
-    CHECK(why(town().check(town().asked("good", "wrong"), "good")).find("isn't made for") !=
+    CHECK(why(ocsp_ca().check(ocsp_ca().asked("good", "wrong"), "good")).find("isn't made for") !=
           std::string::npos);
     // A TSU of the same CA isn't its responder either.
-    CHECK(why(town().check(town().asked("good", "bad"), "good")).find("isn't made for") != std::string::npos);
+    CHECK(why(ocsp_ca().check(ocsp_ca().asked("good", "bad"), "good")).find("isn't made for") !=
+          std::string::npos);
     // Nor one whose certificate is over: ended is valid for a day.
-    const auto late = town().asked("good", "ended", "-ndays 5");
-    CHECK(town().check(late, "good"));
-    CHECK(why(town().check(late, "good", SystemWallClock().now() + 48h)).find("isn't valid at") !=
+    const auto late = ocsp_ca().asked("good", "ended", "-ndays 5");
+    CHECK(ocsp_ca().check(late, "good"));
+    CHECK(why(ocsp_ca().check(late, "good", SystemWallClock().now() + 48h)).find("isn't valid at") !=
           std::string::npos);
     // SHA-1 was good enough once (RFC 6960 4.3), not now.
-    CHECK(why(town().check(town().asked("good", "ca", "-ndays 1 -rmd sha1 -resp_no_certs"), "good"))
+    CHECK(why(ocsp_ca().check(ocsp_ca().asked("good", "ca", "-ndays 1 -rmd sha1 -resp_no_certs"), "good"))
               .find("isn't signed by") != std::string::npos);
-    CHECK(why(town().check(town().asked("good", "responder", "-ndays 1 -rmd sha1"), "good"))
+    CHECK(why(ocsp_ca().check(ocsp_ca().asked("good", "responder", "-ndays 1 -rmd sha1"), "good"))
               .find("isn't signed by") != std::string::npos);
     // Without its certificate nobody knows the responder.
-    CHECK_FALSE(town().check(town().asked("good", "responder", "-ndays 1 -resp_no_certs"), "good"));
+    CHECK_FALSE(ocsp_ca().check(ocsp_ca().asked("good", "responder", "-ndays 1 -resp_no_certs"), "good"));
 }
 
 TEST_CASE("a response counts from its thisUpdate to its nextUpdate") {
     const auto now = SystemWallClock().now();
-    const auto day = town().asked("good", "ca", "-ndays 1");
-    CHECK(town().check(day, "good", now + 23h));
-    CHECK(town().check(day, "good", now + 24h + 4min));
-    CHECK(why(town().check(day, "good", now + 24h + 6min)).find("ended on") != std::string::npos);
-    CHECK(why(town().check(day, "good", now - 6min)).find("of the future") != std::string::npos);
-    const auto undated = town().asked("good", "ca", "");
+    const auto day = ocsp_ca().asked("good", "ca", "-ndays 1");
+    CHECK(ocsp_ca().check(day, "good", now + 23h));
+    CHECK(ocsp_ca().check(day, "good", now + 24h + 4min));
+    CHECK(why(ocsp_ca().check(day, "good", now + 24h + 6min)).find("ended on") != std::string::npos);
+    CHECK(why(ocsp_ca().check(day, "good", now - 6min)).find("of the future") != std::string::npos);
+    const auto undated = ocsp_ca().asked("good", "ca", "");
     CHECK_FALSE(OcspResponse::decode(undated)->answer().responses.front().next_update);
-    CHECK(town().check(undated, "good", now + 24h));
-    CHECK_FALSE(town().check(undated, "good", now + 25h));
-    CHECK_FALSE(town().check(undated, "good", now + 2h, {0s, 1h}));
+    CHECK(ocsp_ca().check(undated, "good", now + 24h));
+    CHECK_FALSE(ocsp_ca().check(undated, "good", now + 25h));
+    CHECK_FALSE(ocsp_ca().check(undated, "good", now + 2h, {0s, 1h}));
 }
 
 TEST_CASE("a response that was changed in any octet says nothing else") {
     for (const std::string signer : {"ca", "responder"}) {
         // By the issuer itself nothing else is in it than what is signed.
         const auto response =
-            town().asked("bad", signer, signer == "ca" ? "-ndays 1 -resp_no_certs" : "-ndays 1");
-        REQUIRE(town().check(response, "bad"));
+            ocsp_ca().asked("bad", signer, signer == "ca" ? "-ndays 1 -resp_no_certs" : "-ndays 1");
+        REQUIRE(ocsp_ca().check(response, "bad"));
         std::size_t believed = 0;
         for (std::size_t i = 0; i < response.size(); ++i)
             for (const std::uint8_t flip : {0x01, 0x80}) {
                 auto damaged = response;
                 damaged[i] ^= flip;
-                const auto verdict = town().check(damaged, "bad");
+                const auto verdict = ocsp_ca().check(damaged, "bad");
                 if (!verdict) continue;
                 INFO(signer << ", octet " << i);
                 CHECK(verdict->response.state == SingleResponse::State::revoked);
@@ -243,7 +244,7 @@ TEST_CASE("a response that was changed in any octet says nothing else") {
 }
 
 TEST_CASE("openssl believes the responses that are made here") {
-    const auto& folder = town().folder;
+    const auto& folder = ocsp_ca().folder;
     struct Case {
         SingleResponse::State state;
         std::optional<Reason> reason;
@@ -264,7 +265,7 @@ TEST_CASE("openssl believes the responses that are made here") {
                 answer.responder_key_hash.clear();
                 answer.responder_name = with.front().subject_der();
             }
-            const auto made = make_ocsp_response(answer, Hash::sha512, town().sign(signer), with);
+            const auto made = make_ocsp_response(answer, Hash::sha512, ocsp_ca().sign(signer), with);
             REQUIRE(made);
             folder.write("ours.der", *made);
             const auto said = folder.must(
@@ -273,7 +274,7 @@ TEST_CASE("openssl believes the responses that are made here") {
             INFO(said);
             CHECK(said.find("Response verify OK") != std::string::npos);
             CHECK(said.find(one.says) != std::string::npos);
-            const auto read = town().check(*made, "bad");
+            const auto read = ocsp_ca().check(*made, "bad");
             REQUIRE(read);
             CHECK(read->response.state == one.state);
             CHECK(read->response.next_update == answer.responses[0].next_update);
@@ -284,7 +285,7 @@ TEST_CASE("openssl believes the responses that are made here") {
 TEST_CASE("a nonce comes back, and a signature that fails is told") {
     auto answer = answer_about("good", SingleResponse::State::good);
     answer.nonce = Bytes{1, 2, 3, 4, 5, 6, 7, 8};
-    const auto made = make_ocsp_response(answer, Hash::sha256, town().sign("ca"));
+    const auto made = make_ocsp_response(answer, Hash::sha256, ocsp_ca().sign("ca"));
     REQUIRE(made);
     const auto read = OcspResponse::decode(*made);
     REQUIRE(read);
@@ -302,9 +303,9 @@ TEST_CASE("refusals are the octets of the standard, and openssl reads them") {
     for (const auto status :
          {OcspStatus::malformed_request, OcspStatus::internal_error, OcspStatus::try_later,
           OcspStatus::signature_required, OcspStatus::unauthorized}) {
-        town().folder.write("refusal.der", ocsp_refusal(status));
-        const auto said = workshop::run("openssl ocsp -noverify -respin " + town().folder.at("refusal.der") +
-                                        " | tr A-Z a-z");
+        ocsp_ca().folder.write("refusal.der", ocsp_refusal(status));
+        const auto said = workshop::run("openssl ocsp -noverify -respin " +
+                                        ocsp_ca().folder.at("refusal.der") + " | tr A-Z a-z");
         auto wanted = std::string(name(status));
         std::transform(wanted.begin(), wanted.end(), wanted.begin(),
                        [](char c) { return static_cast<char>(std::tolower(c)); });
@@ -312,7 +313,7 @@ TEST_CASE("refusals are the octets of the standard, and openssl reads them") {
         const auto read = OcspResponse::decode(ocsp_refusal(status));
         REQUIRE(read);
         CHECK(read->status() == status);
-        CHECK(why(read->check(town().folder.certificate("good"), town().folder.certificate("ca"),
+        CHECK(why(read->check(ocsp_ca().folder.certificate("good"), ocsp_ca().folder.certificate("ca"),
                               SystemWallClock().now()))
                   .find(name(status)) != std::string::npos);
     }

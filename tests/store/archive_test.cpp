@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t second = 1'000'000;
-constexpr std::int64_t december = 1796083200'000000;  // 2026-12-01T00:00:00Z
 
 template <typename T>
 T must(Result<T> got) {

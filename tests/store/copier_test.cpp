@@ -29,7 +29,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t december = 1796083200'000000;
 constexpr std::int64_t january = 1798761600'000000;
 
 /// All that the segments of an archive hold, as SQLite's own program writes it down.

@@ -20,8 +20,6 @@ using namespace kokuin::store::test;
 
 namespace {
 
-constexpr std::int64_t december = 1796083200'000000;
-
 /// What was acknowledged: number and sample.
 using Acknowledged = std::map<RecordNumber, Sample>;
 

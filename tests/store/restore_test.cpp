@@ -21,8 +21,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t december = 1796083200'000000;
-
 /// The key of a log, in a place where a test can sign with it.
 class LogKey {
   public:

@@ -45,6 +45,8 @@ const std::vector<Blob>& common_blobs();
 
 /// 2026-11-23T12:00:00Z, µs since 1970.
 constexpr std::int64_t noon = 1795435200'000000;
+/// 2026-12-01T00:00:00Z, the next month's first.
+constexpr std::int64_t december = 1796083200'000000;
 inline WallTime at(std::int64_t us) {
     return from_unix_us(us);
 }

@@ -8,10 +8,12 @@
 #include "taa/monthly_desk.h"
 #include "taa/monthly_files.h"
 #include "taa/report_command.h"
+#include "tests/support/text.h"
 #include "tests/taa/town.h"
 
 using namespace kokuin;
 using namespace kokuin::taa;
+using testing::has;
 
 namespace {
 
@@ -39,8 +41,8 @@ struct FixedClock final : WallClock {
 };
 
 /// A TAA's archive that is written event by event.
-struct Taa {
-    explicit Taa(const std::string& begin = "2026-01-31T20:00:00Z") {
+struct WrittenTaa {
+    explicit WrittenTaa(const std::string& begin = "2026-01-31T20:00:00Z") {
         REQUIRE(store::Archive::create(dir(), at(begin)));
         open();
         settings.archive = dir();
@@ -136,7 +138,7 @@ struct Taa {
 };
 
 /// February 2026 of two TSAs, with a bit of all that can happen.
-struct February : Taa {
+struct February : WrittenTaa {
     February() {
         configure("tsu-1", "Alpha");
         configure("tsu-2", "Beta");
@@ -180,7 +182,7 @@ std::vector<std::string> codes(const Json& report, const std::string& tsu) {
 }
 
 /// The texts of a page that is whole and needs nothing else.
-std::string texts(const Taa& taa, const std::string& page, const std::string& language) {
+std::string texts(const WrittenTaa& taa, const std::string& page, const std::string& language) {
     taa.folder.write("page.html", as_view(page));
     const auto done =
         workshop::run("python3 -B " + std::string(KOKUIN_SOURCE_DIR) + "/tests/taa/page_check.py " +
@@ -188,10 +190,6 @@ std::string texts(const Taa& taa, const std::string& page, const std::string& la
     INFO(done.output);
     REQUIRE(done.exit == 0);
     return done.output;
-}
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -305,7 +303,7 @@ TEST_CASE("a month's numbers are those of the archive", "[monthly]") {
 }
 
 TEST_CASE("what began in an earlier month is carried on", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     taa.event("2026-01-31T22:00:00Z", "taa.started");
     taa.audit("2026-01-31T22:10:00Z", "stop", -700'000'000, 1'000'000, "stop-accepted");
@@ -343,7 +341,7 @@ TEST_CASE("what began in an earlier month is carried on", "[monthly]") {
 }
 
 TEST_CASE("a TSU that came later isn't in an older report", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     taa.configure("tsu-2", "Alpha");
     taa.audit("2026-02-10T00:00:00Z", "good", 0, 1'000);
@@ -358,7 +356,7 @@ TEST_CASE("a TSU that came later isn't in an older report", "[monthly]") {
 }
 
 TEST_CASE("changes of certificates and limits are remarked on", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     taa.audit("2026-02-10T00:00:00Z", "good", 0, 1'000);
     taa.certificate = town::folder().certificate("other-tsu");
@@ -371,7 +369,7 @@ TEST_CASE("changes of certificates and limits are remarked on", "[monthly]") {
 }
 
 TEST_CASE("the accuracy of the TAA's own clock is what the reference said", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     taa.audit("2026-02-10T00:00:00Z", "good", 0, 1'000);
     const auto compared = [](std::int64_t least, std::int64_t most, std::int64_t last) {
@@ -433,7 +431,7 @@ TEST_CASE("the page says it in both languages, and is whole", "[monthly]") {
 }
 
 TEST_CASE("what certificates and events say stays text", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.tsa = "A<script>alert(0)</script>&\"'";
     taa.tsu = "<b>tsu</b>";
     const auto& folder = taa.folder;
@@ -600,7 +598,7 @@ TEST_CASE("taad itself makes the report of a month that is over", "[monthly]") {
 }
 
 TEST_CASE("a report that was made too early, by a wrong clock, is made again", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     taa.audit("2026-02-10T00:00:00Z", "good", 1'000'000, 1'000);
     FixedClock wall;
@@ -621,7 +619,7 @@ TEST_CASE("a report that was made too early, by a wrong clock, is made again", "
 }
 
 TEST_CASE("the time in which a TSU isn't served is no outage, and the steps are remarks", "[monthly]") {
-    Taa taa;
+    WrittenTaa taa;
     taa.configure("tsu-1", "Alpha");
     const auto step = [&taa](const std::string& time, const std::string& kind, const std::string& why) {
         store::Event event;

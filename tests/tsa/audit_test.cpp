@@ -27,7 +27,7 @@ const workshop::Folder& certificates() {
 }
 
 /// What lives as long as the process of a tsad: start() after a crash() is the next one's life.
-struct House {
+struct AuditedHouse {
     const workshop::Folder folder;
     const std::string dir = folder.at("archive");
     world::World world{town::in_an_hour()};
@@ -46,7 +46,7 @@ struct House {
 
     std::uint8_t serial = 0;
 
-    House() {
+    AuditedHouse() {
         store::test::install_failing_vfs();
         must(hsm::keytool::generate(*token, "tsu-1"));
         const auto csr = must(hsm::keytool::csr(*token, "tsu-1", "C=JP,O=Kokuin Test,CN=TSU in SoftHSM",
@@ -60,9 +60,9 @@ struct House {
         must(store::Archive::create(dir, world.utc()));
         start();
     }
-    ~House() { heal(); }
-    House(const House&) = delete;
-    House& operator=(const House&) = delete;
+    ~AuditedHouse() { heal(); }
+    AuditedHouse(const AuditedHouse&) = delete;
+    AuditedHouse& operator=(const AuditedHouse&) = delete;
 
     void start() {
         archive = must(store::Archive::open(dir));
@@ -154,7 +154,7 @@ std::int64_t count_of(const store::Event& event) {
 
 TEST_CASE(
     "an order to stop that can't be archived holds, isn't acknowledged, and is archived once it can be") {
-    House house;
+    AuditedHouse house;
     REQUIRE(word(house.deliver_good()) == "accepted");
     REQUIRE(house.gate() == "open");
     plan_failure({FailPlan::How::full, 0, true});
@@ -195,7 +195,7 @@ TEST_CASE(
 
 TEST_CASE("whichever write fails: an order to stop that was acknowledged holds over a crash") {
     using How = FailPlan::How;
-    House house;
+    AuditedHouse house;
     int acknowledged = 0;
     int refused = 0;
     for (const How how : {How::before, How::after, How::full}) {
@@ -222,7 +222,7 @@ TEST_CASE("whichever write fails: an order to stop that was acknowledged holds o
 }
 
 TEST_CASE("a TAC that can't be archived is not in force") {
-    House house;
+    AuditedHouse house;
     plan_failure({FailPlan::How::before, 0, true});
     CHECK(word(house.deliver_good()) == "not recorded");
     CHECK(house.gate() == "no-tac");
@@ -234,7 +234,7 @@ TEST_CASE("a TAC that can't be archived is not in force") {
 TEST_CASE(
     "after an order to stop neither an older good TAC nor another TSU's opens the gate, nor after a "
     "restart") {
-    House house;
+    AuditedHouse house;
     const auto first = house.visit();
     REQUIRE(word(house.deliver(first)) == "accepted");
     // Made before the order, but still on its way when that came.
@@ -260,7 +260,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a clock that is turned back to an old TAC doesn't revive it, nor after a restart") {
-    House house;
+    AuditedHouse house;
     const auto first = house.visit();
     REQUIRE(word(house.deliver(first)) == "accepted");
     house.world.advance(std::chrono::minutes(90));
@@ -297,7 +297,7 @@ TEST_CASE("a clock that is turned back to an old TAC doesn't revive it, nor afte
 }
 
 TEST_CASE("a refusal is archived at once, and what follows like it once an hour, with its number") {
-    House house;
+    AuditedHouse house;
     const auto spoilt = [&] {
         auto made = house.visit();
         made.audit.tac.holder_name = town::certificate("other-tsu").subject_der();
@@ -361,7 +361,7 @@ TEST_CASE("a refusal is archived at once, and what follows like it once an hour,
 
 TEST_CASE(
     "a successor that waits gets its own TACs, an order to stop closes both, and a crash mixes up nothing") {
-    House house;
+    AuditedHouse house;
     const auto& folder = house.folder;
     must(hsm::keytool::generate(*house.token, "tsu-2"));
     folder.write("tsu-2.csr",
@@ -379,7 +379,7 @@ TEST_CASE(
         const auto* no = std::get_if<tac::Closed>(&decision);
         return no ? std::string(tac::name(no->cause)) : "open";
     };
-    const auto for_successor = [&](House::Visit visit) {
+    const auto for_successor = [&](AuditedHouse::Visit visit) {
         visit.audit.tac.holder_digest = successor->certificate().digest(pki::Hash::sha256);
         return visit;
     };
@@ -405,7 +405,7 @@ TEST_CASE(
         CHECK(house.gate() == "open");
     }
     SECTION("an order to stop, for whichever of them: it is the clock that is wrong") {
-        House::Visit order = house.visit();
+        AuditedHouse::Visit order = house.visit();
         order.audit.measured(microseconds(0), nanoseconds(0));
         const bool about_successor = GENERATE(false, true);
         REQUIRE(word(house.deliver(about_successor ? for_successor(order) : order)) == "stop");

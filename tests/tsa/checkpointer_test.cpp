@@ -8,18 +8,14 @@
 #include "store/tree_reader.h"
 #include "tests/support/folder.h"
 #include "tests/support/softhsm.h"
+#include "tests/tsa/set_mono.h"
 
 using namespace kokuin;
 using namespace std::chrono_literals;
 
 namespace {
 
-struct SetMono final : MonoClock {
-    MonoTime time{1h};
-    [[nodiscard]] MonoTime now() const override { return time; }
-};
-
-struct Place {
+struct CheckpointPlace {
     const testing::SoftHsm softhsm{"kokuin-tsu"};
     const testing::Folder folder;
     const std::string dir = folder.path + "/archive";
@@ -27,13 +23,13 @@ struct Place {
     const SystemMonoClock real;
     const tac::clock::SystemBootClock boot;
     const tac::clock::StampingClock clock{wall, real, boot};
-    SetMono mono;
+    testing::SetMono mono;
     std::unique_ptr<hsm::Token> token;
     std::unique_ptr<store::Archive> archive;
     std::optional<tsa::Journal> journal;
     std::optional<tsa::Checkpointer> checkpoints;
 
-    Place() {
+    CheckpointPlace() {
         hsm::TokenOptions with;
         with.module_path = testing::SoftHsm::module();
         with.token = softhsm.label();
@@ -44,7 +40,7 @@ struct Place {
         REQUIRE(store::Archive::create(dir, wall.now(), "tsa.example"));
         start();
     }
-    ~Place() { end(); }
+    ~CheckpointPlace() { end(); }
 
     void start(const std::string& key = "archive") {
         auto kept = store::Archive::open(dir);
@@ -101,7 +97,7 @@ struct Place {
 
 TEST_CASE(
     "records are covered half of the time that they may stay uncovered, and nothing is signed without news") {
-    Place place;
+    CheckpointPlace place;
     REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
     place.happens("first");
     CHECK_FALSE(place.checkpoints->overdue());
@@ -130,7 +126,7 @@ TEST_CASE(
 }
 
 TEST_CASE("while the key is away nothing may leave, and what a crash left is covered first") {
-    Place place;
+    CheckpointPlace place;
     REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
     place.happens("first");
     place.after(0s);
@@ -162,7 +158,7 @@ TEST_CASE("while the key is away nothing may leave, and what a crash left is cov
 }
 
 TEST_CASE("a key that is missing is told once, with what to do, and so is its coming") {
-    Place place;
+    CheckpointPlace place;
     place.happens("first");
     place.after(0s);
     place.after(4500ms);
@@ -181,7 +177,7 @@ TEST_CASE("a key that is missing is told once, with what to do, and so is its co
 }
 
 TEST_CASE("another key is recorded before it signs, with the one before it") {
-    Place place;
+    CheckpointPlace place;
     REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
     REQUIRE(hsm::keytool::generate(*place.token, "archive-2", hsm::KeyAlgorithm::ed25519));
     place.happens("first");

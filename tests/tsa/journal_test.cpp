@@ -25,14 +25,14 @@ struct SetWall final : WallClock {
 };
 
 /// An empty archive, and a clock that the test sets.
-struct Place {
+struct JournalPlace {
     const Folder folder;
     const std::string dir = folder.path + "/archive";
     SetWall wall;
     const SystemMonoClock mono;
     const tac::clock::SystemBootClock boot;
     const tac::clock::StampingClock clock{wall, mono, boot};
-    Place() { REQUIRE(store::Archive::create(dir, wall.time)); }
+    JournalPlace() { REQUIRE(store::Archive::create(dir, wall.time)); }
 };
 
 store::Event event(const char* kind) {
@@ -44,7 +44,7 @@ store::Event event(const char* kind) {
 }  // namespace
 
 TEST_CASE("events keep their order, and a clock that is years ahead begins no segment") {
-    Place place;
+    JournalPlace place;
     {
         auto archive = store::Archive::open(place.dir);
         REQUIRE(archive);
@@ -72,7 +72,7 @@ TEST_CASE("events keep their order, and a clock that is years ahead begins no se
 }
 
 TEST_CASE("what the archive refuses is the environment's error, whoever caused it") {
-    Place place;
+    JournalPlace place;
     auto archive = store::Archive::open(place.dir);
     REQUIRE(archive);
     tsa::Journal journal(**archive, place.clock);
@@ -89,7 +89,7 @@ TEST_CASE("what the archive refuses is the environment's error, whoever caused i
 }
 
 TEST_CASE("keep() says what became of its own event, whoever took it to the archive") {
-    Place place;
+    JournalPlace place;
     auto archive = store::Archive::open(place.dir);
     REQUIRE(archive);
     tsa::Journal journal(**archive, place.clock);
@@ -118,7 +118,7 @@ TEST_CASE("keep() says what became of its own event, whoever took it to the arch
 TEST_CASE("what a failing archive doesn't take waits, in order, and goes in when it can") {
     using store::test::FailPlan;
     store::test::install_failing_vfs();
-    Place place;
+    JournalPlace place;
     {
         auto archive = store::Archive::open(place.dir);
         REQUIRE(archive);
@@ -148,7 +148,7 @@ TEST_CASE("what a failing archive doesn't take waits, in order, and goes in when
 }
 
 TEST_CASE("the operators' hook gets each change once, in order, as JSON; what only sums up it doesn't get") {
-    Place place;
+    JournalPlace place;
     const auto file = place.folder.path + "/told";
     auto archive = store::Archive::open(place.dir);
     REQUIRE(archive);

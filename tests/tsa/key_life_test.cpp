@@ -2,25 +2,16 @@
 #include "tsa/key_life.h"
 
 #include "tests/pki/workshop.h"
+#include "tests/support/must.h"
 #include "tests/tac/town.h"
 #include "tsa/key_watch.h"
 
 using namespace kokuin;
+using testing::must;
 using tsa::KeyLife;
 using tsa::KeyState;
 
 namespace {
-
-template <typename T>
-T must(Result<T> result) {
-    INFO((result.ok() ? std::string() : result.error().text));
-    REQUIRE(result.ok());
-    return std::move(result).value();
-}
-void must(Done done) {
-    INFO((done.ok() ? std::string() : done.error().text));
-    REQUIRE(done.ok());
-}
 
 WallTime at(std::string_view text) {
     return from_rfc3339(text).value();
@@ -48,7 +39,7 @@ struct Settable final : WallClock {
 };
 
 /// An archive whose clock is set by hand. Not copyable: its parts name each other.
-struct House {
+struct KeyLifeHouse {
     workshop::Folder place;
     Settable wall;
     SystemMonoClock mono;
@@ -59,7 +50,7 @@ struct House {
     std::unique_ptr<KeyLife> life;
     const tsa::KeyStep step{"why", "operator 1", "root", {}, {}};
 
-    House() {
+    KeyLifeHouse() {
         must(store::Archive::create(place.at("archive"), wall.now()));
         open();
     }
@@ -97,7 +88,7 @@ TEST_CASE("A key signs for a year and a month, or until its certificate ends") {
 }
 
 TEST_CASE("From the HSM to its end, each step known again after a restart") {
-    House house;
+    KeyLifeHouse house;
     must(house.generate("k1", "one"));
     CHECK(house.state("k1") == "generated");
     must(house.life->requested("k1", "PEM", house.step));
@@ -133,7 +124,7 @@ TEST_CASE("From the HSM to its end, each step known again after a restart") {
 }
 
 TEST_CASE("Steps that aren't legal are refused with what would be, and leave no record") {
-    House house;
+    KeyLifeHouse house;
     const auto refused = [&](const Done& done) {
         REQUIRE_FALSE(done);
         CHECK(done.error().kind == Error::Kind::no);
@@ -163,7 +154,7 @@ TEST_CASE("Steps that aren't legal are refused with what would be, and leave no 
 }
 
 TEST_CASE("An Ed25519 key is on record, and never a TSU's") {
-    House house;
+    KeyLifeHouse house;
     const auto spki = from_hex("302a300506032b6570032100" + std::string(64, 'a')).value();
     must(house.life->generated("archive", "tsu-1", "0a0b", spki, house.step));
     must(house.life->requested("archive", "PEM", house.step));
@@ -187,7 +178,7 @@ TEST_CASE("An Ed25519 key is on record, and never a TSU's") {
 }
 
 TEST_CASE("One key of a TSU is active: its successor retires it, and another TSU's is left alone") {
-    House house;
+    KeyLifeHouse house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
     must(house.life->activated("k1", house.wall.now(), house.step));
@@ -212,7 +203,7 @@ TEST_CASE("One key of a TSU is active: its successor retires it, and another TSU
 }
 
 TEST_CASE("A compromised key stops, is never active again, and can be destroyed") {
-    House house;
+    KeyLifeHouse house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
     must(house.life->activated("k1", house.wall.now(), house.step));
@@ -232,7 +223,7 @@ TEST_CASE("A compromised key stops, is never active again, and can be destroyed"
 
 TEST_CASE(
     "A compromise that is recorded ends a key, also if a crash came before the record of its retirement") {
-    House house;
+    KeyLifeHouse house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
     must(house.life->activated("k1", house.wall.now(), house.step));
@@ -261,7 +252,7 @@ TEST_CASE(
 }
 
 TEST_CASE("A key that was here before its records counts from its certificate; one under records from now") {
-    House house;
+    KeyLifeHouse house;
     house.wall.time = at("2040-01-01");
     must(house.life->adopt("old", "tsu-1", certificate("one"), {certificate("two")}));
     auto entry = house.life->active("tsu-1").value();
@@ -291,7 +282,7 @@ TEST_CASE("A key that was here before its records counts from its certificate; o
 TEST_CASE("The calendar of a key is told once for each step, also over restarts") {
     using std::chrono::days;
     using std::chrono::hours;
-    House house;
+    KeyLifeHouse house;
     must(house.generate("k1", "one"));
     must(house.certify("k1", "one"));
     const auto begun = house.wall.time;

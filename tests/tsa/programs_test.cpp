@@ -17,6 +17,8 @@
 #include "base/process.h"
 #include "pki/hash.h"
 #include "tests/support/folder.h"
+#include "tests/support/text.h"
+#include "tests/tsa/set_mono.h"
 #include "tsa/config.h"
 #include "tsa/process_maps.h"
 #include "tsa/program_list.h"
@@ -24,17 +26,9 @@
 using namespace kokuin;
 using namespace std::chrono_literals;
 using Change = tsa::ProgramChange;
+using testing::has;
 
 namespace {
-
-struct SetMono final : MonoClock {
-    MonoTime time{1h};
-    [[nodiscard]] MonoTime now() const override { return time; }
-};
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 /// A file of two pages, mapped as code.
 struct Code {
@@ -65,7 +59,7 @@ struct Code {
     }
 };
 
-struct Place {
+struct ProgramsPlace {
     const testing::Folder folder;
     const std::string dir = folder.path + "/archive";
     const std::string configuration = folder.path + "/tsad.toml";
@@ -76,14 +70,14 @@ struct Place {
     const SystemMonoClock real;
     const tac::clock::SystemBootClock boot;
     const tac::clock::StampingClock clock{wall, real, boot};
-    SetMono mono;
+    testing::SetMono mono;
     std::unique_ptr<store::Archive> archive;
     std::optional<tsa::Journal> journal;
     std::vector<std::string> told;  // kinds, by the listener that stands for the hook
     std::optional<Code> code;
     std::optional<tsa::Programs> programs;
 
-    Place() {
+    ProgramsPlace() {
         REQUIRE(store::Archive::create(dir, wall.now()));
         auto opened = store::Archive::open(dir);
         REQUIRE(opened);
@@ -194,7 +188,7 @@ TEST_CASE("the text of a list is what sha256sum reads, and is read back") {
     tsa::ProgramList list;
     for (const std::string name : {"plain", "with blank", "line\nfeed", "back\\slash", "\\n", "時刻"}) {
         const auto path = folder.path + "/" + name;
-        Place::write(path, "content of " + name);
+        ProgramsPlace::write(path, "content of " + name);
         const auto content = tsa::read_program_file(path);
         REQUIRE(content);
         list[path] = to_hex(pki::digest(pki::Hash::sha256, *content));
@@ -239,7 +233,7 @@ TEST_CASE("a pipe in the place of a program is not waited for") {
 }
 
 TEST_CASE("a first start records what runs, the same again nothing, another one what is other") {
-    Place place;
+    ProgramsPlace place;
     place.start(false);
     CHECK(place.told == Kinds{"programs.running"});
     const auto event = place.last("programs.running");
@@ -255,7 +249,7 @@ TEST_CASE("a first start records what runs, the same again nothing, another one 
     place.start(false);
     CHECK(place.told.empty());
 
-    Place::write(place.certificate, "another certificate");
+    ProgramsPlace::write(place.certificate, "another certificate");
     place.start(false);
     CHECK(place.told == Kinds{"programs.changed", "programs.running"});
     CHECK(place.last("programs.changed").text ==
@@ -266,27 +260,27 @@ TEST_CASE("a first start records what runs, the same again nothing, another one 
 }
 
 TEST_CASE("a file that changes is told once when it does and once when it is as before") {
-    Place place;
+    ProgramsPlace place;
     place.start(false);
-    Place::write(place.certificate, "another certificate");
+    ProgramsPlace::write(place.certificate, "another certificate");
     CHECK(place.look() == Kinds{"programs.changed"});
     CHECK(has(place.last("programs.changed").text, place.certificate + ": other content"));
     CHECK(place.look().empty());
     CHECK(place.programs->snapshot().troubles.size() == 1);
     CHECK_FALSE(place.programs->obstacle());  // it is only told
-    Place::write(place.certificate, "a certificate");
+    ProgramsPlace::write(place.certificate, "a certificate");
     CHECK(place.look() == Kinds{"programs.settled"});
     CHECK(place.look().empty());
 
     std::filesystem::remove(place.certificate);
     CHECK(place.look() == Kinds{"programs.changed"});
     CHECK(has(place.last("programs.changed").text, "gone (" + place.certificate));
-    Place::write(place.certificate, "a certificate");
+    ProgramsPlace::write(place.certificate, "a certificate");
     CHECK(place.look() == Kinds{"programs.settled"});
 }
 
 TEST_CASE("with stop nothing is stamped from a change on, over a restart too, until it is accepted") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
     CHECK(place.told == Kinds{"programs.running"});
     CHECK_FALSE(place.programs->obstacle());
@@ -294,7 +288,7 @@ TEST_CASE("with stop nothing is stamped from a change on, over a restart too, un
     REQUIRE_FALSE(refused);
     CHECK(has(refused.error().text, "nothing to accept"));
 
-    Place::write(place.certificate, "another certificate");
+    ProgramsPlace::write(place.certificate, "another certificate");
     place.look();
     REQUIRE(place.programs->obstacle());
     CHECK(has(*place.programs->obstacle(), place.certificate));
@@ -306,7 +300,7 @@ TEST_CASE("with stop nothing is stamped from a change on, over a restart too, un
 
     // What was looked at is what is accepted.
     const auto looked_at = place.now();
-    Place::write(place.certificate, "a third one");
+    ProgramsPlace::write(place.certificate, "a third one");
     CHECK_FALSE(place.programs->accept(looked_at, {"why", "operator 1", "root"}));
     place.look();
     place.told.clear();
@@ -321,15 +315,15 @@ TEST_CASE("with stop nothing is stamped from a change on, over a restart too, un
     CHECK(place.told.empty());
     CHECK_FALSE(place.programs->obstacle());
     // And the one from before is another one now.
-    Place::write(place.certificate, "a certificate");
+    ProgramsPlace::write(place.certificate, "a certificate");
     place.start(true);
     CHECK(place.programs->obstacle());
 }
 
 TEST_CASE("a configuration that was another one when it was read stays a trouble") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
-    Place::write(place.configuration, "stop at nothing");
+    ProgramsPlace::write(place.configuration, "stop at nothing");
     tsa::Programs programs({place.mono,
                             *place.archive,
                             *place.journal,
@@ -338,7 +332,7 @@ TEST_CASE("a configuration that was another one when it was read stays a trouble
                             place.configuration,
                             to_hex(pki::digest(pki::Hash::sha256, as_view("stop at nothing"))),
                             place.proc});
-    Place::write(place.configuration, "on_change");  // as it was, before anybody looks
+    ProgramsPlace::write(place.configuration, "on_change");  // as it was, before anybody looks
     REQUIRE(programs.begin());
     REQUIRE(programs.obstacle());
     programs.look();
@@ -346,7 +340,7 @@ TEST_CASE("a configuration that was another one when it was read stays a trouble
 }
 
 TEST_CASE("code in memory that isn't its file's is told, whatever becomes of the file") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
     place.code->put(4711, 'x');
     CHECK(place.look() == Kinds{"programs.memory"});
@@ -366,9 +360,9 @@ TEST_CASE("code in memory that isn't its file's is told, whatever becomes of the
 
     // An upgrade replaces the file; what runs is the old code, whole.
     const auto upgrade = place.library + ".new";
-    Place::write(upgrade, std::string(6000, 'd'));
+    ProgramsPlace::write(upgrade, std::string(6000, 'd'));
     std::filesystem::rename(upgrade, place.library);
-    Place::write(place.proc + "/maps", place.code->line(place.library + " (deleted)"));
+    ProgramsPlace::write(place.proc + "/maps", place.code->line(place.library + " (deleted)"));
     CHECK(place.look() == Kinds{"programs.changed"});
     CHECK(has(place.last("programs.changed").text, "an upgrade?"));
     place.code->put(0, 'x');
@@ -381,10 +375,10 @@ TEST_CASE("code in memory that isn't its file's is told, whatever becomes of the
 }
 
 TEST_CASE("code that comes later is told with its digest, and watched from then on") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
     const auto later = place.folder.path + "/later.so";
-    Place::write(later, std::string(Code::size, 'l'));
+    ProgramsPlace::write(later, std::string(Code::size, 'l'));
     const Code loaded(later);
     place.maps(loaded.line(later) + "7f0000000000-7f0000001000 rwxp 00000000 00:00 0 \n");
     CHECK(place.look() == Kinds{"programs.joined"});
@@ -409,7 +403,7 @@ TEST_CASE("code that comes later is told with its digest, and watched from then 
 }
 
 TEST_CASE("a tracer of one thread is told, and when it is gone") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
     place.traced_by(::getpid());
     CHECK(place.look() == Kinds{"programs.traced"});
@@ -423,7 +417,7 @@ TEST_CASE("a tracer of one thread is told, and when it is gone") {
 }
 
 TEST_CASE("nothing is stamped when nobody could look for long") {
-    Place place;
+    ProgramsPlace place;
     place.start(true);
     place.mono.time += 21min;
     CHECK_FALSE(place.programs->obstacle());

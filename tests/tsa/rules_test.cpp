@@ -9,12 +9,12 @@ using namespace kokuin;
 
 namespace {
 
-struct Desk {
+struct RulesDesk {
     const workshop::Folder& folder = town::folder();
     tsa::TaaSettings taa;
     WallTime now = SystemWallClock().now();
 
-    Desk() {
+    RulesDesk() {
         folder.must(
             "cat taa.pem middle.pem > rules-chain.pem && cat middle.pem root.pem > rules-anchors.pem");
         taa.anchors = folder.at("root.pem");
@@ -33,7 +33,7 @@ struct Desk {
 }  // namespace
 
 TEST_CASE("the TAA's certificates become the rules of its TACs") {
-    Desk desk;
+    RulesDesk desk;
     auto rules = tsa::load_rules(desk.taa, desk.now);
     REQUIRE(rules);
     CHECK(rules->anchors.size() == 1);
@@ -48,7 +48,7 @@ TEST_CASE("the TAA's certificates become the rules of its TACs") {
 }
 
 TEST_CASE("a TAA nobody could believe is refused") {
-    Desk desk;
+    RulesDesk desk;
     SECTION("no root among the anchors") {
         desk.taa.anchors = desk.folder.at("middle.pem");
         const auto text = desk.refusal();
@@ -77,7 +77,7 @@ TEST_CASE("a TAA nobody could believe is refused") {
 }
 
 TEST_CASE("neither a certificate that ended nor a wrong clock keeps the server from starting") {
-    Desk desk;
+    RulesDesk desk;
     for (const auto years : {-30, -1, 3, 30}) {
         INFO(years);
         CHECK(tsa::load_rules(desk.taa, desk.now + std::chrono::hours(24 * 365) * years));

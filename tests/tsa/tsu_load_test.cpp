@@ -13,7 +13,7 @@ using tsa::KeyState;
 namespace {
 
 /// A token with the keys "a" and "b", each with its certificate. Not copyable: its parts name each other.
-struct House {
+struct LoadHouse {
     const workshop::Folder folder;
     testing::SoftHsm softhsm;
     std::unique_ptr<hsm::Token> token = hsm::opened(softhsm);
@@ -27,7 +27,7 @@ struct House {
     tsa::TsuSettings settings{"tsu-1", "a", folder.at("a.pem"), town::folder().at("root.pem"), false};
     const tsa::KeyStep step{"why", "by", "root", {}, {}};
 
-    House() {
+    LoadHouse() {
         for (const std::string label : {"a", "b"}) {
             must(hsm::keytool::generate(*token, label));
             folder.write(label + ".csr", as_view(must(hsm::keytool::csr(
@@ -71,7 +71,7 @@ struct House {
 }  // namespace
 
 TEST_CASE("the configuration's first key is adopted once") {
-    House house;
+    LoadHouse house;
     CHECK(house.start()->key().label() == "a");
     CHECK(house.state("a") == KeyState::active);
     const auto records = house.archive->state().next;
@@ -80,7 +80,7 @@ TEST_CASE("the configuration's first key is adopted once") {
 }
 
 TEST_CASE("after a crash between two records the later key signs, and its records say so") {
-    House house;
+    LoadHouse house;
     (void)house.start();
     house.certify_b();
     must(house.life->activated("b", house.wall.now(), house.step));
@@ -93,7 +93,7 @@ TEST_CASE("after a crash between two records the later key signs, and its record
 }
 
 TEST_CASE("a TSU whose key is retired, or gone, starts and signs nothing until a successor takes over") {
-    House house;
+    LoadHouse house;
     (void)house.start();
     must(house.life->retired("a", house.step));
     const auto closed = [&](const tsa::Tsu& tsu) {
@@ -116,7 +116,7 @@ TEST_CASE("a TSU whose key is retired, or gone, starts and signs nothing until a
 }
 
 TEST_CASE("a new key in the configuration takes over at the start") {
-    House house;
+    LoadHouse house;
     (void)house.start();
     house.settings.key = "b";
     house.settings.certificate = house.folder.at("b.pem");

@@ -17,12 +17,12 @@ using town::Audit;
 
 namespace {
 
-struct Desk {
+struct VerifyDesk {
     const workshop::Folder& folder = town::folder();
     tsa::control::VerifyOptions options;
     tsp::EmbedTac embed = tsp::EmbedTac::signer_attribute;
 
-    Desk() {
+    VerifyDesk() {
         folder.write("document", as_view("a document\n"));
         folder.must("cat taa.pem middle.pem > taa-chain.pem");
         options.file = folder.at("document");
@@ -80,7 +80,7 @@ bool begins(const std::string& line, const std::string& with) {
 }  // namespace
 
 TEST_CASE("a good TAC passes, wherever it stands in the token") {
-    Desk desk;
+    VerifyDesk desk;
     const Audit audit;
     for (const auto embed :
          {tsp::EmbedTac::signer_attribute, tsp::EmbedTac::certificates_v1, tsp::EmbedTac::certificates_v2}) {
@@ -91,7 +91,7 @@ TEST_CASE("a good TAC passes, wherever it stands in the token") {
 }
 
 TEST_CASE("a TAC that doesn't cover its token makes the token no good, and the reason has a name") {
-    Desk desk;
+    VerifyDesk desk;
     Audit audit;
     WallTime gen_time = audit.tac.ntp_time + hours(3);
     std::string reason;

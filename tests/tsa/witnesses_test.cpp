@@ -14,7 +14,7 @@ using audit::witness::Cosigner;
 
 namespace {
 
-struct Place {
+struct WitnessPlace {
     const testing::Folder folder;
     const std::string dir = folder.path + "/archive";
     const SystemWallClock wall;
@@ -31,7 +31,7 @@ struct Place {
     std::function<Result<net::Response>(const net::Call&)> instead;
     std::vector<std::string> sent;
 
-    Place() {
+    WitnessPlace() {
         REQUIRE(store::Archive::create(dir, wall.now(), "tsa.example"));
         open_archive();
         signer.verifier = signer.make(archive->origin());
@@ -129,7 +129,7 @@ using Sent = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("an archive that was restored is another log to a witness, which begins it anew") {
-    Place place;
+    WitnessPlace place;
     place.checkpoint();
     place.round();
     const auto newest = place.checkpoint();
@@ -174,7 +174,7 @@ TEST_CASE("an archive that was restored is another log to a witness, which begin
 }
 
 TEST_CASE("what is new is cosigned and kept, over restarts") {
-    Place place;
+    WitnessPlace place;
     CHECK(place.round().empty());
     CHECK(place.seen().state == "new");
     CHECK(place.events("witness.key").size() == 1);
@@ -198,7 +198,7 @@ TEST_CASE("what is new is cosigned and kept, over restarts") {
 }
 
 TEST_CASE("where a witness stands it says itself") {
-    Place place;
+    WitnessPlace place;
     // It has seen this log without us; later it has lost its memory.
     const auto first = place.checkpoint();
     REQUIRE(place.ask(tlog::AddCheckpoint{0, {}, *tlog::Note::parse(place.archive->checkpoint())}.write())
@@ -214,7 +214,7 @@ TEST_CASE("where a witness stands it says itself") {
 }
 
 TEST_CASE("a witness that is away is told once, and so is its coming back") {
-    Place place;
+    WitnessPlace place;
     place.checkpoint();
     place.instead = [](const net::Call&) -> Result<net::Response> { return Error::environment("refused"); };
     for (int i = 0; i < 3; ++i) {
@@ -239,7 +239,7 @@ TEST_CASE("a witness that is away is told once, and so is its coming back") {
 }
 
 TEST_CASE("what is no cosignature counts as none") {
-    Place place;
+    WitnessPlace place;
     place.checkpoint();
     const testing::Folder other;
     const auto stranger = audit::witness::Key::create(other.path + "/key", "witness.example/w1");
@@ -282,7 +282,7 @@ TEST_CASE("what is no cosignature counts as none") {
 }
 
 TEST_CASE("a witness that has seen another history is told once, and named until it cosigns again") {
-    Place place;
+    WitnessPlace place;
     const auto size = place.checkpoint();
     place.round();
     const auto answers = [&](int status, const std::string& body) {
@@ -324,7 +324,7 @@ TEST_CASE("a witness that has seen another history is told once, and named until
 }
 
 TEST_CASE("a newer checkpoint of ours that somebody has shown it is no conflict") {
-    Place place;
+    WitnessPlace place;
     place.checkpoint();
     place.round();
     place.checkpoint();
@@ -341,7 +341,7 @@ TEST_CASE("a newer checkpoint of ours that somebody has shown it is no conflict"
 }
 
 TEST_CASE("however many tiles are asked for at once, each gets an answer") {
-    Place place;
+    WitnessPlace place;
     for (int i = 0; i < 300; ++i) place.happens();
     const auto size = place.checkpoint();
     std::mutex mutex;
