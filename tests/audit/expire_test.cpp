@@ -7,16 +7,12 @@
 
 #include "store/archive.h"
 #include "tests/support/folder.h"
+#include "tests/support/moment.h"
 
 using namespace kokuin;
+using kokuin::testing::moment;
 
 namespace {
-
-WallTime moment(const char* text) {
-    const auto time = from_rfc3339(text);
-    REQUIRE(time);
-    return *time;
-}
 
 struct Years {
     const testing::Folder folder;

@@ -6,18 +6,14 @@
 #include "audit/removal_check.h"
 #include "store/archive.h"
 #include "tests/support/folder.h"
+#include "tests/support/moment.h"
 
 using namespace kokuin;
 using audit::Problem;
+using kokuin::testing::moment;
 using store::Removal;
 
 namespace {
-
-WallTime day(const char* text) {
-    const auto time = from_rfc3339(text);
-    REQUIRE(time);
-    return *time;
-}
 
 /// Records 0 to 3 are of 2014-11, 4 and 5 of 2014-12; what follows is of 2026-11, a token first.
 struct Removing {
@@ -26,7 +22,7 @@ struct Removing {
     std::unique_ptr<store::Archive> archive;
 
     Removing() {
-        REQUIRE(store::Archive::create(dir, day("2014-11-01")));
+        REQUIRE(store::Archive::create(dir, moment("2014-11-01")));
         archive = std::move(store::Archive::open(dir)).value();
         for (const char* at :
              {"2014-11-02", "2014-11-03", "2014-11-04", "2014-11-05", "2014-12-01", "2014-12-02"})
@@ -36,25 +32,25 @@ struct Removing {
     void event(const char* kind, const char* at) const {
         store::Event event;
         event.kind = kind;
-        REQUIRE(archive->append(day(at), event));
+        REQUIRE(archive->append(moment(at), event));
     }
     void token(const char* at) const {
         const store::Blob certificate(Bytes(50, 1));
         store::Issuance issuance;
         issuance.serial = {7};
-        issuance.gen_time_us = to_unix_us(day(at));
+        issuance.gen_time_us = to_unix_us(moment(at));
         issuance.policy = "1.2.3";
         issuance.imprint_algorithm = "2.16.840.1.101.3.4.2.1";
         issuance.imprint = Bytes(32, 9);
         issuance.tsu = "tsu-1";
         issuance.certificate = certificate.id();
         issuance.token = {store::Literal{Bytes(100, 2)}};
-        REQUIRE(archive->append(day(at), issuance, {certificate}));
+        REQUIRE(archive->append(moment(at), issuance, {certificate}));
     }
     void removed(const Removal& removal, const char* at) const {
         const std::string lines = store::removal_lines({removal});
         const store::Blob list(Bytes(lines.begin(), lines.end()));
-        REQUIRE(archive->append(day(at), store::expired_event({removal}, list, {"why", "by", "account"}),
+        REQUIRE(archive->append(moment(at), store::expired_event({removal}, list, {"why", "by", "account"}),
                                 {list}, store::Archive::Month::stays));
     }
     [[nodiscard]] std::vector<Problem> problems(const std::vector<store::Run>& gone = {},
@@ -77,7 +73,7 @@ struct Removing {
 };
 
 Removal gates(std::vector<store::Run> runs = {{0, 3}}, const char* segment = "2014-11") {
-    return {segment, "gate.closed", std::move(runs), day("2017-11-05"), std::nullopt};
+    return {segment, "gate.closed", std::move(runs), moment("2017-11-05"), std::nullopt};
 }
 
 /// `text`, if it doesn't say so.
@@ -94,7 +90,7 @@ TEST_CASE("what had passed its time may have been removed") {
     CHECK(one.problems({{0, 3}}, &removed).empty());
     CHECK(removed.records == 4);
     CHECK(removed.tokens == 0);
-    CHECK(removed.last == day("2026-11-02"));
+    CHECK(removed.last == moment("2026-11-02"));
     // Nor need it be gone yet.
     CHECK(one.problems({}, &removed).empty());
     CHECK(removed.records == 0);
@@ -125,13 +121,13 @@ TEST_CASE("a list that may not be is objected to") {
         auto tokens = gates();
         tokens.kind = "token";
         tokens.gen_times_us = {1, 2};
-        tokens.ends = day("2023-11-05");
+        tokens.ends = moment("2023-11-05");
         one.removed(tokens, "2024-01-01");
         CHECK(unless(one.objection(), "before the 10 years") == "");
     }
     SECTION("before it says itself") {
         auto later = gates();
-        later.ends = day("2026-11-05");
+        later.ends = moment("2026-11-05");
         one.removed(later, "2026-11-02");
         CHECK(unless(one.objection(), "before the 3 years") == "");
     }
@@ -157,7 +153,8 @@ TEST_CASE("a list that may not be is objected to") {
         one.removed(gates(), "2036-11-02");
         CHECK(one.problems().empty());  // no token has come since
         one.token("2026-11-03");
-        CHECK(unless(one.objection(), "a token whose record comes later is of 2026-11-03T00:00:00.000Z") == "");
+        CHECK(unless(one.objection(), "a token whose record comes later is of 2026-11-03T00:00:00.000Z") ==
+              "");
     }
 }
 
@@ -165,7 +162,7 @@ TEST_CASE("a list that can't be read excuses nothing") {
     const Removing one;
     store::Event event;
     event.kind = store::archive_expired;
-    REQUIRE(one.archive->append(day("2026-11-02"), event));
+    REQUIRE(one.archive->append(moment("2026-11-02"), event));
     const auto found = one.problems({{0, 0}});
     REQUIRE(found.size() == 2);
     CHECK(found[0].kind == "removal");

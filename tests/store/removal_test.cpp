@@ -17,18 +17,14 @@
 #include "store/tree_reader.h"
 #include "tests/store/failing_vfs.h"
 #include "tests/store/support.h"
+#include "tests/support/moment.h"
 
 using namespace kokuin;
+using kokuin::testing::moment;
 using namespace kokuin::store;
 using namespace kokuin::store::test;
 
 namespace {
-
-WallTime moment(const char* text) {
-    const auto time = from_rfc3339(text);
-    REQUIRE(time);
-    return *time;
-}
 
 Removal tokens(std::vector<Run> runs) {
     return {"2014-11", "token", std::move(runs), moment("2024-11-03"),

@@ -10,17 +10,13 @@
 #include <sstream>
 
 #include "store/imports.h"
+#include "tests/support/moment.h"
 
 using namespace kokuin;
+using kokuin::testing::moment;
 using namespace kokuin::store;
 
 namespace {
-
-WallTime moment(const char* text) {
-    const auto time = from_rfc3339(text);
-    REQUIRE(time);
-    return *time;
-}
 
 /// "x.y" as kinds are written, in the sources of those rooms that write events. Names of files look the same.
 std::set<std::string> kinds_in_sources() {

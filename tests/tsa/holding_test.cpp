@@ -4,16 +4,12 @@
 
 #include "pki/hash.h"
 #include "tests/pki/workshop.h"
+#include "tests/support/moment.h"
 
 using namespace kokuin;
+using kokuin::testing::moment;
 
 namespace {
-
-WallTime moment(const char* text) {
-    const auto time = from_rfc3339(text);
-    REQUIRE(time);
-    return *time;
-}
 
 /// What of a token counts here.
 tsp::Token token_with(pki::Hash imprint, pki::Hash signature, std::optional<pki::Hash> v1,
