@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <limits>
 
@@ -180,7 +181,14 @@ std::string Reader::read_oid(std::string_view what) {
     const auto before = rest_;
     const auto element = expect(object_identifier, what);
     if (failed()) return {};
+    // An archive is verified by reading some dozens of these for each of its tokens.
     std::string dotted;
+    dotted.reserve(element.content.size() * 4);
+    const auto write = [&dotted](std::uint64_t number) {
+        std::array<char, 20> digits;
+        const auto end = std::to_chars(digits.begin(), digits.end(), number).ptr;
+        dotted.append(digits.begin(), end);
+    };
     std::uint64_t arc = 0;
     bool started = false;
     bool good = !element.content.empty();
@@ -193,9 +201,12 @@ std::string Reader::read_oid(std::string_view what) {
         if (started) continue;
         if (dotted.empty()) {
             const std::uint64_t top = std::min<std::uint64_t>(arc / 40, 2);
-            dotted = std::to_string(top) + '.' + std::to_string(arc - top * 40);
+            write(top);
+            dotted += '.';
+            write(arc - top * 40);
         } else {
-            dotted += '.' + std::to_string(arc);
+            dotted += '.';
+            write(arc);
         }
         arc = 0;
     }

@@ -24,6 +24,7 @@ struct Certificate::Content {
     std::string subject_text, issuer_text;
     WallTime not_before, not_after;
     Bytes sha256;
+    Bytes sha1;  // every token names its signer's certificate by both
     bool time_stamping_only = false;
     Botan::X509_Certificate botan;
 };
@@ -198,6 +199,7 @@ Result<Certificate> Certificate::from_der(View der_octets) {
     content->subject_text = name_text(content->subject);
     content->issuer_text = name_text(content->issuer);
     content->sha256 = pki::digest(Hash::sha256, whole);
+    content->sha1 = pki::digest(Hash::sha1, whole);
     return Certificate(std::move(content));
 }
 
@@ -244,6 +246,8 @@ const Bytes& Certificate::sha256() const {
     return content_->sha256;
 }
 Bytes Certificate::digest(Hash hash) const {
+    if (hash == Hash::sha256) return content_->sha256;
+    if (hash == Hash::sha1) return content_->sha1;
     return pki::digest(hash, content_->der);
 }
 bool Certificate::is_time_stamping_only() const {

@@ -272,10 +272,14 @@ Verification verify(const Token& token, const Expectations& expected) {
 
 std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
                                       const pki::PublicKey& key) {
-    for (auto& finding : {check_content_type(token), check_message_digest(token),
-                          check_binding(token, signer), check_signature(token, key)})
-        if (finding.outcome == Outcome::failed) return finding.text;
-    return std::nullopt;
+    std::optional<std::string> fault;
+    const auto holds = [&fault](Finding finding) {
+        if (finding.outcome == Outcome::failed) fault = std::move(finding.text);
+        return !fault;
+    };
+    (void)(holds(check_content_type(token)) && holds(check_message_digest(token)) &&
+           holds(check_binding(token, signer)) && holds(check_signature(token, key)));
+    return fault;
 }
 
 std::optional<Bytes> imprint_of(const Token& token, View data) {
