@@ -20,7 +20,7 @@ const T* field(const store::Event& event, const std::string& key) {
 
 }  // namespace
 
-void KeyHistory::add(const store::Record& record, const store::Event& event) {
+void KeyHistory::add(const store::BareRecord& record, const store::Event& event) {
     if (event.kind == "archive.key" || event.kind == "witness.key") {
         auto& keys = event.kind == "archive.key" ? log_keys_ : witness_keys_;
         if (const auto* text = field<std::string>(event, "verifier"))

@@ -17,7 +17,7 @@ namespace kokuin::audit {
 /// Fed with all events in the order of their numbers; then only read, from any thread.
 class KeyHistory {
   public:
-    void add(const store::Record& record, const store::Event& event);
+    void add(const store::BareRecord& record, const store::Event& event);
 
     /// Events are missing: no state of a key is judged any more.
     void give_up() { incomplete_ = true; }

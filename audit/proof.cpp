@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "store/context.h"
 #include "store/prove.h"
 #include "store/tlog/proof.h"
 
@@ -12,7 +13,14 @@ Result<ProofReport> check_proof(std::string_view file, const Trust* trust) {
     if (!proof) return proof.error();
     const auto extra = store::decode_proved_record(proof->extra);
     if (!extra) return extra.error();
-    auto record = store::decode(extra->record);
+    std::map<store::BlobId, Bytes> blobs;
+    for (const Bytes& blob : extra->blobs) blobs[store::blob_id(blob)] = blob;
+    const auto find = [&blobs](const store::BlobId& id) -> Result<std::optional<Bytes>> {
+        const auto found = blobs.find(id);
+        return found == blobs.end() ? std::optional<Bytes>() : std::optional(found->second);
+    };
+    store::Contexts contexts;
+    auto record = store::decode(extra->record, contexts, find);
     if (!record) return Error::usage("no proof of a token: " + record.error().text);
     const auto* issuance = std::get_if<store::Issuance>(&record->body);
     if (!issuance) return Error::usage("no proof of a token: its record is an event's");
@@ -36,12 +44,6 @@ Result<ProofReport> check_proof(std::string_view file, const Trust* trust) {
         if (const auto signed_well = read_checkpoint(proof->checkpoint, trust->log_keys); !signed_well)
             object("checkpoint", signed_well.error().text);
     }
-    std::map<store::BlobId, Bytes> blobs;
-    for (const Bytes& blob : extra->blobs) blobs[store::blob_id(blob)] = blob;
-    const auto find = [&blobs](const store::BlobId& id) -> Result<std::optional<Bytes>> {
-        const auto found = blobs.find(id);
-        return found == blobs.end() ? std::optional<Bytes>() : std::optional(found->second);
-    };
     KeyHistory unknown;
     unknown.give_up();
     TokenCheck check(trust, unknown, find);

@@ -27,7 +27,7 @@ std::optional<std::uint64_t> count_of(const store::Event& event, const char* key
 std::optional<Restored> restored_with(store::SegmentScan& scan) {
     const auto der = scan.record(scan.facts().first);
     if (!der || !*der) return std::nullopt;
-    const auto record = store::decode(**der);
+    const auto record = store::decode_bare(**der);
     const auto* event = record ? std::get_if<store::Event>(&record->body) : nullptr;
     if (!event || event->kind != "archive.restored") return std::nullopt;
     Restored restored;

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "audit/token_check.h"
+#include "store/context.h"
 
 namespace kokuin::audit {
 namespace {
 
 using store::Event;
 using store::Issuance;
+using store::OwnIssuance;
 using store::RecordNumber;
 using store::SegmentScan;
 
@@ -36,13 +38,13 @@ std::string hex_or_none(const Bytes& serial) {
 }
 
 /// What each table has to say of a record; nothing for tables that it isn't in.
-std::array<std::optional<Bytes>, RowSums::tables> rows_of(const store::Record& record) {
+std::array<std::optional<Bytes>, RowSums::tables> rows_of(const store::BareRecord& record) {
     std::array<std::optional<Bytes>, RowSums::tables> rows;
     if (const auto* event = std::get_if<Event>(&record.body)) {
         rows[RowSums::events] = event_row(event->kind, event->subject);
         return rows;
     }
-    const auto keys = store::index_keys(std::get<Issuance>(record.body));
+    const auto keys = store::index_keys(std::get<OwnIssuance>(record.body));
     const auto octets = [](std::int64_t value) {
         Bytes row(sizeof value);
         std::memcpy(row.data(), &value, sizeof value);
@@ -150,7 +152,7 @@ class RecordCheck::Impl {
             stretch.leaves.emplace_back(store::leaf_of(der));
             return store::add_to(stretch.removed, number);
         }
-        const auto record = store::decode(der);
+        auto record = store::decode_bare(der);
         if (!record) {
             // Not what was signed; its tile still says what was.
             stretch.leaves.emplace_back();
@@ -158,8 +160,8 @@ class RecordCheck::Impl {
                           der.empty() ? "it is empty, or isn't octets" : record.error().text);
         }
         stretch.leaves.emplace_back(tlog::leaf_hash(der));
-        const auto* issuance = std::get_if<Issuance>(&record->body);
-        const std::string serial = issuance ? to_hex(store::index_keys(*issuance).serial) : "";
+        const auto* own = std::get_if<OwnIssuance>(&record->body);
+        const std::string serial = own ? to_hex(store::index_keys(*own).serial) : "";
         if (record->number != number)
             object(stretch, "moved", number,
                    "in its place stands what says that it is record " + std::to_string(record->number),
@@ -170,7 +172,7 @@ class RecordCheck::Impl {
                 stretch.sums.add(
                     static_cast<RowSums::Table>(table),
                     RowSums::hash(context_.key, *rows[table], static_cast<std::uint64_t>(number)));
-        if (!issuance) {
+        if (!own) {
             ++stretch.events;
             for (const auto& id : store::blobs_of(std::get<Event>(record->body))) {
                 stretch.blobs.insert(id);
@@ -183,17 +185,26 @@ class RecordCheck::Impl {
             return;
         }
         ++stretch.tokens;
-        if (!issuance->tac) ++stretch.without_tac;
-        stretch.times.push_back({number, issuance->gen_time_us});
+        stretch.times.push_back({number, own->gen_time_us});
         stretch.serials.push_back(RowSums::hash(context_.key, *rows[RowSums::serials], 0));
-        for (const auto& id : store::blobs_of(*issuance)) stretch.blobs.insert(id);
-        for (auto& objection : tokens_.check(*record, *issuance))
+        stretch.blobs.insert(own->context);
+        const auto whole = store::complete(std::move(*record), shared_,
+                                           [this](const store::BlobId& id) { return scan_.blob(id); });
+        if (!whole) {
+            stretch.context_lost = true;
+            return object(stretch, "blob", number, whole.error().text, serial);
+        }
+        const auto& issuance = std::get<Issuance>(whole->body);
+        if (!issuance.tac) ++stretch.without_tac;
+        for (const auto& id : store::blobs_of(issuance)) stretch.blobs.insert(id);
+        for (auto& objection : tokens_.check(*whole, issuance))
             object(stretch, std::move(objection.kind), number, std::move(objection.detail), serial);
     }
 
     const CheckContext& context_;
     const std::string segment_;
     SegmentScan scan_;
+    store::Contexts shared_;
     TokenCheck tokens_;
 };
 
@@ -245,7 +256,7 @@ std::vector<Problem> find_index_problems(const CheckContext& context, const std:
     std::set<RecordNumber> unreadable;
     const auto read = scan->records(first, end - 1, [&](RecordNumber number, View der) {
         if (store::is_removed(der)) return;  // the index names none of these
-        const auto record = store::decode(der);
+        const auto record = store::decode_bare(der);
         if (!record) unreadable.insert(number);  // told already; what the index should say of it nobody knows
         if (!record) return;
         if (auto row = rows_of(*record)[table]) expected.emplace(number, std::move(*row));

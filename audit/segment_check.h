@@ -53,6 +53,7 @@ struct Stretch {
     std::vector<Problem> problems;
     RowSums sums;                        ///< what the index has to hold of them
     std::set<store::BlobId> blobs;       ///< that they name
+    bool context_lost = false;           ///< then they name more, and nobody knows which
     std::vector<std::uint64_t> serials;  ///< RowSums::hash of each, with number 0
     struct Time {
         store::RecordNumber number = 0;

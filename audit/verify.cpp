@@ -19,6 +19,7 @@
 #include "audit/segment_check.h"
 #include "audit/signed_heads.h"
 #include "audit/tree_check.h"
+#include "store/context.h"
 #include "store/scan.h"
 #include "store/tiles.h"
 #include "store/tree_reader.h"
@@ -206,7 +207,7 @@ class Verification {
     static void read_keys(Segment& segment, RecordNumber number, KeyHistory& keys) {
         const auto der = segment.scan.record(number);
         if (!der || !*der) return;
-        const auto record = store::decode(**der);
+        const auto record = store::decode_bare(**der);
         const auto* event = record ? std::get_if<store::Event>(&record->body) : nullptr;
         if (event) keys.add(*record, *event);
     }
@@ -403,6 +404,7 @@ class Verification {
             found.insert(found.end(), problems.begin(), problems.end());
         };
         const bool whole = first == segment.first;  // otherwise who names its blobs isn't known
+        bool context_lost = false;                  // nor then
         std::array<std::optional<RowSums>, RowSums::tables> index_rows;
         std::vector<RecordNumber> stray;
         std::set<store::BlobId> blobs;  // that are there
@@ -447,6 +449,7 @@ class Verification {
                 sums.add(stretch->sums);
                 used.insert(stretch->blobs.begin(), stretch->blobs.end());
                 gone_.insert(gone_.end(), stretch->removed.begin(), stretch->removed.end());
+                context_lost = context_lost || stretch->context_lost;
                 serials_.insert(serials_.end(), stretch->serials.begin(), stretch->serials.end());
                 report_.tokens += stretch->tokens;
                 report_.without_tac += stretch->without_tac;
@@ -480,7 +483,7 @@ class Verification {
                                                             static_cast<RowSums::Table>(table), first, end))
                     add(std::move(problem));
         for (const auto& id : blobs)
-            if (whole && !used.contains(id) && !is_new(segment, id))
+            if (whole && !context_lost && !used.contains(id) && !is_new(segment, id))
                 object("foreign", segment.name, "the blob " + to_hex(id) + " is named by no record");
     }
 
@@ -532,9 +535,15 @@ class Verification {
         bool named = false;
         auto scan = SegmentScan::open(options_.dir, segment.name);
         if (!scan) return false;
+        store::Contexts contexts;
+        const auto lookup = [&](const store::BlobId& wanted) { return scan->blob(wanted); };
         (void)scan->records(
             segment.end, std::numeric_limits<RecordNumber>::max(), [&](RecordNumber, View der) {
-                const auto record = store::decode(der);
+                auto bare = store::decode_bare(der);
+                if (!bare) return;
+                const auto* own = std::get_if<store::OwnIssuance>(&bare->body);
+                named = named || (own && own->context == id);
+                const auto record = store::complete(std::move(*bare), contexts, lookup);
                 if (!record) return;
                 const auto ids =
                     std::visit([](const auto& body) { return store::blobs_of(body); }, record->body);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 
+#include "store/context.h"
 #include "store/scan.h"
 #include "store/tiles.h"
 #include "store/tlog/note.h"
@@ -232,7 +233,8 @@ class TokenReader::Impl {
                                         to_rfc3339(removal->ends, 0) + ", when they had passed their time");
                 return;
             }
-            auto record = store::decode(der);
+            auto record =
+                store::decode(der, contexts_, [this](const store::BlobId& id) { return scan_.blob(id); });
             if (number != next++ || !record || record->number != number)
                 trouble = Error::environment("segment " + scan_.facts().name + ": record " +
                                              std::to_string(next - 1) + " is missing or damaged");
@@ -271,6 +273,7 @@ class TokenReader::Impl {
     static constexpr std::size_t most_blobs = 256;
     store::SegmentScan scan_;
     const store::Removals& removals_;
+    store::Contexts contexts_;
     std::map<store::BlobId, Bytes> blobs_;
 };
 

@@ -173,6 +173,7 @@ class Archive::Writer {
                              [&](const Blob& blob) { return blob.id() == id; }))
                 return pending->finish(
                     Error::usage("record: names the blob " + to_hex(id) + ", which did not come with it"));
+        if (pending->body.context) pending->needed.push_back(pending->body.context->id());
         if (waits_for_copy_ && pending->issuance)
             if (const auto trouble = copier_->trouble(); !trouble.empty())
                 return pending->finish(Error::environment("archive: " + trouble));
@@ -327,6 +328,7 @@ class Archive::Writer {
             }
             row.blobs = pending.blobs;
             row.needed = &pending.needed;
+            if (pending.body.context) row.context = &*pending.body.context;
             rows.push_back(std::move(row));
         }
         if (const auto done = segment_->commit(rows, checkpoints, cosignatures); !done) {
@@ -540,7 +542,8 @@ Done Archive::create(const std::string& dir, WallTime at, const std::string& nam
     if (!again) return again.error();
     if (!again->empty()) return Error::usage(dir + ": holds an archive already; nothing was changed");
     const std::string month = month_of(to_unix_us(at));
-    if (auto done = create_segment(dir, {id, origin, month, 0, "", 2}, TileEdge()); !done) return done;
+    if (auto done = create_segment(dir, {id, origin, month, 0, "", plain_format}, TileEdge()); !done)
+        return done;
     return sync_folder(parent_of(dir));
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace kokuin::store {
 
@@ -36,5 +37,7 @@ class Blob {
 
 /// Where blobs come from when a token is rebuilt: the content, or nothing if there is no such blob.
 using BlobSource = std::function<std::optional<Bytes>(const BlobId&)>;
+/// The same where reading may fail.
+using BlobLookup = std::function<Result<std::optional<Bytes>>(const BlobId&)>;
 
 }  // namespace kokuin::store

@@ -194,6 +194,7 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
     };
     std::vector<Bytes> ders;
     std::vector<std::optional<Record>> records;  // nothing: it was removed
+    std::vector<std::vector<BlobId>> needed;
     std::vector<Blob> blobs;
     std::vector<CheckpointRow> checkpoints;
     std::vector<CosignatureRow> cosignatures;
@@ -226,15 +227,22 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
                 octets += der.size();
                 ders.emplace_back(der.begin(), der.end());
                 records.emplace_back();
+                needed.emplace_back();
                 ++number;
                 continue;
             }
-            auto record = decode(der);
+            auto bare = decode_bare(der);
+            if (!bare) return std::move(bare).error().in(where);
+            const auto* own = std::get_if<OwnIssuance>(&bare->body);
+            const auto context = own ? std::optional(own->context) : std::nullopt;
+            auto record =
+                complete(std::move(*bare), contexts_, [this](const BlobId& id) { return source_->blob(id); });
             if (!record) return std::move(record).error().in(where);
             if (select->integer(0) != number || record->number != number)
                 return Error::environment(where + " is missing: the archive is damaged, restore a copy");
-            for (const BlobId& id :
-                 std::visit([](const auto& body) { return blobs_of(body); }, record->body)) {
+            auto names = std::visit([](const auto& body) { return blobs_of(body); }, record->body);
+            if (context) names.push_back(*context);  // last, as the archive does
+            for (const BlobId& id : names) {
                 if (segment_->has_blob(id) || !known.insert(id).second) continue;
                 auto content = source_->blob(id);
                 if (!content) return content.error();
@@ -247,6 +255,7 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
             octets += der.size();
             ders.emplace_back(der.begin(), der.end());
             records.emplace_back(std::move(*record));
+            needed.push_back(std::move(names));
             ++number;
         }
         auto heads = database.prepare(
@@ -285,7 +294,6 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
     }
 
     std::vector<IssuanceKeys> keys(records.size());
-    std::vector<std::vector<BlobId>> needed(records.size());
     std::vector<Row> rows(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
         Row& row = rows[i];
@@ -298,11 +306,9 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
         }
         if (const auto* issuance = std::get_if<Issuance>(&records[i]->body)) {
             keys[i] = keys_of(*issuance);
-            needed[i] = blobs_of(*issuance);
             row.keys = &keys[i];
         } else {
             const auto& event = std::get<Event>(records[i]->body);
-            needed[i] = blobs_of(event);
             row.keys = EventKeys{event.kind, event.subject};
         }
     }

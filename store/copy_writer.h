@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/context.h"
 #include "store/lock.h"
 #include "store/log_mover.h"
 #include "store/removal.h"
@@ -63,6 +64,7 @@ class CopyWriter {
     const std::string to_;
     Lock lock_;
     bool same_disk_ = false;
+    Contexts contexts_;
     std::optional<SegmentReader> source_;  // of the segment that is being copied
     std::unique_ptr<SegmentWriter> segment_;
     dev_t device_ = 0;  // of that segment's file

@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "store/context.h"
 #include "store/scan.h"
 
 namespace kokuin::store {
@@ -11,13 +12,14 @@ namespace {
 /// More that nobody has read than a witness can have missed between two visits.
 constexpr RecordNumber most_unread = 10'000'000;
 
-void take(LostRecord& into, View der) {
-    const auto record = decode(der);
+void take(LostRecord& into, View der, Contexts& contexts, SegmentScan& scan) {
+    const auto record = decode_bare(der);
     if (!record) return;
-    if (const auto* issuance = std::get_if<Issuance>(&record->body)) {
-        into.serial = to_hex(index_keys(*issuance).serial);
-        into.gen_time_us = issuance->gen_time_us;
-        into.tsu = issuance->tsu;
+    if (const auto* own = std::get_if<OwnIssuance>(&record->body)) {
+        into.serial = to_hex(index_keys(*own).serial);
+        into.gen_time_us = own->gen_time_us;
+        const auto common = contexts.find(own->context, [&](const BlobId& id) { return scan.blob(id); });
+        if (common) into.tsu = (*common)->tsu;
     } else {
         into.event = std::get<Event>(record->body).kind;
     }
@@ -62,16 +64,17 @@ Result<Left> read_lost(const std::string& dir, const std::string& id, RecordNumb
             if (in_reach(number)) at(number).event = kind;
         }));
         RecordNumber next = from;
+        Contexts contexts;
         const auto read = scan->records(from, end - 1, [&](RecordNumber number, View der) {
             if (!in_reach(number)) return;
-            take(at(number), der);
+            take(at(number), der, contexts, *scan);
             next = number + 1;
         });
         if (read) continue;
         left.troubles.push_back(read.error().text);
         // Beyond the damage one by one, as far as the index knows of any.
         for (const auto& [number, unused] : std::map(found.lower_bound(next), found.end()))
-            if (const auto der = scan->record(number); der && *der) take(at(number), **der);
+            if (const auto der = scan->record(number); der && *der) take(at(number), **der, contexts, *scan);
     }
     for (auto& [number, record] : found) left.records.push_back(std::move(record));
     return left;

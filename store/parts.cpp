@@ -1,7 +1,11 @@
 #include "store/parts.h"
 
+#include <botan/hash.h>
+
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "base/der.h"
 
@@ -12,6 +16,31 @@ namespace {
 constexpr std::size_t least_blob = 40;
 // Shorter ones stand in a token by chance, and save nothing.
 constexpr std::size_t least_field = 8;
+
+constexpr std::pair<std::string_view, const char*> hashes[] = {{"2.16.840.1.101.3.4.2.1", "SHA-256"},
+                                                               {"2.16.840.1.101.3.4.2.2", "SHA-384"},
+                                                               {"2.16.840.1.101.3.4.2.3", "SHA-512"}};
+
+/// Null: none that this program knows.
+const char* name_of(std::string_view oid) {
+    const auto* found =
+        std::find_if(std::begin(hashes), std::end(hashes), [&](const auto& one) { return one.first == oid; });
+    return found == std::end(hashes) ? nullptr : found->second;
+}
+
+/// Nothing if `token` doesn't hold all that the digest is of, or the hash isn't known.
+std::optional<Bytes> compute(const Digest& digest, View token) {
+    const char* name = name_of(digest.algorithm);
+    const auto size = static_cast<std::int64_t>(token.size());
+    if (!name || digest.begin < 0 || digest.length < 1 || digest.begin > size ||
+        digest.length > size - digest.begin)
+        return std::nullopt;
+    const auto hash = Botan::HashFunction::create_or_throw(name);
+    hash->update(token.data() + digest.begin, static_cast<std::size_t>(digest.length));
+    Bytes result(hash->output_length());
+    hash->final(result.data());
+    return result;
+}
 
 /// Where `needle` first stands in `hay`.
 std::optional<std::size_t> locate(View hay, View needle) {
@@ -58,7 +87,12 @@ Bytes integer_content(View magnitude) {
 
 }  // namespace
 
-Parts split(View token, const std::vector<Blob>& known, View imprint, View serial) {
+bool can_digest(std::string_view oid) {
+    return name_of(oid) != nullptr;
+}
+
+Parts split(View token, const std::vector<Blob>& known, View imprint, View serial,
+            const std::optional<Digest>& digest) {
     std::vector<const Blob*> sorted;
     for (const Blob& blob : known)
         if (blob.content().size() >= least_blob) sorted.push_back(&blob);
@@ -72,6 +106,8 @@ Parts split(View token, const std::vector<Blob>& known, View imprint, View seria
     if (imprint.size() >= least_field) replace(stretches, imprint, Field::imprint);
     const Bytes serial_content = integer_content(serial);
     if (serial_content.size() >= least_field) replace(stretches, serial_content, Field::serial);
+    if (digest)
+        if (const auto octets = compute(*digest, token)) replace(stretches, *octets, *digest);
 
     Parts parts;
     parts.reserve(stretches.size());
@@ -112,6 +148,13 @@ Result<Bytes> join(const Parts& parts, const BlobSource& blobs, View imprint, Vi
                     "a token needs the blob " + to_hex(reference->id) +
                     ", which its segment doesn't hold: the archive is damaged, restore a copy");
             append(token, *content);
+        } else if (const auto* digest = std::get_if<Digest>(&part)) {
+            const auto computed = compute(*digest, token);
+            if (!computed)
+                return Error::environment(
+                    "a token holds the digest of octets that don't come before it: the archive is damaged, "
+                    "restore a copy");
+            append(token, *computed);
         } else if (std::get<Field>(part) == Field::imprint) {
             append(token, imprint);
         } else {

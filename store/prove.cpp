@@ -48,9 +48,12 @@ Result<std::string> prove(const std::string& dir, View serial) {
                                   ": its newest checkpoint can't be read: " + checkpoint.error().text);
     proof.checkpoint = std::move(*note);
 
-    auto record = encode(shown->found.record);
-    if (!record) return record.error();
-    ProvedRecord proved{std::move(*record), {}};
+    const auto& record = shown->found.record;
+    const auto body = encode_body(shown->found.issuance());
+    if (!body) return body.error();
+    ProvedRecord proved{encode_around(record.number, record.at_us, record.salt, *body), {}};
+    const View context = body->context->content();
+    proved.blobs.emplace_back(context.begin(), context.end());
     for (const auto& id : blobs_of(shown->found.issuance())) {
         auto blob = (*reader)->blob(id, shown->found.segment);
         if (!blob) return blob.error();

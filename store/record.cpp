@@ -1,30 +1,28 @@
 #include "store/record.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/der.h"
+#include "store/context.h"
+#include "store/record_der.h"
 
 namespace kokuin::store {
 namespace {
 
 using der::context;
 
-// What a program of version 1 can't read has version 2.
-constexpr std::int64_t first_version = 1;
-constexpr std::int64_t version_with_clock = 2;
+// Versions are of the form, one for each kind; 2 was an issuance's before any release.
+constexpr std::int64_t event_version = 1;
+constexpr std::int64_t issuance_version = 3;
 constexpr std::uint8_t salt_tag = context(0, false);
 constexpr std::uint8_t issuance_tag = context(1, true);
 constexpr std::uint8_t event_tag = context(2, true);
-constexpr std::uint8_t tac_tag = context(0, true);
 constexpr std::uint8_t clock_tag = context(3, true);
-constexpr std::uint8_t literal_tag = context(0, false);
-constexpr std::uint8_t blob_tag = context(1, false);
-constexpr std::uint8_t field_tag = context(2, false);
-constexpr std::size_t longest_name = 256;
 constexpr std::size_t longest_key = 64;
 constexpr std::size_t longest_text = 4096;
 constexpr std::size_t longest_imprint = 1024;
-constexpr std::size_t longest_serial = 256;
+const char* const advice = ": the archive is damaged, restore a copy";
 
 /// UTF-8 without control characters. (der::Reader::read_utf8 is the judge of UTF-8 for both directions.)
 bool is_one_line(std::string_view text) {
@@ -34,10 +32,6 @@ bool is_one_line(std::string_view text) {
     der::Reader reader(whole);
     (void)reader.read_utf8("text");
     return !reader.failed();
-}
-
-bool is_name(std::string_view text, std::size_t least, std::size_t most) {
-    return text.size() >= least && text.size() <= most && is_one_line(text);
 }
 
 bool is_utf8(std::string_view text) {
@@ -58,25 +52,16 @@ bool has_value(View magnitude) {
 }
 
 /// What is wrong with a body, or nothing: the same judge for writing and reading.
-std::optional<std::string> objection(const Issuance& body) {
+std::optional<std::string> objection(const OwnIssuance& body) {
     if (!has_value(body.serial) || body.serial.size() > longest_serial)
         return "serial: must be positive and at most 256 octets";
-    if (!der::is_oid(body.policy)) return "policy: not an OID";
-    if (!der::is_oid(body.imprint_algorithm)) return "imprint algorithm: not an OID";
     if (body.imprint.empty() || body.imprint.size() > longest_imprint)
         return "imprint: must be 1 to 1024 octets";
-    if (!is_name(body.tsu, 1, longest_name)) return "tsu: must be one line of UTF-8, 1 to 256 octets";
-    if (body.tac && body.tac->serial.size() > longest_serial) return "TAC serial: at most 256 octets";
     if (body.clock_bound_us < 0) return "clock bound: must not be negative";
     if (body.clock && body.clock->gap_ns < 0) return "clock: a negative gap";
-    if (body.token.empty()) return "token: has no parts";
-    bool after_literal = false;
-    for (const Part& part : body.token) {
-        const auto* octets = std::get_if<Literal>(&part);
-        if (octets && octets->octets.empty()) return "token: an empty literal part";
-        if (octets && after_literal) return "token: two literal parts side by side";
-        after_literal = octets != nullptr;
-    }
+    if (std::any_of(body.literals.begin(), body.literals.end(),
+                    [](const Bytes& octets) { return octets.empty(); }))
+        return "token: an empty literal part";
     return std::nullopt;
 }
 
@@ -93,19 +78,9 @@ std::optional<std::string> objection(const Event& body) {
     return std::nullopt;
 }
 
-Bytes encode_part(const Part& part) {
-    if (const auto* octets = std::get_if<Literal>(&part)) return der::tlv(literal_tag, octets->octets);
-    if (const auto* reference = std::get_if<BlobReference>(&part)) return der::tlv(blob_tag, reference->id);
-    const std::uint8_t field[] = {static_cast<std::uint8_t>(std::get<Field>(part))};
-    return der::tlv(field_tag, field);
-}
-
-Bytes encode_issuance(const Issuance& body) {
-    Bytes parts;
-    for (const Part& part : body.token) append(parts, encode_part(part));
-    const Bytes tac =
-        body.tac ? der::tlv(tac_tag, {der::octets(body.tac->blob), der::unsigned_integer(body.tac->serial)})
-                 : Bytes{};
+Bytes encode_issuance(const OwnIssuance& body) {
+    Bytes literals;
+    for (const Bytes& octets : body.literals) append(literals, der::octets(octets));
     const Bytes clock =
         body.clock ? der::tlv(clock_tag, {der::octets(body.clock->basis), der::integer(body.clock->m_ns),
                                           der::integer(body.clock->c_ns), der::integer(body.clock->gap_ns),
@@ -113,10 +88,9 @@ Bytes encode_issuance(const Issuance& body) {
                                           der::integer(body.clock->asleep_high_ns)})
                    : Bytes{};
     return der::tlv(issuance_tag,
-                    {der::unsigned_integer(body.serial), der::integer(body.gen_time_us),
-                     der::oid(body.policy), der::oid(body.imprint_algorithm), der::octets(body.imprint),
-                     der::utf8(body.tsu), tac, der::integer(body.clock_bound_us), clock,
-                     der::octets(body.certificate), der::tlv(der::sequence_tag, parts)});
+                    {der::octets(body.context), der::unsigned_integer(body.serial),
+                     der::integer(body.gen_time_us), der::octets(body.imprint),
+                     der::integer(body.clock_bound_us), clock, der::tlv(der::sequence_tag, literals)});
 }
 
 Bytes encode_event(const Event& body) {
@@ -138,57 +112,14 @@ Bytes encode_event(const Event& body) {
                                 der::tlv(der::sequence_tag, fields), der::tlv(der::sequence_tag, blobs)});
 }
 
-template <std::size_t N>
-std::array<std::uint8_t, N> fixed(der::Reader& reader, const Bytes& octets, std::string_view what) {
-    std::array<std::uint8_t, N> result{};
-    if (octets.size() == N) {
-        std::copy(octets.begin(), octets.end(), result.begin());
-    } else if (!reader.failed()) {
-        reader.fail(std::string(what) + ": must be " + std::to_string(N) + " octets");
-    }
-    return result;
-}
-
-/// An INTEGER that must not be negative, as a magnitude without leading zeros.
-Bytes read_magnitude(der::Reader& reader, std::string_view what) {
-    Bytes content = reader.read_integer(what);
-    if (!content.empty() && (content.front() & 0x80U)) reader.fail(std::string(what) + ": negative");
-    if (!content.empty() && content.front() == 0) content.erase(content.begin());
-    return content;
-}
-
-Part read_part(der::Reader& reader) {
-    if (reader.next_is(literal_tag)) {
-        const View content = reader.any().content;
-        return Literal{Bytes(content.begin(), content.end())};
-    }
-    if (reader.next_is(blob_tag)) {
-        const View content = reader.any().content;
-        return BlobReference{fixed<32>(reader, Bytes(content.begin(), content.end()), "blob part")};
-    }
-    const View content = reader.expect(field_tag, "part").content;
-    if (!reader.failed() && (content.size() != 1 || content[0] > 1)) reader.fail("part: no such field");
-    return content.size() == 1 && content[0] == 1 ? Field::serial : Field::imprint;
-}
-
-Issuance read_issuance(der::Reader& reader, bool with_clock) {
-    Issuance body;
+OwnIssuance read_issuance(der::Reader& reader) {
+    OwnIssuance body;
+    body.context = fixed<32>(reader, reader.read_octets("context"), "context");
     body.serial = read_magnitude(reader, "serial");
     body.gen_time_us = reader.read_int64("genTime");
-    body.policy = reader.read_oid("policy");
-    body.imprint_algorithm = reader.read_oid("imprint algorithm");
     body.imprint = reader.read_octets("imprint");
-    body.tsu = reader.read_utf8("tsu");
-    if (reader.next_is(tac_tag)) {
-        der::Reader tac = reader.enter(tac_tag, "tac");
-        TacReference reference;
-        reference.blob = fixed<32>(tac, tac.read_octets("TAC blob"), "TAC blob");
-        reference.serial = read_magnitude(tac, "TAC serial");
-        tac.finish("tac");
-        body.tac = std::move(reference);
-    }
     body.clock_bound_us = reader.read_int64("clock bound");
-    if (with_clock) {
+    if (reader.next_is(clock_tag)) {
         der::Reader clock = reader.enter(clock_tag, "clock");
         ClockProof proof;
         proof.basis = fixed<32>(clock, clock.read_octets("clock basis"), "clock basis");
@@ -200,9 +131,8 @@ Issuance read_issuance(der::Reader& reader, bool with_clock) {
         clock.finish("clock");
         body.clock = proof;
     }
-    body.certificate = fixed<32>(reader, reader.read_octets("certificate"), "certificate");
-    der::Reader parts = reader.enter(der::sequence_tag, "token");
-    while (!parts.at_end()) body.token.push_back(read_part(parts));
+    der::Reader literals = reader.enter(der::sequence_tag, "literals");
+    while (!literals.at_end()) body.literals.push_back(literals.read_octets("literal"));
     return body;
 }
 
@@ -235,14 +165,32 @@ Event read_event(der::Reader& reader) {
 
 }  // namespace
 
+bool is_name(std::string_view text, std::size_t least, std::size_t most) {
+    return text.size() >= least && text.size() <= most && is_one_line(text);
+}
+
+Bytes read_magnitude(der::Reader& reader, std::string_view what) {
+    Bytes content = reader.read_integer(what);
+    if (!content.empty() && (content.front() & 0x80U)) reader.fail(std::string(what) + ": negative");
+    if (!content.empty() && content.front() == 0) content.erase(content.begin());
+    return content;
+}
+
 Result<EncodedBody> encode_body(const Issuance& body) {
-    if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
-    return EncodedBody{body.clock ? version_with_clock : first_version, encode_issuance(body)};
+    const Context common = context_of(body);
+    OwnIssuance own{{}, body.serial, body.gen_time_us, body.imprint, body.clock_bound_us, body.clock, {}};
+    for (const Part& part : body.token)
+        if (const auto* octets = std::get_if<Literal>(&part)) own.literals.push_back(octets->octets);
+    for (const auto& wrong : {objection(own), objection(common)})
+        if (wrong) return Error::usage("record: " + *wrong);
+    Blob blob(encode(common));
+    own.context = blob.id();
+    return EncodedBody{issuance_version, encode_issuance(own), std::move(blob)};
 }
 
 Result<EncodedBody> encode_body(const Event& body) {
     if (const auto wrong = objection(body)) return Error::usage("record: " + *wrong);
-    return EncodedBody{first_version, encode_event(body)};
+    return EncodedBody{event_version, encode_event(body), {}};
 }
 
 Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt,
@@ -260,30 +208,29 @@ Result<Bytes> encode(const Record& record) {
     return encode_around(record.number, record.at_us, record.salt, *body);
 }
 
-Result<Record> decode(View octets) {
+Result<BareRecord> decode_bare(View octets) {
     der::Reader outer(octets);
-    Record record;
+    BareRecord record;
     {
         der::Reader reader = outer.enter(der::sequence_tag, "record");
         const std::int64_t found = reader.read_int64("version");
-        if (!reader.failed() && found != first_version && found != version_with_clock)
+        if (!reader.failed() && found != event_version && found != issuance_version)
             return Error::environment("record: version " + std::to_string(found) +
-                                      ", this program knows versions 1 and 2: use a newer one");
+                                      ", this program knows versions 1 and 3: use the program of that time, "
+                                      "or a newer one");
         record.number = reader.read_int64("number");
         if (record.number < 0) reader.fail("number: negative");
         record.at_us = reader.read_int64("at");
         if (reader.next_is(salt_tag)) {
             const View salt = reader.any().content;
-            record.salt = fixed<16>(reader, Bytes(salt.begin(), salt.end()), "salt");
+            record.salt = fixed<16>(reader, salt, "salt");
         }
-        const bool is_issuance = reader.next_is(issuance_tag);
+        const bool is_issuance = found == issuance_version;
         if (!reader.failed() && is_issuance == record.salt.has_value())
             reader.fail("salt: everything but issuances has one");
-        if (!reader.failed() && found == version_with_clock && !is_issuance)
-            reader.fail("version 2: only issuances have it");
         der::Reader body = reader.enter(is_issuance ? issuance_tag : event_tag, "body");
         if (is_issuance) {
-            record.body = read_issuance(body, found == version_with_clock);
+            record.body = read_issuance(body);
         } else {
             record.body = read_event(body);
         }
@@ -291,11 +238,39 @@ Result<Record> decode(View octets) {
         reader.finish("record");
     }
     outer.finish("record");
-    static const std::string advice = ": the archive is damaged, restore a copy";
     if (outer.failed()) return Error::environment("record: " + outer.fault().text() + advice);
     if (const auto wrong = std::visit([](const auto& kind) { return objection(kind); }, record.body))
         return Error::environment("record: " + *wrong + advice);
     return record;
+}
+
+Result<Record> complete(BareRecord record, Contexts& contexts, const BlobLookup& blobs) {
+    if (auto* event = std::get_if<Event>(&record.body))
+        return Record{record.number, record.at_us, record.salt, std::move(*event)};
+    auto& own = std::get<OwnIssuance>(record.body);
+    const auto found = contexts.find(own.context, blobs);
+    if (!found) return found.error();
+    const Context& common = **found;
+    Parts token = common.token;
+    std::size_t next = 0;
+    for (Part& part : token) {
+        if (!std::holds_alternative<Literal>(part)) continue;
+        if (next == own.literals.size())
+            return Error::environment(std::string("record: too few literals") + advice);
+        part = Literal{std::move(own.literals[next++])};
+    }
+    if (next != own.literals.size())
+        return Error::environment(std::string("record: too many literals") + advice);
+    return Record{record.number, record.at_us, record.salt,
+                  Issuance{std::move(own.serial), own.gen_time_us, common.policy, common.imprint_algorithm,
+                           std::move(own.imprint), common.tsu, common.tac, own.clock_bound_us, own.clock,
+                           common.certificate, std::move(token)}};
+}
+
+Result<Record> decode(View octets, Contexts& contexts, const BlobLookup& blobs) {
+    auto record = decode_bare(octets);
+    if (!record) return record.error();
+    return complete(std::move(*record), contexts, blobs);
 }
 
 namespace {

@@ -55,7 +55,7 @@ struct Issuance {
     std::string tsu;                    ///< configured name of the TSU, UTF-8, 1 to 256 octets, one line
     std::optional<TacReference> tac;    ///< nothing if issued without a TAC (`require_tac = false`)
     std::int64_t clock_bound_us = 0;    ///< largest |error| the clock could have had at genTime, µs, ≥ 0
-    std::optional<ClockProof> clock{};  ///< nothing in records of version 1
+    std::optional<ClockProof> clock{};  ///< nothing: no evidence is kept of how right it was
     BlobId certificate{};               ///< the TSU's signing certificate, DER, is this blob of the segment
     Parts token;  ///< rebuilds the token (the ContentInfo, DER) byte for byte; see split()
     bool operator==(const Issuance&) const = default;
@@ -89,12 +89,33 @@ struct Record {
     bool operator==(const Record&) const = default;
 };
 
-/// The one encoding of `record`. Error (usage) that names the field if something is outside the ranges above.
+/// What an issuance's record holds by itself. The rest is in a blob that it names and that many share: its
+/// context (context.h). The fields are those of Issuance.
+struct OwnIssuance {
+    BlobId context{};
+    Bytes serial;
+    std::int64_t gen_time_us = 0;
+    Bytes imprint;
+    std::int64_t clock_bound_us = 0;
+    std::optional<ClockProof> clock{};
+    std::vector<Bytes> literals;  ///< the literal parts of the token, in their order
+};
+/// A record as it stands, without its context: what is left to read where that is lost.
+struct BareRecord {
+    RecordNumber number = 0;
+    std::int64_t at_us = 0;
+    std::optional<Salt> salt;
+    std::variant<OwnIssuance, Event> body;
+};
+
+/// The one encoding of `record`; of an issuance it names the context that encode_body() gives. Error (usage)
+/// that names the field if something is outside the ranges above.
 Result<Bytes> encode(const Record& record);
-/// A body alone, and the version of a record that holds it: the lowest that can.
+/// A body alone, and the version of a record that holds it.
 struct EncodedBody {
     std::int64_t version = 1;
     Bytes der;
+    std::optional<Blob> context{};  ///< of an issuance: belongs into the record's segment
 };
 /// The encoding of the body alone; what encode() puts last.
 Result<EncodedBody> encode_body(const Issuance& body);
@@ -103,11 +124,19 @@ Result<EncodedBody> encode_body(const Event& body);
 Bytes encode_around(RecordNumber number, std::int64_t at_us, const std::optional<Salt>& salt,
                     const EncodedBody& body);
 
-/// Strict: octets that decode are exactly those that encode() makes of the result. Error (environment: the
-/// archive is damaged, or newer than this program) with the offset and what was wrong.
-Result<Record> decode(View record);
+class Contexts;
 
-/// Every blob that the body names, each once.
+/// Strict: octets that decode are exactly those that encode() makes of the result, and the context is the one
+/// that encode_body() makes of it. Error (environment: the archive is damaged, or newer than this program)
+/// with the offset and what was wrong, or the context that `blobs` lacks, or that isn't what its name says.
+/// `contexts`: see there.
+Result<Record> decode(View record, Contexts& contexts, const BlobLookup& blobs);
+/// The two steps of it, for whoever has to say something of a record whose context is lost, or needs none.
+Result<BareRecord> decode_bare(View record);
+Result<Record> complete(BareRecord record, Contexts& contexts, const BlobLookup& blobs);
+
+/// Every blob that the body names, each once; an issuance's context, which only encode_body() and
+/// OwnIssuance name, is none of them.
 std::vector<BlobId> blobs_of(const Issuance& body);
 std::vector<BlobId> blobs_of(const Event& body);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/sqlite/sqlite.h"
+#include "store/context.h"
 #include "store/recover.h"
 #include "store/removal.h"
 #include "store/retention.h"
@@ -159,7 +160,7 @@ class SegmentRemover {
         const auto leaf = leaf_of(stored);
         const auto said = tiles.leaf(segment, number);
         if (!said) return said.error();
-        const auto record = decode(stored);
+        const auto record = decode_bare(stored);
         if (*said != leaf || !record || record->number != number)
             return Error::environment(path_ + ": record " + std::to_string(number) +
                                       " isn't the one that was signed, so that nothing of this segment is "
@@ -179,7 +180,7 @@ class SegmentRemover {
             drop_event_.bind(1, number);
             return drop_event_.run();
         }
-        const IssuanceKeys keys = keys_of(std::get<Issuance>(record->body));
+        const IssuanceKeys keys = keys_of(std::get<OwnIssuance>(record->body));
         drop_serial_.bind(1, View(keys.serial));
         drop_serial_.bind(2, number);
         if (auto done = drop_serial_.run(); !done) return done;
@@ -194,13 +195,18 @@ class SegmentRemover {
     /// Blobs that no record names any more.
     Done drop_unnamed() {
         std::set<BlobId> named;
+        Contexts contexts;
         const auto all =
             each(0, std::numeric_limits<RecordNumber>::max(),
                  [&](RecordNumber number, const Bytes& stored) -> Done {
                      if (is_removed(stored)) return {};
-                     auto record = decode(stored);
-                     if (!record)
-                         return std::move(record).error().in(path_ + ": record " + std::to_string(number));
+                     const std::string where = path_ + ": record " + std::to_string(number);
+                     auto bare = decode_bare(stored);
+                     if (!bare) return std::move(bare).error().in(where);
+                     if (const auto* own = std::get_if<OwnIssuance>(&bare->body)) named.insert(own->context);
+                     auto record = complete(std::move(*bare), contexts,
+                                            [this](const BlobId& id) { return read_blob(database_, id); });
+                     if (!record) return std::move(record).error().in(where);
                      for (const BlobId& id :
                           std::visit([](const auto& body) { return blobs_of(body); }, record->body))
                          named.insert(id);

@@ -241,7 +241,7 @@ Result<std::string> Restore::finish(WallTime at, Event restored, const std::vect
     meta.segment = *name;
     meta.previous = old;
     meta.origin = meta.origin.substr(0, meta.origin.rfind('/')) + "/" + to_hex(random_octets(16));
-    meta.format = 3;
+    meta.format = restored_format;
     if (auto done = mark_restored(dir_); !done) return std::move(done).error();
     if (auto done = create_segment(dir_, meta, edge); !done) return std::move(done).error();
 

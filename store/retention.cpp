@@ -162,8 +162,8 @@ WallTime years_later(WallTime time, int years) {
     return WallTime((c::sys_days(then) - c::sys_days{}) + (since - day));
 }
 
-std::optional<WallTime> kept_at_least_until(const Record& record) {
-    if (const auto* issuance = std::get_if<Issuance>(&record.body))
+std::optional<WallTime> kept_at_least_until(const BareRecord& record) {
+    if (const auto* issuance = std::get_if<OwnIssuance>(&record.body))
         return years_later(from_unix_us(issuance->gen_time_us), retention_rows[0].years);
     const auto& rule = retention_of(std::get<Event>(record.body).kind);
     if (rule.beyond == Beyond::everything) return std::nullopt;

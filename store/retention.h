@@ -36,7 +36,7 @@ WallTime years_later(WallTime time, int years);
 
 /// Until when a record is kept at the least: its kind's years. Nothing: as long as the archive. What may keep
 /// it longer isn't in the record (its certificate, other tokens, whether it is in force).
-std::optional<WallTime> kept_at_least_until(const Record& record);
+std::optional<WallTime> kept_at_least_until(const BareRecord& record);
 
 /// When a token has passed its time: the later of ten years after its genTime and the end of its TSU's
 /// certificate.

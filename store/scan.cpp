@@ -182,8 +182,7 @@ Result<std::optional<Bytes>> SegmentScan::record(RecordNumber number) {
 }
 
 Result<std::optional<Bytes>> SegmentScan::blob(const BlobId& id) {
-    return impl_->one("SELECT content FROM blob WHERE id = ?1",
-                      [&](Statement& select) { select.bind(1, View(id)); });
+    return read_blob(impl_->database, id);
 }
 
 Done SegmentScan::blobs(const std::function<void(View id, View content)>& visit) {
@@ -233,7 +232,7 @@ Done SegmentScan::events(const std::function<void(RecordNumber, std::string_view
     });
 }
 
-IndexKeys index_keys(const Issuance& issuance) {
+IndexKeys index_keys(const OwnIssuance& issuance) {
     const IssuanceKeys keys = keys_of(issuance);
     return {keys.serial, keys.gen_time_us, keys.imprint};
 }

@@ -85,7 +85,7 @@ struct IndexKeys {
     std::int64_t gen_time_us = 0;
     std::int64_t imprint = 0;
 };
-IndexKeys index_keys(const Issuance& issuance);
+IndexKeys index_keys(const OwnIssuance& issuance);
 
 /// Names of the segments in `dir`, oldest first ("2026-11"). Error (usage) if there is none.
 Result<std::vector<std::string>> segments_in(const std::string& dir);

@@ -15,12 +15,12 @@ namespace kokuin::store {
 namespace {
 
 constexpr const char* suffix = ".sqlite";
-constexpr std::int64_t formats[] = {2, 3};
+constexpr std::int64_t formats[] = {plain_format, restored_format};
 
 // docs/archive.md repeats this; tests/store compares the two. 1263487829 is "KOKU".
 constexpr const char* schema = R"sql(
 PRAGMA application_id = 1263487829;
-PRAGMA user_version = 2;
+PRAGMA user_version = 4;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE record (number INTEGER PRIMARY KEY, der BLOB NOT NULL);
 CREATE TABLE blob (id BLOB PRIMARY KEY, content BLOB NOT NULL);
@@ -107,7 +107,7 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
     if (std::find(std::begin(formats), std::end(formats), *version) == std::end(formats))
         return Error::environment(
             path + ": archive format " + std::to_string(*version) +
-            ", this program knows the formats 2 and 3: use the program of that time, or "
+            ", this program knows the formats 4 and 5: use the program of that time, or "
             "a newer one");
     Meta meta;
     meta.format = *version;
@@ -173,7 +173,9 @@ Done mark_restored(const std::string& dir) {
     for (const std::string& name : *names) {
         auto database = sqlite::Database::open(segment_path(dir, name), sqlite::Database::Mode::write);
         if (!database) return database.error();
-        if (auto done = database->execute(("PRAGMA synchronous=FULL; " + set_format(3)).c_str()); !done)
+        if (auto done =
+                database->execute(("PRAGMA synchronous=FULL; " + set_format(restored_format)).c_str());
+            !done)
             return done;
     }
     return {};
@@ -197,7 +199,22 @@ Result<Bytes> read_tile(sqlite::Database& database, unsigned level, std::uint64_
     return Bytes(hashes.begin(), hashes.end());
 }
 
+Result<std::optional<Bytes>> read_blob(sqlite::Database& database, const BlobId& id) {
+    auto select = database.prepare("SELECT content FROM blob WHERE id = ?1");
+    if (!select) return select.error();
+    select->bind(1, View(id));
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row) return std::optional<Bytes>();
+    const View content = select->type(0) == sqlite::Statement::Type::blob ? select->octets(0) : View();
+    return std::optional<Bytes>(Bytes(content.begin(), content.end()));
+}
+
 IssuanceKeys keys_of(const Issuance& issuance) {
+    return {without_zeros(issuance.serial), issuance.gen_time_us, imprint_key(issuance.imprint)};
+}
+
+IssuanceKeys keys_of(const OwnIssuance& issuance) {
     return {without_zeros(issuance.serial), issuance.gen_time_us, imprint_key(issuance.imprint)};
 }
 

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "store/record.h"
 #include "base/sqlite/sqlite.h"
+#include "store/record.h"
 #include "store/tiles.h"
 
 namespace kokuin::store {
@@ -27,6 +28,11 @@ std::string segment_path(const std::string& dir, const std::string& name);
 /// (environment) if the folder can't be read.
 Result<std::vector<std::string>> list_segments(const std::string& dir);
 
+/// The format of a segment, or that of one in an archive that was restored: its log has changed its origin,
+/// and programs that know nothing of that must not take its first part for the whole.
+constexpr std::int64_t plain_format = 4;
+constexpr std::int64_t restored_format = 5;
+
 /// What a segment says of itself.
 struct Meta {
     std::string archive;     ///< id of the archive, 32 hexadecimal digits
@@ -34,9 +40,7 @@ struct Meta {
     std::string segment;     ///< its own name
     RecordNumber first = 0;  ///< number of its first record
     std::string previous;    ///< name of the segment before; empty in the first one
-    /// 2, or 3 in an archive that was restored: its log has changed its origin, and programs that know
-    /// nothing of that must not take its first part for the whole.
-    std::int64_t format = 2;
+    std::int64_t format = plain_format;
 };
 /// Error (environment) if the file is no segment of a format this program knows.
 Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
@@ -45,7 +49,8 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path);
 /// of all records before it; its tiles are the beginning of the segment's own.
 Done create_segment(const std::string& dir, const Meta& meta, const TileEdge& edge);
 
-/// Makes all segments in `dir` those of a restored archive: of format 3. Each durably; nobody writes them.
+/// Makes all segments in `dir` those of a restored archive: of `restored_format`. Each durably; nobody writes
+/// them.
 Done mark_restored(const std::string& dir);
 
 /// A tile replaces what was there of it.
@@ -56,6 +61,9 @@ void bind_tile(sqlite::Statement& insert, const Tile& tile);
 /// What the segment has of the tile at this place; empty if nothing.
 Result<Bytes> read_tile(sqlite::Database& database, unsigned level, std::uint64_t position);
 
+/// A blob's content as it stands in the segment, not compared with its name; nothing if it isn't there.
+Result<std::optional<Bytes>> read_blob(sqlite::Database& database, const BlobId& id);
+
 /// What the index holds of an issuance.
 struct IssuanceKeys {
     Bytes serial;
@@ -63,6 +71,7 @@ struct IssuanceKeys {
     std::int64_t imprint = 0;
 };
 IssuanceKeys keys_of(const Issuance& issuance);
+IssuanceKeys keys_of(const OwnIssuance& issuance);
 /// The index's key for an imprint: its first eight octets, big-endian, as a signed number.
 std::int64_t imprint_key(View imprint);
 /// A magnitude without leading zeros.

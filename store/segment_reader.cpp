@@ -14,16 +14,6 @@ namespace {
 
 constexpr std::int64_t batch = 256;
 
-Result<Record> read(const std::string& path, RecordNumber number, View der) {
-    auto record = decode(der);
-    const std::string where = path + ": record " + std::to_string(number);
-    if (!record) return std::move(record).error().in(where);
-    if (record->number != number)
-        return Error::environment(where + " holds the number " + std::to_string(record->number) +
-                                  ": the archive is damaged, restore a copy");
-    return record;
-}
-
 bool exists(const std::string& path) {
     struct stat status {};
     return ::stat(path.c_str(), &status) == 0;
@@ -69,6 +59,16 @@ Result<SegmentReader> SegmentReader::open(const std::string& dir, const std::str
     return *first_error;
 }
 
+Result<Record> SegmentReader::read(RecordNumber number, View der) {
+    auto record = decode(der, contexts_, [this](const BlobId& id) { return read_blob(database_, id); });
+    const std::string where = path_ + ": record " + std::to_string(number);
+    if (!record) return std::move(record).error().in(where);
+    if (record->number != number)
+        return Error::environment(where + " holds the number " + std::to_string(record->number) +
+                                  ": the archive is damaged, restore a copy");
+    return record;
+}
+
 Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Numbers numbers,
                                     const Visit& agrees, const std::function<void(sqlite::Statement&)>& bind,
                                     const Visit& visit) {
@@ -105,7 +105,7 @@ Result<bool> SegmentReader::batches(std::string_view sql, RecordNumber first, Nu
             least = number + 1;
             // The index names none that was removed.
             if (numbers == Numbers::gapless && is_removed(select->octets(1))) continue;
-            auto record = read(path_, number, select->octets(1));
+            auto record = read(number, select->octets(1));
             if (!record) return record.error();
             if (!agrees(*record))
                 return Error::environment(path_ + ": the index and record " + std::to_string(number) +
@@ -252,18 +252,12 @@ Result<std::optional<SegmentReader::CheckpointRow>> SegmentReader::latest_witnes
 }
 
 Result<std::optional<Bytes>> SegmentReader::blob(const BlobId& id) {
-    auto select = database_.prepare("SELECT content FROM blob WHERE id = ?1");
-    if (!select) return select.error();
-    select->bind(1, View(id));
-    const auto row = select->step();
-    if (!row) return row.error();
-    if (!*row) return std::optional<Bytes>();
-    const View content = select->octets(0);
-    if (blob_id(content) != id)
+    auto content = read_blob(database_, id);
+    if (content && *content && blob_id(**content) != id)
         return Error::environment(
             path_ + ": the blob " + to_hex(id) +
             " has another SHA-256 than its name: the archive is damaged, restore a copy");
-    return std::optional<Bytes>(Bytes(content.begin(), content.end()));
+    return content;
 }
 
 }  // namespace kokuin::store

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/sqlite/sqlite.h"
 #include "store/blob.h"
+#include "store/context.h"
 #include "store/record.h"
 #include "store/segment.h"
 
@@ -67,6 +68,7 @@ class SegmentReader {
 
   private:
     SegmentReader(sqlite::Database database, std::string path);
+    Result<Record> read(RecordNumber number, View der);
     /// Runs a select of (number, der) in batches: ?1 is the number after the last one seen, ?2 the batch's
     /// size; `bind` sets the others. `gapless`: numbers must follow each other, from `first` on.
     enum class Numbers { rising, gapless };
@@ -77,6 +79,7 @@ class SegmentReader {
     sqlite::Database database_;
     std::string path_;
     Meta meta_;
+    Contexts contexts_;
 };
 
 }  // namespace kokuin::store

@@ -200,7 +200,7 @@ Done SegmentWriter::check_checkpoint() {
 Done SegmentWriter::check(RecordNumber number, View der) {
     // In a copy that is as far as such a segment. Whether that is as it must be is for `tsaudit verify`.
     if (is_removed(der)) return {};
-    auto record = decode(der);
+    auto record = decode(der, contexts_, [this](const BlobId& id) { return read_blob(database_, id); });
     const std::string name = "record " + std::to_string(number);
     if (!record) return std::move(record).error().in(path_ + ": " + name);
     if (record->number != number) return damaged(path_, name + " holds the number of another one");
@@ -233,10 +233,12 @@ Done SegmentWriter::check_index(const Record& record) {
 Done SegmentWriter::insert(const Row& row, RecordNumber number) {
     for (const BlobId& id : *row.needed) {
         if (blobs_.contains(id)) continue;
-        const auto blob = std::find_if(row.blobs->begin(), row.blobs->end(),
-                                       [&](const Blob& candidate) { return candidate.id() == id; });
+        const Blob& blob = row.context && row.context->id() == id
+                               ? *row.context
+                               : *std::find_if(row.blobs->begin(), row.blobs->end(),
+                                               [&](const Blob& candidate) { return candidate.id() == id; });
         insert_blob_.bind(1, View(id));
-        insert_blob_.bind(2, blob->content());
+        insert_blob_.bind(2, blob.content());
         if (auto done = insert_blob_.run(); !done) return done;
         blobs_.insert(id);
     }

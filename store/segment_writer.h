@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/sqlite/sqlite.h"
 #include "store/blob.h"
+#include "store/context.h"
 #include "store/segment.h"
 
 namespace kokuin::store {
@@ -30,6 +31,7 @@ struct Row {
     std::variant<const IssuanceKeys*, EventKeys, Gone> keys;
     const std::vector<Blob>* blobs = nullptr;  ///< those the segment lacks are stored with the record
     const std::vector<BlobId>* needed = nullptr;
+    const Blob* context = nullptr;  ///< one more of these blobs
 };
 
 /// A signed tree head on its way into the segment.
@@ -115,6 +117,7 @@ class SegmentWriter {
     RecordNumber next_ = 0;
     TileEdge edge_;
     std::set<BlobId> blobs_;
+    Contexts contexts_;
     bool healthy_ = true;
     sqlite::Statement begin_, commit_, insert_record_, insert_blob_, insert_serial_, insert_time_,
         insert_imprint_, insert_event_, insert_tile_, insert_checkpoint_, insert_cosignature_,

@@ -193,7 +193,7 @@ Result<std::shared_ptr<Stamper::Signed>, Stamper::Refused> Stamper::sign(Tsu::Wo
     issuance.certificate = tsu.certificate_blob().id();
     auto blobs = (*form)->blobs;
     if (auto head = (*form)->heads->of(token, info.imprint)) blobs.push_back(std::move(*head));
-    issuance.token = store::split(token, blobs, info.imprint, info.serial);
+    issuance.token = store::split(token, blobs, info.imprint, info.serial, digest_in(token, info_der));
     blobs.push_back(tsu.basis_blob(open.basis));
     issuance.clock = proof_of(reading, blobs.back().id());
     return std::make_shared<Signed>(Signed{std::move(work), demand_of(policy), reading, std::move(open),

@@ -38,6 +38,13 @@ std::optional<store::Blob> Heads::of(View token, View imprint) {
     return known_.emplace(head, store::Blob(head)).first->second;
 }
 
+std::optional<store::Digest> digest_in(View token, View tst_info) {
+    const auto at = std::search(token.begin(), token.end(), tst_info.begin(), tst_info.end());
+    if (at == token.end()) return std::nullopt;
+    return store::Digest{std::string(pki::oid(pki::Hash::sha512)), at - token.begin(),
+                         static_cast<std::int64_t>(tst_info.size())};
+}
+
 std::vector<store::Blob> constant_stretches(const tsp::TokenProfile& profile, const tsp::TstInfo& like) {
     std::vector<Bytes> tokens;
     for (int i = 0; i < samples; ++i) tokens.push_back(sample_token(profile, like, i));

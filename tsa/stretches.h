@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "store/blob.h"
+#include "store/parts.h"
 #include "tsa/protocol/token.h"
 #include "tsa/protocol/tst_info.h"
 
@@ -30,5 +31,9 @@ class Heads {
     std::mutex mutex_;
     std::map<Bytes, store::Blob> known_;
 };
+
+/// The digest that a token holds of its TSTInfo (the message-digest attribute), for store::split(); nothing
+/// if that can't be found in the token.
+std::optional<store::Digest> digest_in(View token, View tst_info);
 
 }  // namespace kokuin::tsa

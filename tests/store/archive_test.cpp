@@ -440,7 +440,11 @@ TEST_CASE("damage at the end of the archive is found at the start") {
                Catch::Contains("number of another"));
     CHECK_THAT(damage("UPDATE record SET der = x'3000' WHERE number = 4"), Catch::Contains("record 4"));
     CHECK_THAT(damage("DELETE FROM record WHERE number = 5"), Catch::Contains("index names records"));
-    CHECK_THAT(damage("PRAGMA user_version = 4"), Catch::Contains("format 4"));
+    const std::string of_context = " WHERE length(content) < 300 AND instr(content, 'tsu1') > 0";
+    CHECK_THAT(damage(("DELETE FROM blob" + of_context).c_str()), Catch::Contains("its context, the blob"));
+    CHECK_THAT(damage(("UPDATE blob SET content = x'30'" + of_context).c_str()),
+               Catch::Contains("another SHA-256"));
+    CHECK_THAT(damage("PRAGMA user_version = 3"), Catch::Contains("format 3"));
     CHECK_THAT(damage("PRAGMA application_id = 5"), Catch::Contains("no segment of a Kokuin archive"));
     CHECK(damage("SELECT 1") == "opened");
 }
@@ -453,14 +457,21 @@ TEST_CASE("a blob with another content than its name is never used") {
         const auto archive = fresh_archive(dir);
         REQUIRE(archive->append(at(noon), made.issuance, made.blobs));
     }
-    {
+    std::vector<BlobId> ids = blobs_of(made.issuance);
+    ids.push_back(encode_body(made.issuance)->context->id());
+    for (const BlobId& id : ids) {
         auto database = sqlite::Database::open(segment_path(dir, "2026-11"), sqlite::Database::Mode::write);
-        REQUIRE(database->execute("UPDATE blob SET content = x'00'"));
+        const std::string one = " WHERE id = x'" + to_hex(id) + "'";
+        const auto good = database->text("SELECT hex(content) FROM blob" + one);
+        REQUIRE(good);
+        REQUIRE(database->execute(("UPDATE blob SET content = x'00'" + one).c_str()));
+        const auto shown = (*ArchiveReader::open(dir))->show(made.issuance.serial);
+        REQUIRE_FALSE(shown);
+        CHECK(shown.error().kind == Error::Kind::environment);
+        CHECK_THAT(shown.error().text, Catch::Contains("another SHA-256") && Catch::Contains(to_hex(id)));
+        REQUIRE(database->execute(("UPDATE blob SET content = x'" + *good + "'" + one).c_str()));
+        CHECK((*ArchiveReader::open(dir))->show(made.issuance.serial));
     }
-    const auto shown = (*ArchiveReader::open(dir))->show(made.issuance.serial);
-    REQUIRE_FALSE(shown);
-    CHECK(shown.error().kind == Error::Kind::environment);
-    CHECK_THAT(shown.error().text, Catch::Contains("another SHA-256"));
 }
 
 TEST_CASE("the segments' seam is checked at the start") {

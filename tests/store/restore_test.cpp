@@ -172,7 +172,7 @@ TEST_CASE("a whole copy brings everything back; a new log goes on over the same 
         for (const std::string& name : *names) {
             auto file = sqlite::Database::open(segment_path(place, name), sqlite::Database::Mode::read);
             REQUIRE(file);
-            CHECK(*file->integer("PRAGMA user_version") == 3);
+            CHECK(*file->integer("PRAGMA user_version") == 5);
         }
     }
 

@@ -1,5 +1,6 @@
 #include "tests/store/support.h"
 
+#include <botan/hash.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,16 +61,22 @@ Sample sample(std::uint64_t seed, std::int64_t time_us) {
     issuance.clock_bound_us = 31234;
     issuance.certificate = blobs[0].id();
 
-    Bytes inner;
-    append(inner, der::sequence({der::integer(1), der::oid(issuance.policy), der::octets(issuance.imprint),
-                                 der::unsigned_integer(issuance.serial)}));
+    const Bytes info = der::sequence({der::integer(1), der::oid(issuance.policy),
+                                      der::octets(issuance.imprint), der::unsigned_integer(issuance.serial)});
+    const auto hash = Botan::HashFunction::create_or_throw("SHA-512");
+    hash->update(info.data(), info.size());
+    Bytes digest(hash->output_length());
+    hash->final(digest.data());
+    Bytes inner = info;
     append(inner, blobs[0].content());
     append(inner, blobs[1].content());
     append(inner, blobs[3].content());
-    append(inner, der::octets(noise(seed ^ 0xabcdU, 64)));
+    append(inner, der::octets(digest));
     append(inner, der::octets(noise(seed ^ 0xef01U, 256)));
     result.token = der::tlv(der::sequence_tag, inner);
-    issuance.token = split(result.token, blobs, issuance.imprint, issuance.serial);
+    const auto begin = static_cast<std::int64_t>(result.token.size() - inner.size());
+    issuance.token = split(result.token, blobs, issuance.imprint, issuance.serial,
+                           Digest{"2.16.840.1.101.3.4.2.3", begin, static_cast<std::int64_t>(info.size())});
     return result;
 }
 

@@ -7,8 +7,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "store/archive.h"
 #include "base/sqlite/sqlite.h"
+#include "store/archive.h"
 #include "tests/store/support.h"
 
 using namespace kokuin;
