@@ -52,6 +52,21 @@ class AuditTest(harness.TestCase):
         (self.place / 'all.toml').write_text(''.join(f'{key} = []\n' for key in keys if key != 'checkpoint'))
         self.assertEqual(run(harness.BIN / 'tsaudit', 'check-proof', 'token.tlog-proof', '--trust', 'all.toml', cwd=self.place).returncode, 0)
 
+    def test_1b_a_proof_that_was_changed(self):
+        lines = (self.place / 'token.tlog-proof').read_text().splitlines(keepends=True)
+        extra = base64.b64decode(lines[1].removeprefix('extra '))
+        listed = run('openssl', 'asn1parse', '-inform', 'DER', stdin=extra).out
+        places = [tuple(map(int, found)) for found in re.findall(r'^ *(\d+):d=\d *hl=(\d+) l= *(\d+) prim: OCTET STRING', listed, re.M)]
+        self.assertGreater(len(places), 5)  # the record, its context, certificate, TAC, basis, stretches
+        for index, (at, header, length) in enumerate(places):
+            octets = bytearray(extra)
+            octets[at + header + length // 2] ^= 1
+            (self.place / 'changed.tlog-proof').write_text(''.join((lines[0], f'extra {base64.b64encode(octets).decode()}\n', *lines[2:])))
+            done = run(harness.BIN / 'tsaudit', 'check-proof', 'changed.tlog-proof', '--trust', 'trust.toml', cwd=self.place, ok=(1, 2))
+            if index == 1:
+                self.assertIn('its context, the blob ', done.err)
+                self.assertIn(' is missing', done.err)
+
     def refused(self, *words, status=2):
         """The one line that it says."""
         done = run(harness.BIN / 'tsaudit', *words, ok=(status,), cwd=self.place)

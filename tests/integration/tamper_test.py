@@ -318,6 +318,54 @@ class TamperTest(harness.TestCase):
         report = self.verify(trust=False)
         self.assertGreater(report['uncovered'], 0)
 
+    def test_4c_what_records_share_changed_or_gone(self):
+        """A context: every token that names it is named, and no other; what else it named is nobody's fault."""
+        segment = sorted(self.archive.glob('*.sqlite'))[1]
+        path = self.work / segment.name
+        with contextlib.closing(sqlite3.connect(f'file:{segment}?mode=ro', uri=True)) as db:
+            names = {}
+            for blob, number, serial in db.execute('SELECT id, number, serial FROM blob JOIN record JOIN by_serial USING (number) '
+                                                   "WHERE instr(substr(der, 1, 80), id) AND instr(content, 'tsu-1')"):
+                names.setdefault(blob, {})[number] = serial.hex()
+            context = max(names, key=lambda one: len(names[one]))
+            content, = db.execute('SELECT content FROM blob WHERE id = ?', (context,)).fetchone()
+            every = {number: serial for number, serial in self.tokens(segment)}
+            self.assertEqual(set(every), {number for one in names.values() for number in one}, 'each token has a context')
+            self.assertLess(len(names), len(every) / 2)
+        self.assertIn(b'tsu-1', content)
+        forged = content.replace(b'tsu-1', b'tsu-2')
+        octet = bytearray(content)
+        octet[self.dice.randrange(len(octet))] ^= 1 << self.dice.randrange(8)
+        for why, statement in (('is missing', ('DELETE FROM blob WHERE id = ?', context)),
+                               ('another SHA-256', ('UPDATE blob SET content = ? WHERE id = ?', bytes(octet), context)),
+                               ('another SHA-256', ('UPDATE blob SET content = ? WHERE id = ?', forged, context)),
+                               ('another SHA-256', ("UPDATE blob SET content = '30' WHERE id = ?", context)),
+                               ('is missing', ('UPDATE blob SET content = ?, id = ? WHERE id = ?', forged, hashlib.sha256(forged).digest(), context))):
+            with self.subTest(why):
+                self.reset()
+                self.sql(statement, segment=path)
+                report = self.verify(trust=False)
+                named = {one['number']: one['serial'] for one in report['problems'] if one['number'] is not None}
+                self.assertEqual(named, names[context])
+                self.assertLessEqual(set(names[context].values()), set(report['affected']))
+                for one in report['problems']:
+                    self.assertEqual((one['segment'], one['kind']), (segment.stem, 'blob'), one)
+                    if one['number'] is not None:
+                        self.assertIn(f'its context, the blob {context.hex()}', one['detail'])
+                        self.assertIn(why, one['detail'])
+        # A record that names another one, whether it is there or was brought along, isn't the one that was signed.
+        number = sorted(names[context])[1]
+        for other in (*(one for one in names if one != context), hashlib.sha256(forged).digest()):
+            self.reset()
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute('INSERT OR IGNORE INTO blob VALUES (?, ?)', (hashlib.sha256(forged).digest(), forged))
+                der, = db.execute('SELECT der FROM record WHERE number = ?', (number,)).fetchone()
+                db.execute('UPDATE record SET der = ? WHERE number = ?', (der.replace(context, other, 1), number))
+                db.commit()
+            report = self.verify(trust=False)
+            self.assertIn('damaged', {one['kind'] for one in self.accused(report, number)}, report['problems'][:5])
+            self.assertIn(names[context][number], report['affected'])
+
     def records_in(self, folder):
         with contextlib.closing(sqlite3.connect(f'file:{self.newest(folder)}?mode=ro', uri=True)) as db:
             return db.execute('SELECT max(number) + 1 FROM record').fetchone()[0]

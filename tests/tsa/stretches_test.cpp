@@ -46,6 +46,7 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
         info.tsa = certificate.subject_der();
         const auto blobs = tsa::constant_stretches(*profile, info);
         REQUIRE_FALSE(blobs.empty());
+        tsa::Heads heads;
 
         for (const auto* time :
              {"2026-11-23T12:00:00Z", "2031-01-02T03:04:05.12Z", "2031-01-02T03:04:05.129Z"}) {
@@ -55,17 +56,21 @@ TEST_CASE("constant stretches make records small, and the token is rebuilt byte 
             if (std::string(time).find(".129Z") != std::string::npos) info.nonce = random_octets(20);
             const auto der = tsp::encode(info);
             const auto token = profile->assemble(der, profile->signed_attributes(der), random_octets(256));
-            const auto parts = store::split(token, blobs, info.imprint, info.serial);
+            auto known = blobs;
+            known.push_back(heads.of(token, info.imprint).value());
+            const auto digest = tsa::digest_in(token, der);
+            REQUIRE(digest);
+            const auto parts = store::split(token, known, info.imprint, info.serial, digest);
             std::size_t own = 0;
             for (const auto& part : parts)
-                own += std::holds_alternative<store::Literal>(part)
-                           ? std::get<store::Literal>(part).octets.size()
-                           : 36;
-            CHECK(own < 650);
+                if (const auto* literal = std::get_if<store::Literal>(&part)) own += literal->octets.size();
+            // The signature, and what follows the serial number: time, accuracy, nonce.
+            CHECK(own < 256 + 70);
+            CHECK(std::count(parts.begin(), parts.end(), store::Part(*digest)) == 1);
             const auto rebuilt = store::join(
                 parts,
                 [&](const store::BlobId& id) -> std::optional<Bytes> {
-                    for (const auto& blob : blobs)
+                    for (const auto& blob : known)
                         if (blob.id() == id) return Bytes(blob.content().begin(), blob.content().end());
                     return std::nullopt;
                 },
