@@ -121,7 +121,7 @@ Result<Plan> make_plan(const Settings& settings, const Register& what_was, const
     if (!is_ca)
         if (auto done = check_subject(what_was, order, *subject, now); !done) return std::move(done).error();
     const auto validity = order.validity.value_or(is_ca ? own.validity : settings.validity.at(order.profile));
-    if (validity < day) return Error::usage("a validity of less than a day");
+    if (validity < std::chrono::days(1)) return Error::usage("a validity of less than a day");
     if (issuer)
         if (auto done = check_validity(*issuer, now, validity); !done) return std::move(done).error();
 
