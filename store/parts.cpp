@@ -79,12 +79,6 @@ Bytes literal(View octets) {
     return {octets.begin(), octets.end()};
 }
 
-/// Content octets of the INTEGER with this magnitude.
-Bytes integer_content(View magnitude) {
-    const Bytes whole = der::unsigned_integer(magnitude);
-    return der::Reader(whole).read_integer("serial");
-}
-
 }  // namespace
 
 bool can_digest(std::string_view oid) {
@@ -104,8 +98,8 @@ Parts split(View token, const std::vector<Blob>& known, View imprint, View seria
     std::vector<Stretch> stretches{{token, std::nullopt}};
     for (const Blob* blob : sorted) replace(stretches, blob->content(), BlobReference{blob->id()});
     if (imprint.size() >= least_field) replace(stretches, imprint, Field::imprint);
-    const Bytes serial_content = integer_content(serial);
-    if (serial_content.size() >= least_field) replace(stretches, serial_content, Field::serial);
+    const Bytes integer = der::unsigned_integer(serial);
+    if (integer.size() >= least_field) replace(stretches, integer, Field::serial);
     if (digest)
         if (const auto octets = compute(*digest, token)) replace(stretches, *octets, *digest);
 
@@ -158,7 +152,7 @@ Result<Bytes> join(const Parts& parts, const BlobSource& blobs, View imprint, Vi
         } else if (std::get<Field>(part) == Field::imprint) {
             append(token, imprint);
         } else {
-            append(token, integer_content(serial));
+            append(token, der::unsigned_integer(serial));
         }
     }
     return token;

@@ -29,7 +29,7 @@ struct BlobReference {
 /// Here stands a field of the same record.
 enum class Field : std::uint8_t {
     imprint = 0,  ///< the imprint's octets
-    serial = 1,   ///< the content octets of the serial number's INTEGER (minimal two's complement)
+    serial = 1,   ///< the serial number's INTEGER, DER: identifier, length and content octets
 };
 /// Here stands the digest of octets that come further ahead in the same token.
 struct Digest {

@@ -65,7 +65,7 @@ TEST_CASE("a stranger rebuilds a token with sqlite3 and openssl as documented") 
                 made.issuance.serial = Bytes(20, 0xf1);
                 made.issuance.tac.reset();
                 made.token = noise(77, 200);
-                append(made.token, Bytes{0});
+                append(made.token, Bytes{0x02, 21, 0});
                 append(made.token, made.issuance.serial);
                 append(made.token, common_blobs()[1].content());
                 append(made.token, made.issuance.imprint);
