@@ -223,7 +223,7 @@ every = "1s"
         number = json.loads(self.tsaudit('find', '--serial', self.serial(self.tokens[2]), '--json').out)['number']
         database = sqlite3.connect(self.demo.dir / 'archive' / f'{self.month}.sqlite')
         good = database.execute('SELECT der FROM record WHERE number = ?', (number,)).fetchone()[0]
-        at = good.rindex(b'\x80\x82') + 60  # in the longest literal: its signature
+        at = good.rindex(b'\x04\x82\x01\x00') + 60  # in the longest literal: its signature
         for der in (good[:at] + bytes([good[at] ^ 1]) + good[at + 1:], good):
             with database:
                 database.execute('UPDATE record SET der = ? WHERE number = ?', (der, number))
