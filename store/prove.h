@@ -13,7 +13,7 @@ namespace kokuin::store {
 /// STRING }.
 struct ProvedRecord {
     Bytes record;
-    std::vector<Bytes> blobs;  ///< all that the record names
+    std::vector<Bytes> blobs;  ///< all that the record and its context name
 };
 Bytes encode(const ProvedRecord& proved);
 /// Error (usage) with the octet.
