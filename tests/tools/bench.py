@@ -1,8 +1,10 @@
 """What scripts/bench measures; run it through that. Needs the release build's programs in KOKUIN_BIN."""
 import argparse
+import collections
 import json
 import os
 import pathlib
+import re
 import statistics
 import sys
 import tempfile
@@ -102,7 +104,45 @@ class Bench:
         after = tree_size(demo.dir / 'archive')
         result['octets_per_token'] = round((after[0] - before[0]) / grown)
         demo.stop()
+        self.verify(result)
+        self.look_up(result)
         return result
+
+    def verify(self, result):
+        """tsaudit verify of what was stamped, with what RSA verification alone allows on as many cores."""
+        demo = self.demo
+        trust = demo.trust(demo.dir / 'trust.toml')
+        rounds = []
+        for _ in range(self.options.rounds):
+            speed = run('openssl', 'speed', '-mr', '-seconds', max(1, round(self.options.seconds / 2)), '-multi', os.cpu_count(), 'rsa2048').out
+            bare = float(re.findall(r'^\+F2:\d+:2048:[0-9.]+:([0-9.]+)', speed, re.M)[-1])
+            began = time.monotonic()
+            report = json.loads(demo.tsaudit('verify', '--json', '--trust', trust).out)
+            seconds = time.monotonic() - began
+            rounds.append({'rsa_rate': round(bare), 'verify_rate': round(report['tokens'] / seconds),
+                           'V': round(report['tokens'] / seconds / bare, 4)})
+        result['verify_rounds'], result['verified_tokens'] = rounds, report['tokens']
+        for key in ('rsa_rate', 'verify_rate', 'V'):
+            result[key] = round(statistics.median(one[key] for one in rounds), 4)
+
+    def look_up(self, result):
+        """Single tokens out of very many in twelve months, by processes of their own; less what a process costs."""
+        archive = self.demo.dir / 'many'
+        some = [json.loads(line) for line in run(BIN / 'kokuin-fill', archive, self.options.tokens, seconds=3600).out.splitlines()]
+        result['look_up_tokens'], result['look_up_octets'] = self.options.tokens, tree_size(archive)[0]
+        times = collections.defaultdict(list)
+        for one in some:
+            for name, words in (('process', ('--version',)), ('serial', ('find', '--serial', one['serial'])),
+                                ('imprint', ('find', '--imprint', one['imprint'])),
+                                ('second', ('find', '--from', one['gen_time'], '--limit', 1))):
+                began = time.monotonic()
+                said = run(BIN / 'tsaudit', '--archive', archive, *words).out
+                times[name].append((time.monotonic() - began) * 1000)
+                if name != 'process' and one['serial'] not in said:
+                    raise SystemExit(f'bench: {words} did not find {one}: {said}')
+        bare = statistics.median(times['process'])
+        for name in ('serial', 'imprint', 'second'):
+            result[f'look_up_{name}_ms'] = [round(statistics.median(times[name]) - bare, 1), round(max(times[name]) - bare, 1)]
 
 
 def main():
@@ -110,9 +150,10 @@ def main():
     parser.add_argument('--json', metavar='FILE')
     parser.add_argument('--seconds', type=float, default=4)
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--tokens', type=int, default=200_000)
     options = parser.parse_args()
-    if options.rounds < 1 or options.seconds <= 0:
-        parser.error('--rounds and --seconds must be positive')
+    if options.rounds < 1 or options.seconds <= 0 or options.tokens < 12:
+        parser.error('--rounds and --seconds must be positive, --tokens 12 at least')
     with tempfile.TemporaryDirectory(prefix='kokuin-bench-') as folder:
         bench = Bench(folder, options)
         try:
@@ -121,13 +162,17 @@ def main():
             for program in (bench.demo.tsad, bench.demo.taad):
                 if program and program.alive():
                     program.kill()
+    def look_up(name):
+        return '{} ({}) ms'.format(*result[f'look_up_{name}_ms'])
     print(f'''
 R, durable tokens per second / bare C_Sign per second   {result["R"]:.1%}   (medians {result["token_rate"]:.0f} / {result["sign_rate"]:.0f})
 O, CPU time per token outside the PKCS#11 module        {result["O_us"]:.0f} us   ({result["tsad_cpu_us"]:.0f} - {result["sign_cpu_us"]:.0f})
 resident with 256 connections                           {result["resident_mb_256"]:.0f} MB   ({result["rate_256"]:.0f} tokens/s, p99 {result["latency_ms_256"]["p99"]:.0f} ms)
 without keep-alive, 32 connections                      {result["rate_without_keep_alive"]:.0f} tokens/s, p99 {result["latency_ms_without_keep_alive"]["p99"]:.0f} ms
 start until it listens / is ready                       {result["start_ms"]:.0f} ms / {result["ready_ms"]:.0f} ms
-archive                                                 {result["octets_per_token"]} octets per token''')
+archive                                                 {result["octets_per_token"]} octets per token
+V, tokens verified per second / bare RSA verifications  {result["V"]:.1%}   ({result["verified_tokens"]} tokens; medians {result["verify_rate"]:.0f} / {result["rsa_rate"]:.0f}, all cores)
+one of {result["look_up_tokens"]} tokens in 12 months, median (most) by serial number {look_up("serial")}, by imprint {look_up("imprint")}, by time {look_up("second")}''')
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + '\n')
 
