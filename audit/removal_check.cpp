@@ -4,88 +4,176 @@
 #include <chrono>
 
 #include "store/retention.h"
+#include "store/scan.h"
 
 namespace kokuin::audit {
 namespace {
 
-/// An event that waited may be some moments older than its month; nobody removes by the second.
+/// What waited may be some moments older than its month; nobody removes by the second.
 constexpr nanoseconds tolerance = std::chrono::hours(24);
 /// As far as a token's time may lie behind that of a record before it: it may have waited for its HSM, and a
 /// proved clock may have been set right.
 constexpr nanoseconds most_late = std::chrono::minutes(10);
 
-/// Why this mustn't have been removed; empty: it may.
-std::string objection(const store::Expiry& expiry, const store::Removal& removal,
-                      const std::vector<Span>& segments) {
-    const std::string what = removal.kind + " of " + removal.segment;
-    const auto segment = std::find_if(segments.begin(), segments.end(),
-                                      [&](const Span& one) { return one.name == removal.segment; });
-    if (segment == segments.end()) return what + " was removed, and that month isn't there";
-    if (removal.runs.front().first < segment->first || removal.runs.back().last >= segment->end)
-        return what + " was removed, and not all of these records are of that month";
-    if (expiry.number < segment->end) return what + " was removed while that month was being written";
-    const auto& rule = store::retention_of(removal.kind);
-    if (rule.beyond == store::Beyond::everything)
-        return what + " was removed, which is kept as long as the archive";
-    const auto month = from_rfc3339(removal.segment.substr(0, 7) + "-01");
-    if (!month) return what + " was removed, and that is no month";
-    const auto least = store::years_later(*month, rule.years);
-    if (expiry.at + tolerance < least || removal.ends + tolerance < least || expiry.at < removal.ends)
-        return what + " was removed on " + to_rfc3339(expiry.at, 0) + ", before the " +
-               std::to_string(rule.years) + " years of its kind were over";
-    return "";
-}
+/// One archive and what it says of removals.
+class Judge {
+  public:
+    Judge(const RemovalContext& context, store::ArchiveReader& reader, std::vector<Problem>& problems)
+        : context_(context), reader_(reader), problems_(problems) {}
 
-/// The operator alone says when it was: a token that came later has its time from a proved clock.
-std::string objection_to_time(store::ArchiveReader& reader, const store::Expiry& expiry) {
-    std::string text;
-    store::Query query;
-    query.first = expiry.number + 1;
-    (void)reader.find(query, [&](const store::Found& found) {
-        const auto gen_time = from_unix_us(found.issuance().gen_time_us);
-        if (gen_time + most_late < expiry.at)
-            text = "records were removed at " + to_rfc3339(expiry.at, 0) +
-                   ", as it says, and a token whose record comes later is of " + to_rfc3339(gen_time);
-        return false;
-    });
-    return text;
-}
+    void judge(const store::Expiry& expiry) {
+        const auto object = [&](const std::string& text) {
+            if (!text.empty()) problems_.push_back({"removal", expiry.segment, expiry.number, "", text});
+        };
+        object(of_time(expiry));
+        object(of_custodians(expiry));
+        for (const store::Removal& removal : expiry.removals) {
+            object(of(expiry, removal));
+            if (removal.gen_times_us) object(of_tokens(expiry, removal));
+        }
+    }
+
+  private:
+    [[nodiscard]] const Span* find(const std::string& name) const {
+        const auto& all = context_.segments;
+        const auto found =
+            std::find_if(all.begin(), all.end(), [&name](const Span& one) { return one.name == name; });
+        return found == all.end() ? nullptr : &*found;
+    }
+
+    /// Why this mustn't have been removed; empty: it may.
+    [[nodiscard]] std::string of(const store::Expiry& expiry, const store::Removal& removal) const {
+        const std::string what = removal.kind + " of " + removal.segment;
+        const Span* segment = find(removal.segment);
+        if (!segment) return what + " was removed, and that month isn't there";
+        if (removal.runs.front().first < segment->first || removal.runs.back().last >= segment->end)
+            return what + " was removed, and not all of these records are of that month";
+        if (expiry.number < segment->end) return what + " was removed while that month was being written";
+        const auto& rule = store::retention_of(removal.kind);
+        if (rule.beyond == store::Beyond::everything)
+            return what + " was removed, which is kept as long as the archive";
+        const auto least = store::years_later(store::month_begin(removal.segment), rule.years);
+        if (expiry.at + tolerance < least || removal.ends + tolerance < least || expiry.at < removal.ends)
+            return what + " was removed on " + to_rfc3339(expiry.at, 0) + ", before the " +
+                   std::to_string(rule.years) + " years of its kind were over";
+        return "";
+    }
+
+    /// All of a month go, or none.
+    [[nodiscard]] std::string of_tokens(const store::Expiry& expiry, const store::Removal& removal) const {
+        const auto month = store::month_begin(removal.segment);
+        const auto [earliest, latest] = *removal.gen_times_us;
+        if (from_unix_us(earliest) + tolerance < month ||
+            from_unix_us(latest) > month + std::chrono::hours(24 * 31) + tolerance)
+            return "tokens of " + removal.segment +
+                   " were removed, and their times, as it says, aren't of that month";
+        auto scan = store::SegmentScan::open(context_.dir, removal.segment);
+        if (!scan) return "";  // told elsewhere
+        std::uint64_t others = 0;
+        (void)scan->serials([&](View, store::RecordNumber number) {
+            if (number < expiry.number &&
+                std::none_of(removal.runs.begin(), removal.runs.end(), [number](const store::Run& run) {
+                    return run.first <= number && number <= run.last;
+                }))
+                ++others;
+        });
+        if (others == 0) return "";
+        return "some tokens of " + removal.segment + " were removed, and " + std::to_string(others) +
+               " are still there: all go, or none";
+    }
+
+    /// The operator alone says when it was.
+    [[nodiscard]] std::string of_time(const store::Expiry& expiry) const {
+        const std::string at = "records were removed at " + to_rfc3339(expiry.at, 0) + ", as it says, and ";
+        if (expiry.at > context_.now + most_late) return at + "that is yet to come";
+        // A token that came later has its time from a proved clock.
+        std::string text;
+        store::Query query;
+        query.first = expiry.number + 1;
+        const auto searched = reader_.find(query, [&](const store::Found& found) {
+            const auto gen_time = from_unix_us(found.issuance().gen_time_us);
+            if (gen_time + most_late < expiry.at)
+                text = at + "a token whose record comes later is of " + to_rfc3339(gen_time);
+            return false;
+        });
+        return searched ? text : at + "whether that can be isn't known: " + searched.error().text;
+    }
+
+    [[nodiscard]] std::string of_custodians(const store::Expiry& expiry) const {
+        std::optional<store::Found> shared;
+        bool agreed = false;
+        const auto event = reader_.record(expiry.number);
+        if (!event) return event.error().text;
+        const auto& fields = event->event().fields;
+        const auto in = fields.find("agreed_in");
+        const auto* proposal = in == fields.end() ? nullptr : std::get_if<std::string>(&in->second);
+        const auto says = [](const store::Event& one, const char* key, const std::string& text) {
+            const auto field = one.fields.find(key);
+            const auto* said = field == one.fields.end() ? nullptr : std::get_if<std::string>(&field->second);
+            return said && said->ends_with(text);
+        };
+        const std::string list = "list sha256 " + to_hex(event->event().blobs.front());
+        (void)reader_.events({}, [&](const store::Found& found) {
+            if (found.record.number >= expiry.number) return false;
+            const auto& one = found.event();
+            if (one.kind == "custody.shared") shared = found;
+            agreed =
+                agreed || (proposal && one.kind == "custody.agreed" && says(one, "act", "archive-expire") &&
+                           says(one, "proposal", *proposal) && says(one, "content", list));
+            return true;
+        });
+        if (!shared || agreed) return "";
+        return "records were removed without custodians' agreement to this list, who hold the PIN since "
+               "record " +
+               std::to_string(shared->record.number);
+    }
+
+    const RemovalContext& context_;
+    store::ArchiveReader& reader_;
+    std::vector<Problem>& problems_;
+};
 
 }  // namespace
 
-Removed check_removals(const std::string& dir, const std::vector<Span>& segments,
-                       const std::vector<store::Run>& gone, std::vector<Problem>& problems) {
+Removed check_removals(const RemovalContext& context, const std::vector<store::Run>& gone,
+                       std::vector<Problem>& problems) {
     Removed removed;
-    const auto reader = store::ArchiveReader::open(dir);
+    const auto reader = store::ArchiveReader::open(context.dir);
     const auto removals = reader ? store::Removals::read(**reader) : Result<store::Removals>(reader.error());
     if (!removals) problems.push_back({"removal", "", std::nullopt, "", removals.error().text});
     const store::Removals none;
     const store::Removals& known = removals ? *removals : none;
-    for (const store::Expiry& expiry : known.all()) {
-        const auto object = [&](std::string text) {
-            problems.push_back({"removal", expiry.segment, expiry.number, "", std::move(text)});
-        };
-        if (auto text = objection_to_time(**reader, expiry); !text.empty()) object(std::move(text));
-        for (const store::Removal& removal : expiry.removals)
-            if (auto text = objection(expiry, removal, segments); !text.empty()) object(std::move(text));
-    }
+    const auto is_covered = [&context](store::RecordNumber number) {
+        return static_cast<std::uint64_t>(number) < context.covered;
+    };
+    for (const store::Expiry& expiry : known.all())
+        if (is_covered(expiry.number)) Judge(context, **reader, problems).judge(expiry);
+    std::vector<store::Run> missing;
     for (const store::Run& run : gone)
         for (auto number = run.first; number <= run.last; ++number) {
-            const auto* removal = known.of(number);
-            if (removal) {
-                ++removed.records;
-                if (removal->gen_times_us) ++removed.tokens;
+            const auto event = known.said_by(number);
+            if (!event || !is_covered(*event)) {
+                store::add_to(missing, number);
                 continue;
             }
-            const auto segment = std::find_if(segments.rbegin(), segments.rend(),
-                                              [&](const Span& one) { return one.first <= number; });
-            problems.push_back({"missing", segment == segments.rend() ? "" : segment->name, number, "",
-                                "only the hash of its leaf is there, and no record says that it was removed "
-                                "after its time"});
+            ++removed.records;
+            if (known.of(number)->gen_times_us) ++removed.tokens;
+            const auto at = std::find_if(known.all().begin(), known.all().end(),
+                                         [&event](const store::Expiry& one) { return one.number == *event; });
+            removed.last = std::max(removed.last.value_or(at->at), at->at);
         }
-    if (removed.records > 0)
-        for (const store::Expiry& expiry : known.all())
-            removed.last = std::max(removed.last.value_or(expiry.at), expiry.at);
+    for (const store::Run& run : missing)
+        for (const Span& segment : context.segments) {
+            const auto first = std::max(run.first, segment.first);
+            const auto last = std::min(run.last, segment.end - 1);
+            if (first > last) continue;
+            problems.push_back(
+                {"missing", segment.name, first, "",
+                 "only the hash of its leaf is there" +
+                     (first == last ? std::string()
+                                    : " (and of those up to record " + std::to_string(last) + ")") +
+                     ", and no record under a checkpoint says that it was removed after its time"});
+        }
     return removed;
 }
 

@@ -27,12 +27,22 @@ struct Span {
     store::RecordNumber end = 0;
 };
 
-/// `segments`: all, oldest first; `gone`: the records of which only the hash is left. Each must be named by
-/// an event "archive.expired" (if not: problem "missing"), and such an event must name only what it may:
-/// records of an older segment, of a kind that has an end, as many years after that month as its kind is kept
-/// at the least, and not at a time that the tokens after it know nothing of (problem "removal"). Reads the
-/// events as they are now: what was removed while others looked isn't accused.
-Removed check_removals(const std::string& dir, const std::vector<Span>& segments,
-                       const std::vector<store::Run>& gone, std::vector<Problem>& problems);
+/// What it is compared with.
+struct RemovalContext {
+    std::string dir;
+    std::vector<Span> segments;  ///< all, oldest first
+    std::uint64_t covered = 0;   ///< records below are under a checkpoint that fits
+    WallTime now{};              ///< by the clock of whoever judges
+};
+
+/// `gone`: the records of which only the hash is left, in order and apart. Each must be named by an event
+/// "archive.expired" that is under a checkpoint (if not: problem "missing", one for each run of numbers), and
+/// such an event must name only what it may (problem "removal"): records of an older segment, of a kind that
+/// has an end, as many years after that month as its kind is kept at the least; all tokens of the month or
+/// none, of that month by their times; at a time that has been, and that the tokens after it agree with; and,
+/// where custodians hold the PIN, with a record of their agreement to this very list. (Their signatures are
+/// in that record's blob, docs/custody.md; they aren't verified here.)
+Removed check_removals(const RemovalContext& context, const std::vector<store::Run>& gone,
+                       std::vector<Problem>& problems);
 
 }  // namespace kokuin::audit

@@ -127,8 +127,7 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         }
         SealedMonth sealed{seal.segment, 0, {}, seal.until, "", {}};
         if (!month.layers().empty()) {
-            if (static_cast<std::uint64_t>(segment->end) > context.since &&
-                !seals->removals.tokens_of(seal.segment))
+            if (static_cast<std::uint64_t>(segment->end) > context.since)
                 check_groups(context, seal, seals->removals, object);
             // Whether the newest one still holds is told, not objected to: nobody has changed anything.
             // (Recorded times have microseconds; a genTime may have more digits.)

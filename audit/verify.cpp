@@ -105,7 +105,11 @@ class Verification {
     void open(const std::vector<std::string>& names) {
         for (const std::string& name : names) {
             auto scan = SegmentScan::open(options_.dir, name);
-            auto extent = scan ? scan->extent() : Result<SegmentScan::Extent>(scan.error());
+            // Nothing is removed of a finished month while it is looked at.
+            const Done held = scan && name != names.back() ? scan->hold() : Done();
+            auto extent = !scan   ? Result<SegmentScan::Extent>(scan.error())
+                          : !held ? Result<SegmentScan::Extent>(held.error())
+                                  : scan->extent();
             if (!extent) {
                 object("segment", name, extent.error().text);
                 chain_whole_ = false;
@@ -484,7 +488,7 @@ class Verification {
                     add(std::move(problem));
         for (const auto& id : blobs)
             if (whole && !context_lost && !used.contains(id) && !is_new(segment, id))
-                object("foreign", segment.name, "the blob " + to_hex(id) + " is named by no record");
+                unnamed_.emplace_back(segment.name, id);
     }
 
     /// By a thread. What a record's octets make a library throw is a problem of theirs.
@@ -740,9 +744,24 @@ class Verification {
     /// What was removed may have been.
     void check_gone() {
         std::vector<Span> spans;
-        for (const Segment& one : segments_) spans.push_back({one.name, one.first, one.end});
+        for (Segment& one : segments_) {
+            spans.push_back({one.name, one.first, one.end});
+            // What isn't looked at again tells at least of what isn't there.
+            if (static_cast<std::uint64_t>(one.first) < since_)
+                (void)one.scan.removed([this](RecordNumber number) {
+                    if (static_cast<std::uint64_t>(number) < since_) store::add_to(gone_, number);
+                });
+        }
+        gone_ = store::joined(std::move(gone_));
         std::vector<Problem> found;
-        report_.removed = check_removals(options_.dir, spans, gone_, found);
+        report_.removed = check_removals(
+            {options_.dir, spans, report_.covered.value_or(0), SystemWallClock().now()}, gone_, found);
+        // What a record named that is gone and mustn't be nobody knows.
+        for (const auto& [segment, id] : unnamed_)
+            if (std::none_of(found.begin(), found.end(), [&segment = segment](const Problem& problem) {
+                    return problem.kind == "missing" && problem.segment == segment;
+                }))
+                object("foreign", segment, "the blob " + to_hex(id) + " is named by no record");
         for (Problem& problem : found) add(std::move(problem));
     }
 
@@ -834,12 +853,13 @@ class Verification {
     std::map<std::uint64_t, std::string> notes_;  // checkpoints that are signed well
     std::vector<std::pair<std::uint64_t, std::uint64_t>> misfits_;
     std::vector<std::uint64_t> serials_;
-    std::vector<RecordNumber> believed_;  // events that keys_ is made of
-    std::vector<store::Run> gone_;        // records of which only the leaf's hash is there
-    std::deque<Stretch::Time> times_;     // of the last tokens
-    std::int64_t newest_us_ = 0;          // the largest genTime so far
-    bool since_fits_ = true;              // the tree over what isn't looked at is what it was
-    bool chain_whole_ = true;             // no segment is missing
+    std::vector<RecordNumber> believed_;                          // events that keys_ is made of
+    std::vector<std::pair<std::string, store::BlobId>> unnamed_;  // blobs that no record names, by segment
+    std::vector<store::Run> gone_;     // records of which only the leaf's hash is there
+    std::deque<Stretch::Time> times_;  // of the last tokens
+    std::int64_t newest_us_ = 0;       // the largest genTime so far
+    bool since_fits_ = true;           // the tree over what isn't looked at is what it was
+    bool chain_whole_ = true;          // no segment is missing
     std::uint64_t done_ = 0;
     std::uint64_t total_ = 0;
     VerifyReport report_;

@@ -167,6 +167,8 @@ const Seal* Seals::find(const std::string& segment) const {
 }
 
 Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) {
+    auto removals = store::Removals::read(reader);
+    if (!removals) return removals.error();
     std::map<std::string, Draft> drafts;
     std::map<std::string, std::string> faults;
     const auto add = [&](const store::Found& found) -> Done {
@@ -191,6 +193,8 @@ Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) 
         const auto searched = reader.events(query, [&](const store::Found& found) {
             const auto& subject = found.event().subject;
             if (found.record.number >= end || faults.contains(subject)) return true;
+            // What was sealed is gone, and some of its seal may be, too.
+            if (removals->tokens_of(subject)) return true;
             if (const auto done = add(found); !done)
                 faults[subject] =
                     "record " + std::to_string(found.record.number) + " (" + kind + "): " + done.error().text;
@@ -198,8 +202,6 @@ Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) 
         });
         if (!searched) return searched.error();
     }
-    auto removals = store::Removals::read(reader);
-    if (!removals) return removals.error();
     Seals seals;
     seals.removals = std::move(*removals);
     for (auto& [segment, draft] : drafts)

@@ -58,7 +58,7 @@ struct Seals {
     /// Months whose seal can't be read, each with what is wrong with it, one line.
     std::vector<std::pair<std::string, std::string>> faulty;
     /// What was removed of the archive after its time, also after record `end`. Months whose tokens were
-    /// removed are sealed and renewed no more.
+    /// removed have no seal any more, and get none.
     store::Removals removals{};
     [[nodiscard]] const Seal* find(const std::string& segment) const;
 };

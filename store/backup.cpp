@@ -1,5 +1,6 @@
 #include "store/backup.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/copy_writer.h"
@@ -21,9 +22,10 @@ Result<Backup> backup(const std::string& from, const std::string& to) {
         const auto limit = newest->next();
         if (!limit) return limit.error();
         while (true) {
-            const auto more = (*copy)->advance(*limit);
+            const auto end = std::max(*limit, (*copy)->needed());
+            const auto more = (*copy)->advance(end);
             if (!more) return more.error();
-            if (!*more) break;
+            if (!*more && (*copy)->next() >= (*copy)->needed()) break;
         }
         made.records = (*copy)->next();
     }
@@ -33,8 +35,9 @@ Result<Backup> backup(const std::string& from, const std::string& to) {
     for (auto name = names->begin(); name + 1 != names->end(); ++name)
         if (auto done = finish_segment(to, *name); !done) return std::move(done).error();
     const auto removed = carry_out_removals(to, SystemWallClock().now(), [] { return false; });
-    if (!removed) return removed.error();
-    made.removed = removed->removed;
+    // The backup is made, whatever keeps it from letting go of that.
+    if (removed) made.removed = removed->removed;
+    if (!removed || removed->trouble) made.not_removed = (removed ? *removed->trouble : removed.error()).text;
     made.segments = std::move(*names);
     const auto reader = ArchiveReader::open(to);
     if (!reader) return reader.error();

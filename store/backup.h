@@ -17,7 +17,8 @@ struct Backup {
     std::vector<std::string> segments;           ///< "2026-11", oldest first
     std::optional<StoredCheckpoint> checkpoint;  ///< the newest in it
     bool same_disk = false;                      ///< on the file system of the archive
-    std::int64_t removed = 0;                    ///< records that it had, and that had passed their time
+    std::int64_t removed = 0;  ///< records that it had, and that the archive has removed after their time
+    std::string not_removed;   ///< what kept others of these from being removed; empty: nothing
 };
 
 /// Brings the backup in `to` up to date with the archive in `from`, or makes it if that folder is missing

@@ -325,14 +325,17 @@ Result<bool> CopyWriter::advance(RecordNumber limit) {
 
 /// True if an event of the archive says so.
 Result<bool> CopyWriter::was_removed(RecordNumber number) {
-    if (removals_ && removals_->of(number)) return true;
-    // It may have been written since.
-    const auto reader = ArchiveReader::open(from_);
-    if (!reader) return reader.error();
-    auto removals = Removals::read(**reader);
-    if (!removals) return removals.error();
-    removals_ = std::move(*removals);
-    return removals_->of(number) != nullptr;
+    if (!removals_ || !removals_->of(number)) {
+        // It may have been written since.
+        const auto reader = ArchiveReader::open(from_);
+        if (!reader) return reader.error();
+        auto removals = Removals::read(**reader);
+        if (!removals) return removals.error();
+        removals_ = std::move(*removals);
+    }
+    const auto event = removals_->said_by(number);
+    if (event) needed_ = std::max(needed_, *event + 1);
+    return event.has_value();
 }
 
 Done CopyWriter::next_segment() {

@@ -48,6 +48,9 @@ class CopyWriter {
     Result<bool> advance(RecordNumber limit);
     /// Number of the record that the copy takes next.
     [[nodiscard]] RecordNumber next() const { return segment_->next(); }
+    /// Records below must be copied, too, or what is missing in the copy isn't explained in it (an event that
+    /// was written after the records that it has removed came in sight).
+    [[nodiscard]] RecordNumber needed() const { return needed_; }
     /// That the copy lies on the same file system as the archive: one disk may take both.
     [[nodiscard]] bool same_disk() const { return same_disk_; }
 
@@ -72,6 +75,7 @@ class CopyWriter {
     std::int64_t checkpoint_ = -1;      // size of the newest one in that segment's copy
     std::int64_t cosignature_ = 0;      // how many it has
     std::optional<Removals> removals_;  // as they were when one was met
+    RecordNumber needed_ = 0;
     LogMover mover_;
 };
 

@@ -86,7 +86,8 @@ class Calendar {
             }
             end = certificate_ends_.emplace(issuance.certificate, *ends).first;
         }
-        const auto until = token_kept_until(from_unix_us(issuance.gen_time_us), end->second);
+        const auto begin = std::max(from_unix_us(issuance.gen_time_us), month_begin(found.segment));
+        const auto until = token_kept_until(begin, end->second);
         auto& last = last_token_[found.segment];
         last = std::max(last, until);
         count({found.segment, found.record.number, until}, "token", until);
@@ -101,8 +102,8 @@ class Calendar {
     bool add_event(const Found& found) {
         const auto& event = found.event();
         const auto& rule = retention_of(event.kind);
-        Place place{found.segment, found.record.number,
-                    years_later(from_unix_us(found.record.at_us), rule.years)};
+        const auto since = std::max(from_unix_us(found.record.at_us), month_begin(found.segment));
+        Place place{found.segment, found.record.number, years_later(since, rule.years)};
         switch (rule.beyond) {
             case Beyond::nothing:
                 break;
@@ -110,9 +111,11 @@ class Calendar {
                 count(place, event.kind, std::nullopt);
                 return true;
             case Beyond::tokens:
+                segment_of(place).kinds[event.kind].never_before_tokens_of.insert(found.segment);
                 place.ends = std::max(place.ends, last_token(found.segment));
                 break;
             case Beyond::month:
+                segment_of(place).kinds[event.kind].after_tokens_of.insert(event.subject);
                 place.ends = std::max(place.ends, last_token(event.subject));
                 break;
             case Beyond::in_force: {
@@ -181,6 +184,33 @@ std::vector<Removal> removable(const std::vector<ExpiringSegment>& segments, Wal
             if (one.past > 0 && one.ends && *one.ends <= at)
                 removals.push_back({segments[i].segment, kind, one.runs, *one.ends, one.gen_times_us});
     return removals;
+}
+
+void keep_what_tokens_need(std::vector<Removal>& plan, const std::vector<ExpiringSegment>& segments,
+                           const Removals& removals) {
+    std::erase_if(plan, [&removals](const Removal& one) { return removals.name_any(one.runs); });
+    const auto planned = [&plan](const std::string& month) {
+        return std::any_of(plan.begin(), plan.end(),
+                           [&](const Removal& one) { return one.segment == month && one.gen_times_us; });
+    };
+    const auto gone = [&](const std::string& month) { return removals.tokens_of(month) || planned(month); };
+    const auto stand = [&](const std::string& month) {
+        return std::any_of(segments.begin(), segments.end(), [&](const ExpiringSegment& one) {
+            const auto tokens = one.kinds.find("token");
+            return one.segment == month && tokens != one.kinds.end() && tokens->second.records > 0;
+        });
+    };
+    std::set<std::pair<std::string, std::string>> kept;
+    for (const ExpiringSegment& segment : segments)
+        for (const auto& [kind, one] : segment.kinds) {
+            const auto& after = one.after_tokens_of;
+            const auto& before = one.never_before_tokens_of;
+            if (!std::all_of(after.begin(), after.end(), gone) ||
+                std::any_of(before.begin(), before.end(),
+                            [&](const std::string& month) { return stand(month) && !gone(month); }))
+                kept.emplace(segment.segment, kind);
+        }
+    std::erase_if(plan, [&kept](const Removal& one) { return kept.contains({one.segment, one.kind}); });
 }
 
 }  // namespace kokuin::store

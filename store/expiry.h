@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,10 @@ struct ExpiringKind {
     std::optional<RecordNumber> first_past{};
     std::optional<RecordNumber> last_past{};
     std::optional<WallTime> ends{};  ///< of the last one that has an end
+    /// Months whose tokens must be gone before, or go with these: what proves them (seals), and, if there are
+    /// any, those of its own month (TACs).
+    std::set<std::string> after_tokens_of{};
+    std::set<std::string> never_before_tokens_of{};
     /// Of tokens: the earliest and the latest genTime, µs since 1970 (POSIX).
     std::optional<std::pair<std::int64_t, std::int64_t>> gen_times_us{};
 };
@@ -50,8 +55,13 @@ Result<std::vector<ExpiringSegment>> expiring(ArchiveReader& reader, WallTime at
                                               const CertificateEnd& certificate_end,
                                               ExpiryExtent extent = ExpiryExtent::everything);
 
-/// What may be removed of it: all records of a kind in a segment that have an end, once the last of them has
-/// passed its time. Not of the last segment, which is being written.
+/// What may be removed of it, by its time: all records of a kind in a segment that have an end, once the last
+/// of them has passed its time. Not of the last segment, which is being written.
 std::vector<Removal> removable(const std::vector<ExpiringSegment>& segments, WallTime at);
+
+/// Takes out of `plan`, which somebody has chosen from what is removable, what must stay as long as tokens do
+/// that neither are removed already nor are in the plan; and what an earlier event names already.
+void keep_what_tokens_need(std::vector<Removal>& plan, const std::vector<ExpiringSegment>& segments,
+                           const Removals& removals);
 
 }  // namespace kokuin::store

@@ -162,13 +162,12 @@ Event expired_event(const std::vector<Removal>& removals, const Blob& lines, con
     return event;
 }
 
-Result<Removals> Removals::read(ArchiveReader& reader, RecordNumber end) {
+Result<Removals> Removals::read(ArchiveReader& reader) {
     Removals removals;
     std::optional<Error> trouble;
     EventQuery query;
     query.kind = archive_expired;
     const auto done = reader.events(query, [&](const Found& found) {
-        if (found.record.number >= end) return false;
         auto expiry = read_expiry(reader, found);
         if (!expiry) trouble = expiry.error();
         if (expiry) removals.all_.push_back(std::move(*expiry));
@@ -178,16 +177,46 @@ Result<Removals> Removals::read(ArchiveReader& reader, RecordNumber end) {
     if (trouble) return *trouble;
     for (std::size_t i = 0; i < removals.all_.size(); ++i)
         for (std::size_t j = 0; j < removals.all_[i].removals.size(); ++j)
-            for (const Run& run : removals.all_[i].removals[j].runs)
-                removals.runs_.try_emplace(run.first, Entry{run.last, i, j});
+            for (const Run& run : removals.all_[i].removals[j].runs) removals.insert(run, i, j);
     return removals;
 }
 
-const Removal* Removals::of(RecordNumber number) const {
+/// What of it no other run has yet.
+void Removals::insert(Run run, std::size_t expiry, std::size_t removal) {
+    while (run.first <= run.last) {
+        if (const Entry* known = find(run.first)) {
+            run.first = known->last + 1;
+            continue;
+        }
+        const auto next = runs_.lower_bound(run.first);
+        const RecordNumber last = next == runs_.end() ? run.last : std::min(run.last, next->first - 1);
+        runs_.emplace(run.first, Entry{last, expiry, removal});
+        run.first = last + 1;
+    }
+}
+
+const Removals::Entry* Removals::find(RecordNumber number) const {
     auto at = runs_.upper_bound(number);
     if (at == runs_.begin()) return nullptr;
     --at;
-    return number <= at->second.last ? &all_[at->second.expiry].removals[at->second.removal] : nullptr;
+    return number <= at->second.last ? &at->second : nullptr;
+}
+
+const Removal* Removals::of(RecordNumber number) const {
+    const Entry* entry = find(number);
+    return entry ? &all_[entry->expiry].removals[entry->removal] : nullptr;
+}
+
+std::optional<RecordNumber> Removals::said_by(RecordNumber number) const {
+    const Entry* entry = find(number);
+    return entry ? std::optional(all_[entry->expiry].number) : std::nullopt;
+}
+
+bool Removals::name_any(const std::vector<Run>& runs) const {
+    return std::any_of(runs.begin(), runs.end(), [this](const Run& run) {
+        const auto next = runs_.lower_bound(run.first);
+        return find(run.first) || (next != runs_.end() && next->first <= run.last);
+    });
 }
 
 const Removal* Removals::tokens_of(const std::string& segment) const {

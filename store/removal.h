@@ -76,13 +76,16 @@ struct Expiry {
 class Removals {
   public:
     Removals() = default;
-    /// Reads the events below record `end`. Error (environment): one can't be read.
-    static Result<Removals> read(ArchiveReader& reader,
-                                 RecordNumber end = std::numeric_limits<RecordNumber>::max());
+    /// Reads the events. Error (environment): one can't be read.
+    static Result<Removals> read(ArchiveReader& reader);
 
     [[nodiscard]] const std::vector<Expiry>& all() const { return all_; }
-    /// The removal that names this record; null: none does.
+    /// The removal that names this record (the first, if several do); null: none does.
     [[nodiscard]] const Removal* of(RecordNumber number) const;
+    /// The number of the event that says so; nothing: none does.
+    [[nodiscard]] std::optional<RecordNumber> said_by(RecordNumber number) const;
+    /// True if one names any of these.
+    [[nodiscard]] bool name_any(const std::vector<Run>& runs) const;
     /// The tokens that were removed of this segment; null: none were.
     [[nodiscard]] const Removal* tokens_of(const std::string& segment) const;
     /// The tokens among which one of this genTime would have been; null: none.
@@ -95,6 +98,8 @@ class Removals {
         std::size_t expiry = 0;  // in all_, and of its removals
         std::size_t removal = 0;
     };
+    [[nodiscard]] const Entry* find(RecordNumber number) const;
+    void insert(Run run, std::size_t expiry, std::size_t removal);
     std::map<RecordNumber, Entry> runs_;  // by their first number; apart
 };
 

@@ -1,6 +1,11 @@
 #include "store/remover.h"
 
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,6 +14,7 @@
 
 #include "base/sqlite/sqlite.h"
 #include "store/context.h"
+#include "store/log_keys.h"
 #include "store/recover.h"
 #include "store/removal.h"
 #include "store/retention.h"
@@ -37,14 +43,16 @@ struct Due {
     RecordNumber event = 0;  ///< the last one that says so
 };
 
-std::map<std::string, Due> due_in(const Removals& removals, WallTime now) {
+std::map<std::string, Due> due_in(const Removals& removals, WallTime now, std::uint64_t covered) {
     std::map<std::string, Due> due;
-    for (const Expiry& expiry : removals.all())
+    for (const Expiry& expiry : removals.all()) {
+        if (static_cast<std::uint64_t>(expiry.number) >= covered) break;
         for (const Removal& removal : expiry.removals) {
             auto& one = due[removal.segment];
             for (const Run& run : removal.runs) one.parts.push_back({run, std::min(expiry.at, now)});
             one.event = expiry.number;
         }
+    }
     return due;
 }
 
@@ -84,8 +92,9 @@ class LeafTiles {
 /// One segment, by a connection of its own.
 class SegmentRemover {
   public:
-    SegmentRemover(sqlite::Database& database, std::string path, const std::function<bool()>& stop)
-        : database_(database), path_(std::move(path)), stop_(stop) {}
+    SegmentRemover(sqlite::Database& database, ArchiveReader& reader, std::string path,
+                   const std::function<bool()>& stop)
+        : database_(database), reader_(reader), path_(std::move(path)), stop_(stop) {}
 
     /// In one transaction.
     Result<std::int64_t> remove(const std::string& segment, const Due& due, LeafTiles& tiles) {
@@ -165,7 +174,7 @@ class SegmentRemover {
             return Error::environment(path_ + ": record " + std::to_string(number) +
                                       " isn't the one that was signed, so that nothing of this segment is "
                                       "removed; see what is wrong with: tsaudit verify");
-        const auto until = kept_at_least_until(*record);
+        const auto until = kept_at_least_until(*record, segment);
         if (!until || *until > at)
             return Error::environment(
                 path_ + ": record " + std::to_string(number) + " is to be removed (" + archive_expired +
@@ -173,6 +182,15 @@ class SegmentRemover {
                 (until ? "until " + to_rfc3339(*until, 0) : "as long as the archive") +
                 ", so that nothing of this segment is removed: find out who wrote that, "
                 "and whether the clock is right");
+        if (const auto* event = std::get_if<Event>(&record->body);
+            event && retention_of(event->kind).beyond == Beyond::in_force) {
+            const auto newest = reader_.latest_event(event->kind, event->subject);
+            if (!newest) return newest.error();
+            if (!*newest || (*newest)->record.number <= number)
+                return Error::environment(path_ + ": record " + std::to_string(number) +
+                                          " is to be removed (" + archive_expired + "), and is in force (" +
+                                          event->kind + "), so that nothing of this segment is removed");
+        }
         shrink_.bind(1, number);
         shrink_.bind(2, View(leaf));
         if (auto done = shrink_.run(); !done) return done;
@@ -258,23 +276,42 @@ class SegmentRemover {
     }
 
     sqlite::Database& database_;
+    ArchiveReader& reader_;
     const std::string path_;
     const std::function<bool()>& stop_;
     sqlite::Statement select_, shrink_, drop_serial_, drop_time_, drop_imprint_, drop_event_, drop_blob_,
         mark_;
 };
 
+/// For the file's pages once more as a log, and once more as a copy; and something for those that stamp.
+Done check_room(const std::string& dir, const std::string& path) {
+    struct statvfs disk {};
+    struct stat file {};
+    constexpr std::uint64_t reserve = std::uint64_t{256} << 20U;
+    if (::statvfs(dir.c_str(), &disk) != 0 || ::stat(path.c_str(), &file) != 0)
+        return Error::environment(path + ": " + std::strerror(errno));
+    const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    const std::uint64_t wanted = 2 * static_cast<std::uint64_t>(file.st_size) + reserve;
+    if (free >= wanted) return {};
+    return Error::environment(path + ": removing wants " + std::to_string(wanted >> 20U) +
+                              " MiB on its disk for a while, and there are " + std::to_string(free >> 20U) +
+                              ": make room; it is tried again");
+}
+
 /// All that is due of one segment. Number of records that were removed now.
-Result<std::int64_t> carry_out_in(const std::string& path, const std::string& segment, const Due& due,
-                                  LeafTiles& tiles, const std::function<bool()>& stop) {
+Result<std::int64_t> carry_out_in(const std::string& dir, const std::string& segment, const Due& due,
+                                  ArchiveReader& reader, LeafTiles& tiles,
+                                  const std::function<bool()>& stop) {
+    const std::string path = segment_path(dir, segment);
     auto database = sqlite::Database::open(path, sqlite::Database::Mode::write);
     if (!database) return database.error();
-    SegmentRemover remover(*database, path, stop);
+    SegmentRemover remover(*database, reader, path, stop);
     const auto expired = database->integer("SELECT ifnull(max(value), -1) FROM meta WHERE key = 'expired'");
     if (!expired) return expired.error();
     const auto unused = database->integer("PRAGMA freelist_count");
     if (!unused) return unused.error();
     if (*expired >= due.event && *unused == 0) return 0;
+    if (auto done = check_room(dir, path); !done) return std::move(done).error();
     // With a log the file can be read at any moment, also after a crash; and what is freed is overwritten.
     if (auto done =
             database->execute("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA journal_mode=WAL");
@@ -291,15 +328,6 @@ Result<std::int64_t> carry_out_in(const std::string& path, const std::string& se
     return sum;
 }
 
-/// Error (no): it is being read.
-Done finish(const std::string& dir, const std::string& segment) {
-    const auto finished = finish_segment(dir, segment);
-    if (!finished) return finished.error();
-    if (*finished) return {};
-    return Error::no(segment_path(dir, segment) +
-                     ": has a log yet, and is being read; its removal will be tried again");
-}
-
 }  // namespace
 
 Result<Carried> carry_out_removals(const std::string& dir, WallTime now, const std::function<bool()>& stop) {
@@ -310,22 +338,41 @@ Result<Carried> carry_out_removals(const std::string& dir, WallTime now, const s
     if (!removals) return removals.error();
     Carried carried;
     if (removals->all().empty()) return carried;
-    carried.last = removals->all().back().number;
+    const auto covered = covered_in(dir, **reader);
+    if (!covered) return covered.error();
     const auto names = list_segments(dir);
     if (!names) return names.error();
     LeafTiles tiles(dir, *names);
-    for (const auto& [segment, due] : due_in(*removals, now)) {
+    const auto tell = [&carried](const Error& error) {
+        if (!carried.trouble || carried.trouble->kind == Error::Kind::no) carried.trouble = error;
+    };
+    carried.waiting = static_cast<std::uint64_t>(removals->all().back().number) >= *covered;
+    for (const auto& [segment, due] : due_in(*removals, now, *covered)) {
         const std::string path = segment_path(dir, segment);
-        if (segment >= names->back() || !std::binary_search(names->begin(), names->end(), segment))
-            return Error::environment(path + ": records of it are to be removed (" + archive_expired +
-                                      ", record " + std::to_string(due.event) + "), and it is " +
-                                      (segment == names->back() ? "being written" : "not there"));
-        if (auto done = finish(dir, segment); !done) return std::move(done).error();
-        const auto removed = carry_out_in(path, segment, due, tiles, stop);
-        // Whatever it was: without its log the file is whole by itself again.
-        if (auto done = finish(dir, segment); !done && removed) return std::move(done).error();
-        if (!removed) return removed.error();
-        carried.removed += *removed;
+        if (stop()) {
+            tell(stopped(path));
+            break;
+        }
+        if (segment >= names->back() || !std::binary_search(names->begin(), names->end(), segment)) {
+            tell(Error::environment(path + ": records of it are to be removed (" + archive_expired +
+                                    ", record " + std::to_string(due.event) + "), and it is " +
+                                    (segment == names->back() ? "being written" : "not there")));
+            continue;
+        }
+        // What a log holds may be of before.
+        const auto before = finish_segment(dir, segment);
+        if (!before) {
+            tell(before.error());
+            continue;
+        }
+        const auto removed = carry_out_in(dir, segment, due, **reader, tiles, stop);
+        if (removed) carried.removed += *removed;
+        if (!removed) tell(removed.error());
+        // Without its log the file is whole by itself again.
+        const auto after = finish_segment(dir, segment);
+        if (!after) tell(after.error());
+        if (after && !*after)
+            tell(Error::no(path + ": has a log yet, and is being read; it will be tried again"));
     }
     return carried;
 }

@@ -13,6 +13,7 @@
 
 #include "base/json_text.h"
 #include "store/backup.h"
+#include "store/log_keys.h"
 #include "store/lost.h"
 #include "store/segment_writer.h"
 #include "store/tree_reader.h"
@@ -44,40 +45,6 @@ Done check_free(const std::string& place) {
     return Error::usage(place +
                         ": isn't empty, and a restore changes nothing that is there: move it away (and give "
                         "its new place as --damaged, so that what is left of it is read)");
-}
-
-/// Every key that the archive says its log was to be signed with.
-Result<std::vector<tlog::VerifierKey>> recorded_keys(ArchiveReader& reader) {
-    std::vector<tlog::VerifierKey> keys;
-    EventQuery query;
-    query.kind = "archive.key";
-    const auto done = reader.events(query, [&](const Found& found) {
-        const auto& fields = found.event().fields;
-        const auto field = fields.find("verifier");
-        const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
-        if (auto key = text ? tlog::VerifierKey::parse(*text) : Error::no(""); key) keys.push_back(*key);
-        return true;
-    });
-    if (!done) return done.error();
-    return keys;
-}
-
-/// The checkpoint of a note, signed by one of `keys` (or, where a key was given, by that one).
-Result<tlog::Checkpoint> signed_by(const tlog::Note& note, const std::vector<tlog::VerifierKey>& keys) {
-    auto checkpoint = tlog::Checkpoint::parse(note.text);
-    if (!checkpoint) return checkpoint;
-    bool good = false;
-    for (const auto& key : keys) {
-        if (key.name() != checkpoint->origin) continue;
-        const auto outcome = tlog::check(note, key).outcome;
-        if (outcome == tlog::Checked::Outcome::wrong)
-            return Error::no("the signature of the log key " + key.text() + " under it is wrong");
-        good = good || outcome == tlog::Checked::Outcome::good;
-    }
-    if (!good)
-        return Error::no("it is of the log " + checkpoint->origin +
-                         ", and no log key that is known has signed it");
-    return checkpoint;
 }
 
 std::string named(std::uint64_t size) {

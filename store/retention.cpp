@@ -162,12 +162,18 @@ WallTime years_later(WallTime time, int years) {
     return WallTime((c::sys_days(then) - c::sys_days{}) + (since - day));
 }
 
-std::optional<WallTime> kept_at_least_until(const BareRecord& record) {
+WallTime month_begin(std::string_view segment) {
+    const auto begin = from_rfc3339(std::string(segment.substr(0, 7)) + "-01");
+    return begin ? *begin : WallTime::min();
+}
+
+std::optional<WallTime> kept_at_least_until(const BareRecord& record, std::string_view segment) {
+    const auto begin = month_begin(segment);
     if (const auto* issuance = std::get_if<OwnIssuance>(&record.body))
-        return years_later(from_unix_us(issuance->gen_time_us), retention_rows[0].years);
+        return years_later(std::max(begin, from_unix_us(issuance->gen_time_us)), retention_rows[0].years);
     const auto& rule = retention_of(std::get<Event>(record.body).kind);
     if (rule.beyond == Beyond::everything) return std::nullopt;
-    return years_later(from_unix_us(record.at_us), rule.years);
+    return years_later(std::max(begin, from_unix_us(record.at_us)), rule.years);
 }
 
 WallTime token_kept_until(WallTime gen_time, WallTime certificate_end) {

@@ -34,9 +34,13 @@ const Retention& retention_of(std::string_view kind);
 /// The same time of the same day so many years later (of 29 February: 1 March, if that year has none).
 WallTime years_later(WallTime time, int years);
 
-/// Until when a record is kept at the least: its kind's years. Nothing: as long as the archive. What may keep
+/// The beginning of the month that a segment is named after ("2026-11", "2026-11.02"); what stands in it was
+/// not written earlier, whatever a wrong clock has made of its time. `min()` if that is no month.
+WallTime month_begin(std::string_view segment);
+/// Until when a record of this segment is kept at the least: its kind's years, from its time on, or from the
+/// beginning of the month, if that is later. Nothing: as long as the archive. What may keep
 /// it longer isn't in the record (its certificate, other tokens, whether it is in force).
-std::optional<WallTime> kept_at_least_until(const BareRecord& record);
+std::optional<WallTime> kept_at_least_until(const BareRecord& record, std::string_view segment);
 
 /// When a token has passed its time: the later of ten years after its genTime and the end of its TSU's
 /// certificate.

@@ -152,6 +152,13 @@ Result<SegmentScan::Extent> SegmentScan::extent() {
     return extent;
 }
 
+Done SegmentScan::hold() {
+    if (auto done = impl_->database.execute("BEGIN"); !done) return done;
+    // Only now it has the lock.
+    const auto read = impl_->database.integer("SELECT count(*) FROM meta");
+    return read ? Done() : Done(read.error());
+}
+
 Done SegmentScan::records(RecordNumber first, RecordNumber last,
                           const std::function<void(RecordNumber, View der)>& visit) {
     auto select = impl_->database.prepare(
@@ -174,6 +181,11 @@ Done SegmentScan::records(RecordNumber first, RecordNumber last,
         select->reset();  // ends the transaction
     }
     return {};
+}
+
+Done SegmentScan::removed(const std::function<void(RecordNumber)>& visit) {
+    return impl_->all("SELECT number FROM record WHERE length(der) = 32 ORDER BY number",
+                      [&visit](const Statement& row) { visit(integer(row, 0)); });
 }
 
 Result<std::optional<Bytes>> SegmentScan::record(RecordNumber number) {

@@ -50,11 +50,16 @@ class SegmentScan {
         RecordNumber last = -1;
     };
     Result<Extent> extent();
+    /// Keeps a finished segment's file as it is as long as this object lives: whoever wants to change it has
+    /// to try again later. Not for the segment that is being written.
+    Done hold();
 
     /// Records with first ≤ number ≤ last, in the order of their numbers.
     Done records(RecordNumber first, RecordNumber last,
                  const std::function<void(RecordNumber, View der)>& visit);
     Result<std::optional<Bytes>> record(RecordNumber number);
+    /// Numbers of records of which only the leaf's hash is there (store/removal.h).
+    Done removed(const std::function<void(RecordNumber)>& visit);
     /// A blob's content; not compared with its name.
     Result<std::optional<Bytes>> blob(const BlobId& id);
     Done blobs(const std::function<void(View id, View content)>& visit);

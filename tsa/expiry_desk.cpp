@@ -23,7 +23,12 @@ using net::Response;
 using ExpiryJson = nlohmann::ordered_json;
 
 constexpr nanoseconds removal_look_every = milliseconds(500);
-constexpr nanoseconds removal_again_after = seconds(10);
+constexpr nanoseconds removal_again_after = seconds(1);
+constexpr nanoseconds removal_longest_pause = std::chrono::minutes(10);
+/// Others read, or the second place is away: that is told when it takes so long.
+constexpr nanoseconds removal_patience = std::chrono::hours(1);
+/// Octets of a list, at most: it is shown, signed and kept as a whole.
+constexpr std::size_t largest_list = std::size_t{512} << 10U;
 /// What custodians read of a list; all of it is behind the digest.
 constexpr std::size_t most_named = 12;
 
@@ -53,14 +58,30 @@ bool listed(const std::vector<std::string>& wanted, const std::string& one) {
     return wanted.empty() || std::find(wanted.begin(), wanted.end(), one) != wanted.end();
 }
 
-/// True if the content of an import among these records hasn't been erased: its record must tell of it.
-bool holds_content(const store::Removal& removal, const std::vector<store::Import>& imports) {
-    return std::any_of(imports.begin(), imports.end(), [&removal](const store::Import& import) {
-        return !import.erased &&
-               std::any_of(removal.runs.begin(), removal.runs.end(), [&import](const store::Run& run) {
-                   return run.first <= import.number && import.number <= run.last;
-               });
+bool names(const store::Removal& removal, store::RecordNumber number) {
+    return std::any_of(removal.runs.begin(), removal.runs.end(),
+                       [number](const store::Run& run) { return run.first <= number && number <= run.last; });
+}
+
+/// Takes out of the plan imports whose content isn't erased, whose record must tell of it; and erasures while
+/// the record of their import stays. True: there were imports among them.
+bool keep_what_imports_need(std::vector<store::Removal>& plan, const std::vector<store::Import>& imports) {
+    const auto planned = [&plan](store::RecordNumber number) {
+        return std::any_of(plan.begin(), plan.end(),
+                           [number](const store::Removal& one) { return names(one, number); });
+    };
+    const auto before = plan.size();
+    std::erase_if(plan, [&imports](const store::Removal& one) {
+        return std::any_of(imports.begin(), imports.end(), [&one](const store::Import& import) {
+            return !import.erased && names(one, import.number);
+        });
     });
+    const bool kept = plan.size() < before;
+    for (const store::Import& import : imports)
+        if (import.erased_by && !planned(import.number))
+            std::erase_if(plan,
+                          [&import](const store::Removal& one) { return names(one, *import.erased_by); });
+    return kept;
 }
 
 std::vector<std::string> texts_of(const nlohmann::json& body, const char* key) {
@@ -116,20 +137,36 @@ Result<std::vector<store::Removal>> ExpiryDesk::plan(const Wanted& wanted) const
     const auto covered = static_cast<store::RecordNumber>(parts_.archive.state().covered);
     std::erase_if(plan, [&](const store::Removal& one) {
         if (!listed(wanted.months, one.segment) || !listed(wanted.kinds, one.kind)) return true;
-        // What is recorded, and not carried out yet.
-        if (removals->of(one.runs.front().first)) return true;
-        if (one.runs.back().last >= covered) {
-            kept = "; records under no checkpoint stay: only a signed tree says what was removed";
-            return true;
-        }
-        if (!holds_content(one, *imports)) return false;
-        kept = "; records of imports whose content isn't erased stay (tsactl archive imports)";
+        if (one.runs.back().last < covered) return false;
+        kept = "; records under no checkpoint stay: only a signed tree says what was removed";
         return true;
     });
+    store::keep_what_tokens_need(plan, *segments, *removals);
+    if (keep_what_imports_need(plan, *imports))
+        kept = "; records of imports whose content isn't erased stay (tsactl archive imports)";
     if (plan.empty())
         return Error::no("nothing of that kind in a finished month has passed its time at " +
                          to_rfc3339(*now, 0) + " (tsaudit expire lists what will)" + kept);
+    if (store::removal_lines(plan).size() > largest_list)
+        return Error::no("that is more than one list can hold: name months or kinds (--month, --kind)");
     return plan;
+}
+
+/// Error (no): it isn't for one person to do.
+Done ExpiryDesk::alone() const {
+    store::EventQuery query;
+    query.kind = "custody.shared";
+    bool shared = false;
+    const auto done = parts_.archive.events(query, [&shared](const store::Found&) {
+        shared = true;
+        return false;
+    });
+    if (!done) return done;
+    if (!shared) return {};
+    return Error::no(
+        "by the archive's records custodians hold the PIN, and nothing is removed without them: start tsad "
+        "with "
+        "their shares instead of a pin_file");
 }
 
 Result<std::string> ExpiryDesk::record(const std::vector<store::Removal>& removals,
@@ -160,13 +197,16 @@ Result<std::string> ExpiryDesk::expire(const Wanted& wanted) {
     for (const auto& hsm : parts_.hsms.all()) {
         auto* const approvals = hsm->approvals();
         if (!approvals) continue;
-        // What they sign is done, or nothing: by then the clock must be proved, and nothing else have
-        // changed.
-        const auto still = [this, wanted, lines]() -> Done {
-            const auto again = plan(wanted);
-            if (!again) return again.error();
-            if (store::removal_lines(*again) != lines)
-                return Error::no("what has passed its time isn't what was asked for any more: ask anew");
+        // What has passed its time stays so. (Asked with the proposals locked: nothing that takes long.)
+        const auto still = [this, removals = *removals]() -> Done {
+            if (const auto now = parts_.proved_now(); !now) return now.error();
+            auto reader = store::ArchiveReader::open(parts_.dir);
+            if (!reader) return reader.error();
+            const auto known = store::Removals::read(**reader);
+            if (!known) return known.error();
+            for (const store::Removal& one : removals)
+                if (known->name_any(one.runs))
+                    return Error::no("some of these records were removed since: ask anew");
             return {};
         };
         const auto proposal = approvals->propose(
@@ -183,41 +223,60 @@ Result<std::string> ExpiryDesk::expire(const Wanted& wanted) {
         answer["hsm"] = hsm->name();
         return json_text(answer);
     }
+    if (auto done = alone(); !done) return std::move(done).error();
     const auto done = record(*removals, wanted.reasons);
     if (!done) return done.error();
     answer["text"] = *done;
     return json_text(answer);
 }
 
-/// False: the second place hasn't come to it yet.
-Result<bool> ExpiryDesk::carry_out() {
+/// What is left to do, and why; nothing: all is done.
+std::optional<Error> ExpiryDesk::carry_out() {
     const auto stop = [this] { return stopping_.load(); };
-    const auto now = parts_.journal.now();
-    const auto here = store::carry_out_removals(parts_.dir, now, stop);
-    if (!here) return here.error();
-    if (here->removed > 0) spdlog::info("archive removed={} dir={}", here->removed, parts_.dir);
-    if (parts_.copy.empty()) return true;
-    const auto state = parts_.archive.copy();
-    if (!state || state->next <= here->last) return false;
-    const auto there = store::carry_out_removals(parts_.copy, now, stop);
-    if (!there) return there.error();
-    if (there->removed > 0) spdlog::info("archive removed={} dir={}", there->removed, parts_.copy);
-    return true;
+    const auto now = parts_.proved_now();
+    if (!now) return now.error();
+    std::optional<Error> left;
+    for (const std::string& dir : {parts_.dir, parts_.copy}) {
+        if (dir.empty()) continue;
+        if (dir == parts_.copy) {
+            const auto state = parts_.archive.copy();
+            if (!state || state->next < parts_.archive.state().next) {
+                if (!left) left = Error::no("the second place hasn't come to it yet");
+                continue;
+            }
+        }
+        const auto done = store::carry_out_removals(dir, *now, stop);
+        if (!done) {
+            left = done.error();
+            continue;
+        }
+        if (done->removed > 0) spdlog::info("archive removed={} dir={}", done->removed, dir);
+        if (done->trouble) left = *done->trouble;
+        if (done->waiting && !left) left = Error::no("it isn't under a checkpoint yet");
+    }
+    return left;
 }
 
 void ExpiryDesk::tick() {
-    if (!wanted_ || (not_before_ && parts_.mono.now() < *not_before_)) return;
+    const auto now = parts_.mono.now();
+    if (!wanted_ || (not_before_ && now < *not_before_)) return;
     wanted_ = false;
-    const auto done = carry_out();
+    const auto left = carry_out();
     if (stopping_) return;
-    not_before_.reset();
-    if (done && *done) {
+    if (!left) {
+        not_before_.reset();
+        waits_since_.reset();
         if (std::exchange(late_, false)) tell("removal.back", "what was recorded as removed is gone");
         return;
     }
     wanted_ = true;
-    not_before_ = parts_.mono.now() + removal_again_after;
-    if (!done && !std::exchange(late_, true)) tell("removal.late", done.error().text);
+    if (!waits_since_) waits_since_ = now;
+    // Soon at first: mostly it is a checkpoint, or a reader, that is waited for.
+    pause_ =
+        now - *waits_since_ < seconds(10) ? removal_again_after : std::min(pause_ * 2, removal_longest_pause);
+    not_before_ = parts_.mono.now() + pause_;
+    const bool late = left->kind != Error::Kind::no || now - *waits_since_ > removal_patience;
+    if (late && !std::exchange(late_, true)) tell("removal.late", left->text);
 }
 
 void ExpiryDesk::tell(const char* kind, const std::string& text) {

@@ -37,9 +37,10 @@ struct ExpiryParts {
     std::function<void()> changed;  ///< something was recorded as removed
 };
 
-/// Records are removed in this order: the event "archive.expired" is durable, then the archive's own files
-/// change, then those of the second place, once it has the event. What fails is tried again every ten
-/// seconds, and after a restart; events "removal.late" and "removal.back" tell of it. Stamping waits for none
+/// Records are removed in this order: the event "archive.expired" is durable, a checkpoint covers it, then
+/// the archive's own files change, then those of the second place, once it has the event. What fails is tried
+/// again, with growing pauses of up to ten minutes, and after a restart; events "removal.late" (at once, or
+/// after an hour in which others have read) and "removal.back" tell of it. Stamping waits for none
 /// of this. Thread-safe but for start() and stop().
 class ExpiryDesk {
   public:
@@ -71,13 +72,16 @@ class ExpiryDesk {
     [[nodiscard]] Result<std::string> record(const std::vector<store::Removal>& removals,
                                              const store::RemovalReasons& reasons);
     void tick();
-    [[nodiscard]] Result<bool> carry_out();
+    [[nodiscard]] std::optional<Error> carry_out();
+    [[nodiscard]] Done alone() const;
     void tell(const char* kind, const std::string& text);
 
     const ExpiryParts parts_;
     std::atomic<bool> wanted_{true};  // at start: what a crash has left
     std::atomic<bool> stopping_{false};
     std::optional<MonoTime> not_before_;
+    std::optional<MonoTime> waits_since_;
+    nanoseconds pause_ = seconds(1);
     bool late_ = false;
     Ticker ticker_;
 };

@@ -148,7 +148,7 @@ Result<bool> Sealer::advance() {
         // What ages goes first, what takes long last.
         for (const auto wanted : {SealStep::renew, SealStep::stamp, SealStep::rehash})
             for (const evidence::Seal& one : seals.good)
-                if (!stopping_ && step_of(seals, one) == wanted) {
+                if (!stopping_ && step_of(one) == wanted) {
                     const auto stamped = stamp(seals, one, wanted);
                     if (tried(stamped ? Result<bool>(true) : Result<bool>(stamped.error()))) return true;
                 }
@@ -160,9 +160,8 @@ Result<bool> Sealer::advance() {
     return done;
 }
 
-SealStep Sealer::step_of(const evidence::Seals& seals, const evidence::Seal& seal) const {
-    // What is proved by it is gone.
-    if (!parts_.settings || seals.removals.tokens_of(seal.segment)) return SealStep::none;
+SealStep Sealer::step_of(const evidence::Seal& seal) const {
+    if (!parts_.settings) return SealStep::none;
     const std::lock_guard lock(mutex_);
     if (wishes_.contains(seal.segment) && !seal.month.layers().empty()) return SealStep::renew;
     return next_step(seal, parts_.settings->hash, parts_.settings->renew_before, parts_.clock.read().wall);
@@ -286,7 +285,7 @@ void Sealer::show(const std::vector<std::string>& finished, const evidence::Seal
         month.segment = segment;
         month.state = "waits";
         if (const evidence::Seal* seal = seals.find(segment)) {
-            month.state = state_of(*seal, step_of(seals, *seal));
+            month.state = state_of(*seal, step_of(*seal));
             month.chains = seal->month.layers().size();
             for (const auto& layer : seal->month.layers()) month.stamps += layer.stamps.size();
             if (month.chains > 0) {

@@ -118,7 +118,7 @@ class Sealer {
     Result<tlog::TreeHead> head_at(std::uint64_t end) const;
     Done write(const evidence::Entry& entry);
     void tell(const char* kind, const std::string& text);
-    [[nodiscard]] SealStep step_of(const evidence::Seals& seals, const evidence::Seal& seal) const;
+    [[nodiscard]] SealStep step_of(const evidence::Seal& seal) const;
     void show(const std::vector<std::string>& finished, const evidence::Seals& seals,
               const std::string& trouble);
 

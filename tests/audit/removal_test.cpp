@@ -20,6 +20,7 @@ struct Removing {
     const testing::Folder folder;
     const std::string dir = folder.path + "/archive";
     std::unique_ptr<store::Archive> archive;
+    std::uint64_t covered = 1000;  // records under a checkpoint
 
     Removing() {
         REQUIRE(store::Archive::create(dir, moment("2014-11-01")));
@@ -57,8 +58,11 @@ struct Removing {
                                                 audit::Removed* removed = nullptr) const {
         std::vector<Problem> found;
         const auto next = archive->state().next;
-        const auto seen = audit::check_removals(
-            dir, {{"2014-11", 0, 4}, {"2014-12", 4, 6}, {"2026-11", 6, next}}, gone, found);
+        const auto seen = audit::check_removals({dir,
+                                                 {{"2014-11", 0, 4}, {"2014-12", 4, 6}, {"2026-11", 6, next}},
+                                                 covered,
+                                                 moment("2050-01-01")},
+                                                gone, found);
         if (removed) *removed = seen;
         return found;
     }
@@ -104,7 +108,7 @@ TEST_CASE("what nothing speaks of is missing") {
     REQUIRE(found.size() == 2);
     for (const Problem& problem : found) {
         CHECK(problem.kind == "missing");
-        CHECK(unless(problem.detail, "no record says that it was removed") == "");
+        CHECK(unless(problem.detail, "no record under a checkpoint says that it was removed") == "");
     }
     CHECK((found[0].number == 2 && found[0].segment == "2014-11"));
     CHECK((found[1].number == 4 && found[1].segment == "2014-12"));
@@ -120,7 +124,7 @@ TEST_CASE("a list that may not be is objected to") {
     SECTION("before the years of tokens") {
         auto tokens = gates();
         tokens.kind = "token";
-        tokens.gen_times_us = {1, 2};
+        tokens.gen_times_us = {to_unix_us(moment("2014-11-02")), to_unix_us(moment("2014-11-03"))};
         tokens.ends = moment("2023-11-05");
         one.removed(tokens, "2024-01-01");
         CHECK(unless(one.objection(), "before the 10 years") == "");
@@ -169,4 +173,85 @@ TEST_CASE("a list that can't be read excuses nothing") {
     CHECK(unless(found[0].detail, "record 7 (archive.expired): it can't be read what it says is removed") ==
           "");
     CHECK(found[1].kind == "missing");
+}
+
+TEST_CASE("an event that nobody has signed excuses nothing, and removes nothing") {
+    Removing one;
+    one.removed(gates(), "2026-11-02");
+    one.covered = 7;  // the event is record 7
+    const auto found = one.problems({{0, 1}});
+    REQUIRE(found.size() == 1);
+    CHECK(found.front().kind == "missing");
+    CHECK(found.front().number == 0);
+    CHECK(unless(found.front().detail, "and of those up to record 1") == "");
+    CHECK(one.problems().empty());
+}
+
+TEST_CASE("a time that is yet to come proves itself") {
+    const Removing one;
+    one.removed(gates(), "2051-11-02");
+    CHECK(unless(one.objection(), "that is yet to come") == "");
+}
+
+TEST_CASE("all tokens of a month go, or none; by times of that month") {
+    const Removing one;
+    auto some = gates({{0, 0}});
+    some.kind = "token";
+    some.ends = moment("2024-11-05");
+    some.gen_times_us = {to_unix_us(moment("2014-11-01")), to_unix_us(moment("2014-11-30"))};
+    SECTION("of another month") {
+        some.gen_times_us->second = to_unix_us(moment("2015-02-01"));
+        one.removed(some, "2026-11-02");
+        CHECK(unless(one.objection(), "their times, as it says, aren't of that month") == "");
+    }
+    SECTION("not all") {
+        some.segment = "2026-11";
+        some.gen_times_us = {to_unix_us(moment("2026-11-01")), to_unix_us(moment("2026-11-30"))};
+        one.removed(some, "2026-11-02");
+        const auto found = one.problems();
+        CHECK(std::any_of(found.begin(), found.end(), [](const Problem& problem) {
+            return unless(problem.detail, "some tokens of 2026-11 were removed, and 1 are still there")
+                .empty();
+        }));
+    }
+}
+
+TEST_CASE("custodians who hold the PIN have agreed to this list") {
+    const Removing one;
+    one.event("custody.shared", "2026-11-02");
+    const std::string lines = store::removal_lines({gates()});
+    const store::Blob list(Bytes(lines.begin(), lines.end()));
+    const auto agree = [&](const std::string& what) {
+        store::Event event;
+        event.kind = "custody.agreed";
+        event.fields = {
+            {"act", std::string("archive-expire")}, {"proposal", std::string("ab12")}, {"content", what}};
+        REQUIRE(one.archive->append(moment("2026-11-02"), event, {}, store::Archive::Month::stays));
+    };
+    const auto objected = [&] {
+        const auto found = one.problems();
+        return std::any_of(found.begin(), found.end(), [](const Problem& problem) {
+            return unless(problem.detail, "without custodians' agreement to this list").empty();
+        });
+    };
+    agree("remove 4 records; list sha256 " + std::string(64, '0'));
+    const auto remove = [&](const std::string& agreed_in) {
+        REQUIRE(one.archive->append(
+            moment("2026-11-02"),
+            store::expired_event({gates()}, list, {"why", "by", "account", agreed_in, "a, b"}), {list},
+            store::Archive::Month::stays));
+    };
+    SECTION("not to another one") {
+        remove("ab12");
+        CHECK(objected());
+    }
+    SECTION("nor to none") {
+        remove("");
+        CHECK(objected());
+    }
+    SECTION("to this one") {
+        agree("remove 4 records; list sha256 " + to_hex(list.id()));
+        remove("ab12");
+        CHECK_FALSE(objected());
+    }
 }

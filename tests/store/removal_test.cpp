@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "base/file.h"
 #include "base/sqlite/sqlite.h"
@@ -16,6 +17,7 @@
 #include "store/segment.h"
 #include "store/tree_reader.h"
 #include "tests/store/failing_vfs.h"
+#include "tests/store/log_key.h"
 #include "tests/store/support.h"
 #include "tests/support/moment.h"
 
@@ -37,6 +39,7 @@ struct OldArchive {
     const std::string dir = folder / "archive";
     std::unique_ptr<Archive> archive;
     std::map<RecordNumber, Bytes> tokens;  // octets of their own
+    mutable LogKey key;
 
     OldArchive() {
         REQUIRE(Archive::create(dir, moment("2014-11-02")));
@@ -56,6 +59,10 @@ struct OldArchive {
                 if (i % 10 == 0) tell("gate.closed", time);
                 if (i % 20 == 0) tell("key.activated", time);
             }
+        Event said;
+        said.kind = "archive.key";
+        said.fields["verifier"] = key.verifier(archive->origin()).text();
+        REQUIRE(archive->append(moment("2026-11-02"), said));
     }
     std::unique_ptr<Archive> opened() const {
         auto open = Archive::open(dir);
@@ -77,15 +84,28 @@ struct OldArchive {
         std::erase_if(all, [&](const Removal& one) { return !kind.empty() && one.kind != kind; });
         return all;
     }
+    void sign() const {
+        const auto head = archive->head();
+        REQUIRE(archive->add_checkpoint(head, key.sign(archive->origin(), head)));
+    }
     void record(const std::vector<Removal>& removals, const char* at) const {
+        tell_removed(removals, at);
+        sign();
+    }
+    void tell_removed(const std::vector<Removal>& removals, const char* at) const {
         const std::string lines = removal_lines(removals);
         const Blob list(Bytes(lines.begin(), lines.end()));
         REQUIRE(archive->append(moment(at), expired_event(removals, list, {"why", "by", "account"}), {list}));
     }
-    [[nodiscard]] Result<Carried> carry_out(
+    /// Number of records that were removed; or what kept some from being removed.
+    [[nodiscard]] Result<std::int64_t> carry_out(
         const std::string& where, const char* now = "2026-11-03",
         const std::function<bool()>& stop = [] { return false; }) const {
-        return carry_out_removals(where, moment(now), stop);
+        const auto carried = carry_out_removals(where, moment(now), stop);
+        if (!carried) return carried.error();
+        if (carried->trouble) return *carried->trouble;
+        if (carried->waiting) return Error::no("under no checkpoint");
+        return carried->removed;
     }
     /// Number of records of which only the hash is there.
     [[nodiscard]] std::int64_t gone(const std::string& where, const std::string& segment) const {
@@ -196,7 +216,7 @@ TEST_CASE("a removed record leaves its hash, and nothing else") {
 
     const auto carried = old.carry_out(old.dir);
     if (!carried) FAIL(carried.error().text);
-    CHECK(carried->removed == 88);
+    CHECK(*carried == 88);
     CHECK(old.gone(old.dir, "2014-11") == 44);
     CHECK(old.gone(old.dir, "2014-12") == 44);
     CHECK(old.gone(old.dir, "2026-11") == 0);
@@ -219,7 +239,7 @@ TEST_CASE("a removed record leaves its hash, and nothing else") {
     EventQuery query;
     found = 0;
     REQUIRE((*reader)->events(query, [&](const Found&) { return ++found > 0; }));
-    CHECK(found == 11);
+    CHECK(found == 12);
     CHECK((*reader)->record(0).error().kind == Error::Kind::no);
     const auto read = Removals::read(**reader);
     REQUIRE(read);
@@ -234,12 +254,11 @@ TEST_CASE("a removed record leaves its hash, and nothing else") {
     // Again there is nothing to do; and writing goes on.
     const auto again = old.carry_out(old.dir);
     REQUIRE(again);
-    CHECK(again->removed == 0);
-    CHECK(again->last == carried->last);
+    CHECK(*again == 0);
     old.tell("gate.opened", moment("2026-11-03"));
     old.archive.reset();
     old.archive = old.opened();
-    CHECK(old.archive->head().size == 140);
+    CHECK(old.archive->head().size == 141);
 }
 
 TEST_CASE("each record is asked itself, whoever wrote the list") {
@@ -379,4 +398,116 @@ TEST_CASE("copies: what was removed before, what is removed since, and what nobo
     const auto none = backup(old.dir, old.folder / "none");
     REQUIRE_FALSE(none);
     CHECK(none.error().text.find("record 2 isn't there, and wasn't removed either") != std::string::npos);
+}
+
+TEST_CASE("only what the log's key has signed removes anything") {
+    OldArchive old;
+    old.tell_removed(old.past("2026-11-02"), "2026-11-02T00:10:00Z");
+    const auto waits = old.carry_out(old.dir);
+    REQUIRE_FALSE(waits);
+    CHECK(waits.error().text == "under no checkpoint");
+    const auto head = old.archive->head();
+    LogKey other;
+    REQUIRE(old.archive->add_checkpoint(head, other.sign(old.archive->origin(), head)));
+    const auto forged = old.carry_out(old.dir);
+    REQUIRE_FALSE(forged);
+    CHECK(forged.error().text.find("its newest checkpoint (2026-11) can't be believed") != std::string::npos);
+    CHECK(old.gone(old.dir, "2014-11") == 0);
+    // A backup is one all the same, and says so.
+    const auto made = backup(old.dir, old.folder / "backup");
+    REQUIRE(made);
+    CHECK(made->removed == 0);
+    CHECK(made->not_removed.find("can't be believed") != std::string::npos);
+}
+
+TEST_CASE("one month that can't be done doesn't keep the others") {
+    OldArchive old;
+    old.record(old.past("2026-11-02"), "2026-11-02T00:10:00Z");
+    execute(segment_path(old.dir, "2014-11"),
+            "UPDATE record SET der = substr(der, 1, 60) || x'01' || substr(der, 62) WHERE number = 7");
+    CHECK_FALSE(old.carry_out(old.dir));
+    CHECK(old.gone(old.dir, "2014-11") == 0);
+    CHECK(old.gone(old.dir, "2014-12") == 44);
+}
+
+TEST_CASE("what is in force stays, whatever a list says") {
+    OldArchive old;
+    const auto first = old.archive->head().size;
+    for (const char* at : {"2026-11-02T00:01:00Z", "2026-11-02T00:02:00Z"})
+        old.tell("custody.shared", moment(at));
+    // Another month begins.
+    const Sample made = sample(9999, to_unix_us(moment("2026-12-02")));
+    REQUIRE(old.archive->append(moment("2026-12-02"), made.issuance, made.blobs));
+    const auto number = static_cast<RecordNumber>(first);
+    Removal shared{"2026-11", "custody.shared", {{number, number}}, moment("2036-11-03"), std::nullopt};
+    old.record({shared}, "2036-11-04");
+    const auto first_gone = old.carry_out(old.dir, "2036-11-05");
+    if (!first_gone) FAIL(first_gone.error().text);
+    CHECK(*first_gone == 1);
+    shared.runs = {{number + 1, number + 1}};
+    old.record({shared}, "2036-11-04");
+    const auto refused = old.carry_out(old.dir, "2036-11-05");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().text.find("is in force (custody.shared)") != std::string::npos);
+}
+
+TEST_CASE("lists that overlap are one") {
+    OldArchive old;
+    old.tell_removed({tokens({{51, 51}, {60, 61}})}, "2026-11-02");
+    old.tell_removed({tokens({{50, 54}, {58, 70}})}, "2026-11-02");
+    auto reader = ArchiveReader::open(old.dir);
+    REQUIRE(reader);
+    const auto read = Removals::read(**reader);
+    REQUIRE(read);
+    for (RecordNumber number = 45; number < 75; ++number) {
+        const bool named = (number >= 50 && number <= 54) || (number >= 58 && number <= 70);
+        CHECK((read->of(number) != nullptr) == named);
+        CHECK(read->said_by(number).has_value() == named);
+    }
+    CHECK(*read->said_by(51) < *read->said_by(52));
+    CHECK(read->name_any({{40, 49}, {55, 58}}));
+    CHECK_FALSE(read->name_any({{40, 49}, {55, 57}, {71, 80}}));
+}
+
+TEST_CASE("seals stay while the tokens do that they prove, a TAC while those under it do") {
+    const Folder folder;
+    const std::string dir = folder / "archive";
+    REQUIRE(Archive::create(dir, moment("2014-11-02")));
+    auto archive = Archive::open(dir);
+    REQUIRE(archive);
+    const auto tell = [&](const char* kind, const char* subject, const char* at) {
+        Event event;
+        event.kind = kind;
+        event.subject = subject;
+        REQUIRE((*archive)->append(moment(at), event));
+    };
+    tell("tac.accepted", "tsu-1", "2014-11-02");
+    // Of another year, by a clock that was wrong: it is of this month all the same.
+    tell("hsm.lost", "", "2001-01-01");
+    const Sample made = sample(1, to_unix_us(moment("2014-11-03")));
+    REQUIRE((*archive)->append(moment("2014-11-03"), made.issuance, made.blobs));
+    tell("seal.made", "2014-11", "2014-12-01");
+    tell("seal.made", "2013-10", "2014-12-01");  // of a month that has no tokens
+    tell("seal.stamped", "2014-11", "2015-01-01");
+    tell("gate.closed", "", "2026-01-01");
+    auto reader = ArchiveReader::open(dir);
+    REQUIRE(reader);
+    const auto plan = [&](const char* at, const std::set<std::string>& kinds) {
+        const auto segments = expiring(**reader, moment(at), [](View) { return moment("2016-01-01"); });
+        REQUIRE(segments);
+        auto all = removable(*segments, moment(at));
+        if (!kinds.empty()) std::erase_if(all, [&](const Removal& one) { return !kinds.contains(one.kind); });
+        keep_what_tokens_need(all, *segments, Removals());
+        std::set<std::string> kept;
+        for (const Removal& one : all) kept.insert(one.segment + " " + one.kind);
+        return kept;
+    };
+    using Set = std::set<std::string>;
+    CHECK(plan("2017-10-31", {}) == Set{});
+    CHECK(plan("2017-11-01", {}) == Set{"2014-11 hsm.lost"});
+    CHECK(plan("2025-06-01", {}) ==
+          Set{"2014-11 hsm.lost", "2014-11 tac.accepted", "2014-11 token", "2015-01 seal.stamped"});
+    CHECK(plan("2025-06-01", {"seal.made", "seal.stamped", "tac.accepted"}) == Set{});
+    CHECK(plan("2025-06-01", {"seal.made", "seal.stamped", "tac.accepted", "token"}) ==
+          Set{"2014-11 tac.accepted", "2014-11 token", "2015-01 seal.stamped"});
 }

@@ -1,7 +1,4 @@
 // An archive that is gone comes back from a copy, as far as that goes, and says how far.
-#include <botan/auto_rng.h>
-#include <botan/ed25519.h>
-#include <botan/pubkey.h>
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
@@ -12,6 +9,7 @@
 #include "store/backup.h"
 #include "store/restore.h"
 #include "store/segment.h"
+#include "tests/store/log_key.h"
 #include "tests/store/support.h"
 
 using namespace kokuin;
@@ -20,29 +18,6 @@ using namespace kokuin::store::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The key of a log, in a place where a test can sign with it.
-class LogKey {
-  public:
-    LogKey() : key_(random_) {}
-    tlog::VerifierKey verifier(const std::string& origin) const {
-        return *tlog::VerifierKey::make(origin, tlog::VerifierKey::Type::ed25519, key_.get_public_key());
-    }
-    tlog::Note sign(const std::string& origin, const tlog::TreeHead& head) {
-        tlog::Note note{tlog::Checkpoint{origin, head}.text(), {}};
-        Botan::PK_Signer signer(key_, random_, "Pure");
-        const auto text = tlog::signed_text(tlog::VerifierKey::Type::ed25519, note.text);
-        const auto octets =
-            signer.sign_message(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), random_);
-        note.signatures.push_back(
-            tlog::signature_line(verifier(origin), Bytes(octets.begin(), octets.end())));
-        return note;
-    }
-
-  private:
-    Botan::AutoSeeded_RNG random_;
-    Botan::Ed25519_PrivateKey key_;
-};
 
 struct Set {
     Folder folder;

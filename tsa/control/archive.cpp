@@ -112,6 +112,7 @@ Result<int> archive_backup(const Settings& settings, const std::string& dir, boo
               {"segments", made->segments},
               {"checkpoint", made->checkpoint ? Json(made->checkpoint->size) : Json(nullptr)},
               {"removed", made->removed},
+              {"not_removed", made->not_removed.empty() ? Json(nullptr) : Json(made->not_removed)},
               {"same_disk", made->same_disk}};
     // Whether the server could note it down or not, the backup is made.
     const auto told = hsm::custody::ask_server(server_of(settings), "POST", "/archive/backed-up",
@@ -130,6 +131,9 @@ Result<int> archive_backup(const Settings& settings, const std::string& dir, boo
     if (made->removed > 0)
         out << counted(static_cast<std::uint64_t>(made->removed), "record")
             << " that it had were removed: they had passed their time (archive.expired)\n";
+    if (!made->not_removed.empty())
+        out << "WARNING: what the archive has removed isn't all removed here: "
+            << one_line(made->not_removed, any_length) << '\n';
     if (made->same_disk) out << "WARNING: it is on the file system of the archive: one disk takes both\n";
     if (!told)
         out << "note: no event says so in the archive: " << one_line(told.error().text, any_length) << '\n';
