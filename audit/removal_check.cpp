@@ -21,6 +21,9 @@ class Judge {
     Judge(const RemovalContext& context, store::ArchiveReader& reader, std::vector<Problem>& problems)
         : context_(context), reader_(reader), problems_(problems) {}
 
+    /// That no token speaks for the time of one of those that were judged.
+    [[nodiscard]] bool time_unproved() const { return time_unproved_; }
+
     void judge(const store::Expiry& expiry) {
         const auto object = [&](const std::string& text) {
             if (!text.empty()) problems_.push_back({"removal", expiry.segment, expiry.number, "", text});
@@ -83,19 +86,22 @@ class Judge {
     }
 
     /// The operator alone says when it was.
-    [[nodiscard]] std::string of_time(const store::Expiry& expiry) const {
+    [[nodiscard]] std::string of_time(const store::Expiry& expiry) {
         const std::string at = "records were removed at " + to_rfc3339(expiry.at, 0) + ", as it says, and ";
         if (expiry.at > context_.now + most_late) return at + "that is yet to come";
         // A token that came later has its time from a proved clock.
         std::string text;
+        bool any = false;
         store::Query query;
         query.first = expiry.number + 1;
         const auto searched = reader_.find(query, [&](const store::Found& found) {
+            any = true;
             const auto gen_time = from_unix_us(found.issuance().gen_time_us);
             if (gen_time + most_late < expiry.at)
                 text = at + "a token whose record comes later is of " + to_rfc3339(gen_time);
             return false;
         });
+        time_unproved_ = time_unproved_ || !any;
         return searched ? text : at + "whether that can be isn't known: " + searched.error().text;
     }
 
@@ -131,6 +137,7 @@ class Judge {
     const RemovalContext& context_;
     store::ArchiveReader& reader_;
     std::vector<Problem>& problems_;
+    bool time_unproved_ = false;
 };
 
 }  // namespace
@@ -146,8 +153,23 @@ Removed check_removals(const RemovalContext& context, const std::vector<store::R
     const auto is_covered = [&context](store::RecordNumber number) {
         return static_cast<std::uint64_t>(number) < context.covered;
     };
-    for (const store::Expiry& expiry : known.all())
-        if (is_covered(expiry.number)) Judge(context, **reader, problems).judge(expiry);
+    std::vector<store::Run> named;
+    for (const store::Expiry& expiry : known.all()) {
+        if (!is_covered(expiry.number)) continue;
+        Judge judge(context, **reader, problems);
+        judge.judge(expiry);
+        removed.time_unproved = removed.time_unproved || judge.time_unproved();
+        for (const store::Removal& removal : expiry.removals)
+            named.insert(named.end(), removal.runs.begin(), removal.runs.end());
+    }
+    // Lists may overlap.
+    store::RecordNumber next = 0;
+    std::sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const store::Run& run : named) {
+        const auto first = std::max(run.first, next);
+        if (first <= run.last) removed.still_there += static_cast<std::uint64_t>(run.last - first + 1);
+        next = std::max(next, run.last + 1);
+    }
     std::vector<store::Run> missing;
     for (const store::Run& run : gone)
         for (auto number = run.first; number <= run.last; ++number) {
@@ -157,6 +179,7 @@ Removed check_removals(const RemovalContext& context, const std::vector<store::R
                 continue;
             }
             ++removed.records;
+            --removed.still_there;
             if (known.of(number)->gen_times_us) ++removed.tokens;
             const auto at = std::find_if(known.all().begin(), known.all().end(),
                                          [&event](const store::Expiry& one) { return one.number == *event; });

@@ -16,8 +16,11 @@ namespace kokuin::audit {
 /// What the archive says of it.
 struct Removed {
     std::uint64_t records = 0;
-    std::uint64_t tokens = 0;      ///< of these
-    std::optional<WallTime> last;  ///< when something was removed last
+    std::uint64_t tokens = 0;       ///< of these
+    std::optional<WallTime> last;   ///< when something was removed last
+    std::uint64_t still_there = 0;  ///< records that are named as removed, and aren't
+    /// That no token has come since one of the removals: its time is known from the operator alone.
+    bool time_unproved = false;
 };
 
 /// A segment as it was found.

@@ -97,6 +97,8 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                {"removed",
                 {{"records", report.removed.records},
                  {"tokens", report.removed.tokens},
+                 {"still_there", report.removed.still_there},
+                 {"time_unproved", report.removed.time_unproved},
                  {"last", report.removed.last ? Json(to_rfc3339(*report.removed.last, 6)) : Json(nullptr)}}},
                {"problems", problems},
                {"more_problems", report.more_problems},
@@ -139,7 +141,12 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
         out << "of " << counted(report.removed.records, "record", "records") << " ("
             << counted(report.removed.tokens, "token", "tokens")
             << ") only the hashes are left: removed after their time, the last on "
-            << to_rfc3339(*report.removed.last, 0) << '\n';
+            << to_rfc3339(*report.removed.last, 0)
+            << (report.removed.time_unproved ? " by what the operator says: no token has come since" : "")
+            << '\n';
+    if (report.removed.still_there > 0)
+        out << counted(report.removed.still_there, "record is", "records are")
+            << " named as removed, and still there\n";
     out << "anchored: " << (report.anchored ? "true" : "false");
     if (!report.anchored)
         out << " (" << report.not_anchored_because

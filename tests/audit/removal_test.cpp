@@ -95,10 +95,18 @@ TEST_CASE("what had passed its time may have been removed") {
     CHECK(removed.records == 4);
     CHECK(removed.tokens == 0);
     CHECK(removed.last == moment("2026-11-02"));
+    CHECK(removed.still_there == 0);
+    CHECK(removed.time_unproved);
     // Nor need it be gone yet.
+    CHECK(one.problems({{1, 1}}, &removed).empty());
+    CHECK(removed.records == 1);
+    CHECK(removed.still_there == 3);
     CHECK(one.problems({}, &removed).empty());
     CHECK(removed.records == 0);
     CHECK_FALSE(removed.last);
+    one.token("2026-11-03");
+    CHECK(one.problems({}, &removed).empty());
+    CHECK_FALSE(removed.time_unproved);
 }
 
 TEST_CASE("what nothing speaks of is missing") {

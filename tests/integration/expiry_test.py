@@ -137,7 +137,7 @@ every = "1s"
         self.assertEqual(self.gone(), {})
         self.assertEqual(self.events('archive.expired'), [])
         self.write_trust()
-        self.assertEqual(self.verify()['removed'], {'records': 0, 'tokens': 0, 'last': None})
+        self.assertEqual(self.verify()['removed'], {'records': 0, 'tokens': 0, 'still_there': 0, 'time_unproved': False, 'last': None})
         self.demo.tsactl('archive', 'backup', self.folder / 'backup')
         shutil.copytree(self.folder / 'backup', self.folder / 'before')
 
@@ -176,7 +176,7 @@ every = "1s"
             self.assertEqual(gone[number], hashlib.sha256(b'\0' + before[number]).digest())
             self.assertNotIn(before[number], self.old_file().read_bytes())
         report = self.verify()
-        self.assertEqual((report['removed']['records'], report['removed']['tokens']), (len(numbers), 0))
+        self.assertEqual((report['removed']['records'], report['removed']['tokens'], report['removed']['still_there']), (len(numbers), 0, 0))
         self.assertEqual(run('sqlite3', '-readonly', self.old_file(), 'PRAGMA integrity_check').out, 'ok\n')
         # The month's tokens are proved as before, by those of its seal and by the tree.
         serial = rfc3161.TstInfo(self.tokens[3]).serial
