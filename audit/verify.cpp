@@ -812,13 +812,18 @@ class Verification {
         for (Problem& problem : report_.problems)
             if (problem.number && problem.serial.empty())
                 problem.serial = wanted[problem.segment][*problem.number];
+        constexpr const char* among = "is among records that aren't all those that were signed";
         for (const auto& [from, to] : misfits_)
             for (Segment& segment : segments_)
                 (void)segment.scan.serials([&](View serial, RecordNumber number) {
                     if (static_cast<std::uint64_t>(number) >= from && static_cast<std::uint64_t>(number) < to)
-                        object("tree", segment.name,
-                               "is among records that aren't all those that were signed", number,
-                               to_hex(serial));
+                        object("tree", segment.name, among, number, to_hex(serial));
+                });
+        for (const auto& [from, to] : misfits_)
+            for (Segment& segment : segments_)
+                (void)segment.scan.events([&](RecordNumber number, std::string_view, std::string_view) {
+                    if (static_cast<std::uint64_t>(number) >= from && static_cast<std::uint64_t>(number) < to)
+                        object("tree", segment.name, among, number);
                 });
     }
 
