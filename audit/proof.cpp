@@ -4,6 +4,7 @@
 #include <map>
 
 #include "store/context.h"
+#include "store/log_keys.h"
 #include "store/prove.h"
 #include "store/tlog/proof.h"
 
@@ -41,7 +42,7 @@ Result<ProofReport> check_proof(std::string_view file, const Trust* trust) {
                                 checkpoint->head))
         object("tree", "the record isn't in the tree that the checkpoint was signed over");
     if (trust && !trust->log_keys.empty()) {
-        if (const auto signed_well = read_checkpoint(proof->checkpoint, trust->log_keys); !signed_well)
+        if (const auto signed_well = store::signed_by(proof->checkpoint, trust->log_keys); !signed_well)
             object("checkpoint", signed_well.error().text);
     }
     KeyHistory unknown;

@@ -9,6 +9,7 @@
 
 #include "audit/work.h"
 #include "evidence/seal.h"
+#include "store/log_keys.h"
 #include "store/reader.h"
 #include "store/tree_reader.h"
 
@@ -122,7 +123,7 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
         if (!context.log_keys.empty()) {
             const auto note = tlog::Note::parse(text);
             const auto checkpoint =
-                note ? read_checkpoint(*note, context.log_keys) : Result<tlog::Checkpoint>(note.error());
+                note ? store::signed_by(*note, context.log_keys) : Result<tlog::Checkpoint>(note.error());
             if (!checkpoint) object("the checkpoint of its seal: " + checkpoint.error().text);
         }
         SealedMonth sealed{seal.segment, 0, {}, seal.until, "", {}};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "audit/trust.h"
+#include "store/log_keys.h"
 #include "store/tlog/add_checkpoint.h"
 
 namespace kokuin::audit {
@@ -88,7 +89,7 @@ class Check {
         share_out(workers_, rows.size(), [&](std::size_t i) {
             const auto note = tlog::Note::parse(rows[i].note);
             judged[i] =
-                note ? read_checkpoint(*note, rules_.log_keys) : Result<tlog::Checkpoint>(note.error());
+                note ? store::signed_by(*note, rules_.log_keys) : Result<tlog::Checkpoint>(note.error());
         });
         for (std::size_t i = 0; i < rows.size(); ++i) {
             const std::string name = "the checkpoint of size " + std::to_string(rows[i].size) + ": ";

@@ -2,6 +2,7 @@
 
 #include "base/config.h"
 #include "base/file.h"
+#include "store/log_keys.h"
 
 namespace kokuin::audit {
 namespace {
@@ -67,7 +68,7 @@ Result<Trust> load_trust(const std::string& path) {
     if (const auto file = root.maybe_path("checkpoint")) {
         const auto octets = read_file(*file, 64U << 10U);
         auto note = octets ? tlog::Note::parse(as_text(*octets)) : Result<tlog::Note>(octets.error());
-        const auto checkpoint = note ? read_checkpoint(*note, trust.log_keys) : note.error();
+        const auto checkpoint = note ? store::signed_by(*note, trust.log_keys) : note.error();
         if (!checkpoint) {
             root.problem("checkpoint", *file + ": " + checkpoint.error().text);
         } else if (!trust.witnesses.empty()) {
@@ -80,21 +81,6 @@ Result<Trust> load_trust(const std::string& path) {
     }
     if (auto done = document->finish(); !done) return std::move(done).error();
     return trust;
-}
-
-Result<tlog::Checkpoint> read_checkpoint(const tlog::Note& note, const std::vector<tlog::VerifierKey>& keys) {
-    auto checkpoint = tlog::Checkpoint::parse(note.text);
-    if (!checkpoint) return checkpoint;
-    bool signed_by_one = false;
-    for (const auto& key : keys) {
-        if (key.name() != checkpoint->origin) continue;
-        const auto checked = tlog::check(note, key);
-        if (checked.outcome == tlog::Checked::Outcome::wrong)
-            return Error::no("the signature of the log key " + key.text() + " under it is wrong");
-        signed_by_one = signed_by_one || checked.outcome == tlog::Checked::Outcome::good;
-    }
-    if (!signed_by_one) return Error::no("no log key that is known has signed it");
-    return checkpoint;
 }
 
 }  // namespace kokuin::audit

@@ -31,8 +31,4 @@ struct Trust {
 /// Reads a trust file (TOML; docs/audit.md). Error (usage): every problem, one a line, with file and line.
 Result<Trust> load_trust(const std::string& path);
 
-/// The checkpoint in a note that one of `keys` has signed. Error (no): by none of them, or wrongly; (usage):
-/// no checkpoint.
-Result<tlog::Checkpoint> read_checkpoint(const tlog::Note& note, const std::vector<tlog::VerifierKey>& keys);
-
 }  // namespace kokuin::audit

@@ -20,6 +20,7 @@
 #include "audit/signed_heads.h"
 #include "audit/tree_check.h"
 #include "store/context.h"
+#include "store/log_keys.h"
 #include "store/scan.h"
 #include "store/tiles.h"
 #include "store/tree_reader.h"
@@ -240,7 +241,7 @@ class Verification {
     /// Where the tree begins, and the heads from outside that it must have.
     Done begin() {
         const auto demand = [this](const tlog::Note& note) -> Result<tlog::TreeHead> {
-            const auto checkpoint = read_checkpoint(note, log_keys_);
+            const auto checkpoint = store::signed_by(note, log_keys_);
             if (!checkpoint) return checkpoint.error();
             const auto reached = reach(checkpoint->origin);
             if (!reached)

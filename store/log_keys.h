@@ -14,7 +14,7 @@ namespace kokuin::store {
 Result<std::vector<tlog::VerifierKey>> recorded_keys(ArchiveReader& reader);
 
 /// The checkpoint of a note, signed by one of `keys`. Error (no): it isn't, or one of these signatures is
-/// wrong.
+/// wrong; (usage): no checkpoint.
 Result<tlog::Checkpoint> signed_by(const tlog::Note& note, const std::vector<tlog::VerifierKey>& keys);
 
 /// Records of the archive in `dir` below this number are under its newest checkpoint, which is over just
