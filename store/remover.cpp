@@ -198,16 +198,8 @@ class SegmentRemover {
             drop_event_.bind(1, number);
             return drop_event_.run();
         }
-        const IssuanceKeys keys = keys_of(std::get<OwnIssuance>(record->body));
-        drop_serial_.bind(1, View(keys.serial));
-        drop_serial_.bind(2, number);
-        if (auto done = drop_serial_.run(); !done) return done;
-        drop_time_.bind(1, keys.gen_time_us);
-        drop_time_.bind(2, number);
-        if (auto done = drop_time_.run(); !done) return done;
-        drop_imprint_.bind(1, keys.imprint);
-        drop_imprint_.bind(2, number);
-        return drop_imprint_.run();
+        return run_on_index(keys_of(std::get<OwnIssuance>(record->body)), number, drop_serial_, drop_time_,
+                            drop_imprint_);
     }
 
     /// Blobs that no record names any more.

@@ -218,6 +218,19 @@ IssuanceKeys keys_of(const OwnIssuance& issuance) {
     return {without_zeros(issuance.serial), issuance.gen_time_us, imprint_key(issuance.imprint)};
 }
 
+Done run_on_index(const IssuanceKeys& keys, RecordNumber number, sqlite::Statement& serial,
+                  sqlite::Statement& time, sqlite::Statement& imprint) {
+    serial.bind(1, View(keys.serial));
+    serial.bind(2, number);
+    if (auto done = serial.run(); !done) return done;
+    time.bind(1, keys.gen_time_us);
+    time.bind(2, number);
+    if (auto done = time.run(); !done) return done;
+    imprint.bind(1, keys.imprint);
+    imprint.bind(2, number);
+    return imprint.run();
+}
+
 std::int64_t imprint_key(View imprint) {
     std::uint64_t key = 0;
     for (std::size_t i = 0; i < 8; ++i) key = key << 8U | (i < imprint.size() ? imprint[i] : 0U);

@@ -72,6 +72,10 @@ struct IssuanceKeys {
 };
 IssuanceKeys keys_of(const Issuance& issuance);
 IssuanceKeys keys_of(const OwnIssuance& issuance);
+/// Runs the statements that put an issuance into its three tables of the index, or take it out: ?1 is the
+/// key, ?2 the record's number.
+Done run_on_index(const IssuanceKeys& keys, RecordNumber number, sqlite::Statement& serial,
+                  sqlite::Statement& time, sqlite::Statement& imprint);
 /// The index's key for an imprint: its first eight octets, big-endian, as a signed number.
 std::int64_t imprint_key(View imprint);
 /// A magnitude without leading zeros.

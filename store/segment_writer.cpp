@@ -252,16 +252,8 @@ Done SegmentWriter::insert(const Row& row, RecordNumber number) {
         insert_event_.bind(3, event->subject);
         return insert_event_.run();
     }
-    const IssuanceKeys& keys = *std::get<const IssuanceKeys*>(row.keys);
-    insert_serial_.bind(1, View(keys.serial));
-    insert_serial_.bind(2, number);
-    if (auto done = insert_serial_.run(); !done) return done;
-    insert_time_.bind(1, keys.gen_time_us);
-    insert_time_.bind(2, number);
-    if (auto done = insert_time_.run(); !done) return done;
-    insert_imprint_.bind(1, keys.imprint);
-    insert_imprint_.bind(2, number);
-    return insert_imprint_.run();
+    return run_on_index(*std::get<const IssuanceKeys*>(row.keys), number, insert_serial_, insert_time_,
+                        insert_imprint_);
 }
 
 Done SegmentWriter::commit(const std::vector<Row>& rows, const std::vector<CheckpointRow>& checkpoints,
