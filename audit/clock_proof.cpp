@@ -16,7 +16,14 @@ std::int64_t us_up(nanoseconds time) {
     return std::chrono::ceil<microseconds>(time).count();
 }
 
-std::string objection_to(const store::Issuance& issuance, const ClockProof& proof) {
+/// What a basis says of one reading of the clocks.
+struct Carried {
+    tac::clock::Reading reading;
+    Bound bound{};
+    std::string objection{};
+};
+
+std::string objection_to(const store::Issuance& issuance, const Carried& proof) {
     // Microseconds that nanoseconds can hold.
     constexpr std::int64_t latest_us = 7'000'000'000'000'000;
     if (issuance.gen_time_us < 0 || issuance.gen_time_us > latest_us) return "genTime is out of range";
@@ -39,9 +46,9 @@ std::string objection_to(const store::Issuance& issuance, const ClockProof& proo
     return "";
 }
 
-ClockProof prove(const store::Issuance& issuance, Basis basis) {
+Carried carry(const store::Issuance& issuance, const Basis& basis) {
     const auto& kept = *issuance.clock;
-    ClockProof proof{std::move(basis), {}, {}, ""};
+    Carried proof;
     // What is beyond them is far beyond what can be carried as well.
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2;
     proof.reading.before = MonoTime(nanoseconds(std::clamp(kept.m_ns, -most, most)));
@@ -52,7 +59,7 @@ ClockProof prove(const store::Issuance& issuance, Basis basis) {
         proof.objection = "its reading of the clocks is out of range";
         return proof;
     }
-    proof.bound = proof.basis.at(proof.reading);
+    proof.bound = basis.at(proof.reading);
     proof.objection = objection_to(issuance, proof);
     return proof;
 }
@@ -83,11 +90,12 @@ Result<std::optional<ClockProof>> clock_proof(const store::Shown& shown) {
     if (!issuance.clock || !shown.basis) return std::optional<ClockProof>();
     auto basis = Basis::decode(*shown.basis);
     if (!basis) return std::move(basis).error();
-    return std::optional<ClockProof>(prove(issuance, std::move(*basis)));
+    auto [reading, bound, objection] = carry(issuance, *basis);
+    return std::optional(ClockProof{std::move(*basis), reading, bound, std::move(objection)});
 }
 
 std::string clock_objection(const store::Issuance& issuance, const Basis& basis) {
-    return issuance.clock ? prove(issuance, basis).objection : "";
+    return issuance.clock ? carry(issuance, basis).objection : "";
 }
 
 std::string clock_sentence(std::int64_t bound_us, const ClockProof* proof) {

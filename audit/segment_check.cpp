@@ -58,16 +58,15 @@ std::array<std::optional<Bytes>, RowSums::tables> rows_of(const store::BareRecor
 
 /// Visits a table of the index as rows_of() writes it.
 Done visit_table(SegmentScan& scan, RowSums::Table table,
-                 const std::function<void(Bytes, RecordNumber)>& visit) {
+                 const std::function<void(View, RecordNumber)>& visit) {
     const auto number = [&](std::int64_t value, RecordNumber of) {
-        Bytes row(sizeof value);
+        std::array<std::uint8_t, sizeof value> row{};
         std::memcpy(row.data(), &value, sizeof value);
-        visit(std::move(row), of);
+        visit(row, of);
     };
     switch (table) {
         case RowSums::serials:
-            return scan.serials(
-                [&](View serial, RecordNumber of) { visit(Bytes(serial.begin(), serial.end()), of); });
+            return scan.serials(visit);
         case RowSums::times:
             return scan.times(number);
         case RowSums::imprints:
@@ -161,12 +160,12 @@ class RecordCheck::Impl {
         }
         stretch.leaves.emplace_back(tlog::leaf_hash(der));
         const auto* own = std::get_if<OwnIssuance>(&record->body);
-        const std::string serial = own ? to_hex(store::index_keys(*own).serial) : "";
+        const auto rows = rows_of(*record);
+        const auto serial = [&] { return own ? to_hex(*rows[RowSums::serials]) : ""; };
         if (record->number != number)
             object(stretch, "moved", number,
                    "in its place stands what says that it is record " + std::to_string(record->number),
-                   serial);
-        const auto rows = rows_of(*record);
+                   serial());
         for (std::size_t table = 0; table < RowSums::tables; ++table)
             if (rows[table])
                 stretch.sums.add(
@@ -192,13 +191,13 @@ class RecordCheck::Impl {
                                            [this](const store::BlobId& id) { return scan_.blob(id); });
         if (!whole) {
             stretch.context_lost = true;
-            return object(stretch, "blob", number, whole.error().text, serial);
+            return object(stretch, "blob", number, whole.error().text, serial());
         }
         const auto& issuance = std::get<Issuance>(whole->body);
         if (!issuance.tac) ++stretch.without_tac;
         for (const auto& id : store::blobs_of(issuance)) stretch.blobs.insert(id);
         for (auto& objection : tokens_.check(*whole, issuance))
-            object(stretch, std::move(objection.kind), number, std::move(objection.detail), serial);
+            object(stretch, std::move(objection.kind), number, std::move(objection.detail), serial());
     }
 
     const CheckContext& context_;
@@ -228,7 +227,7 @@ Result<RowSums> index_sums(const CheckContext& context, const std::string& segme
     auto scan = SegmentScan::open(context.dir, segment);
     if (!scan) return scan.error();
     RowSums sums;
-    const auto done = visit_table(*scan, table, [&](const Bytes& row, RecordNumber number) {
+    const auto done = visit_table(*scan, table, [&](View row, RecordNumber number) {
         if (number < first || number >= end) {
             stray.push_back(number);
         } else {
@@ -261,9 +260,10 @@ std::vector<Problem> find_index_problems(const CheckContext& context, const std:
         if (!record) return;
         if (auto row = rows_of(*record)[table]) expected.emplace(number, std::move(*row));
     });
-    const auto walked = visit_table(*scan, table, [&](Bytes row, RecordNumber number) {
+    const auto walked = visit_table(*scan, table, [&](View row, RecordNumber number) {
         if (number < first || number >= end) return;
-        if (!rows.emplace(number, row).second) object(number, "the table " + name + " names it twice");
+        if (!rows.emplace(number, to_bytes(row)).second)
+            object(number, "the table " + name + " names it twice");
     });
     if (!read || !walked)
         object(first, "the table " + name + " can't be compared: " + (read ? walked : read).error().text);

@@ -2,7 +2,6 @@
 
 #include <string>
 
-#include "tsa/protocol/token.h"
 #include "tsa/protocol/verify.h"
 
 namespace kokuin::audit {
@@ -13,13 +12,13 @@ bool same_number(View a, View b) {
     return equal(a, b);
 }
 
-std::optional<std::string> token_fault(View token, const store::Issuance& issuance,
+std::optional<std::string> token_fault(tsp::TokenReader& reader, View token, const store::Issuance& issuance,
                                        const pki::Certificate& signer, const pki::PublicKey& key,
                                        std::optional<std::int64_t>& accuracy_us) {
-    const auto read = tsp::parse_token(token, tsp::TokenCertificates::skip);
+    const auto read = reader.read(token);
     if (!read) return "its token can't be read: " + read.error().text;
-    if (const auto fault = tsp::find_fault(*read, signer, key)) return "its token doesn't hold: " + *fault;
-    const auto& info = read->tst_info;
+    if (const auto fault = tsp::find_fault(**read, signer, key)) return "its token doesn't hold: " + *fault;
+    const auto& info = (*read)->tst_info;
     if (info.accuracy) accuracy_us = info.accuracy->count();
     const char* differs = !same_number(info.serial, issuance.serial)          ? "serial number"
                           : to_unix_us(info.gen_time) != issuance.gen_time_us ? "genTime"
@@ -41,8 +40,10 @@ Done check_token(const store::Shown& shown) {
     if (!certificate) return damaged("its certificate can't be read: " + certificate.error().text);
     const auto key = pki::PublicKey::from_certificate(*certificate);
     if (!key) return damaged("its certificate can't be used: " + key.error().text);
+    tsp::TokenReader reader(tsp::TokenCertificates::skip);
     std::optional<std::int64_t> accuracy_us;
-    if (const auto fault = token_fault(shown.token, shown.found.issuance(), *certificate, *key, accuracy_us))
+    if (const auto fault =
+            token_fault(reader, shown.token, shown.found.issuance(), *certificate, *key, accuracy_us))
         return damaged(*fault);
     return {};
 }

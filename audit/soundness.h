@@ -8,13 +8,14 @@
 #include "pki/certificate.h"
 #include "pki/public_key.h"
 #include "store/reader.h"
+#include "tsa/protocol/token.h"
 
 namespace kokuin::audit {
 
 /// Why `token` isn't one that this certificate's key signed, or says something else than the record about
 /// serial number, time, policy or imprint (`accuracy_us`: what it states, if it does); nothing if it is and
-/// doesn't. Pure and thread-safe.
-std::optional<std::string> token_fault(View token, const store::Issuance& issuance,
+/// doesn't. `reader`: has read what it likes, and reads this one; one thread at a time.
+std::optional<std::string> token_fault(tsp::TokenReader& reader, View token, const store::Issuance& issuance,
                                        const pki::Certificate& signer, const pki::PublicKey& key,
                                        std::optional<std::int64_t>& accuracy_us);
 

@@ -257,9 +257,9 @@ class SqlExport {
         for (const auto& name : *names) {
             auto scan = store::SegmentScan::open(dir_, name);
             if (!scan) return searched(scan.error());
-            const auto extent = scan->extent();
-            if (!extent) return searched(extent.error());
-            insert(segment_, name, scan->facts().first, extent->count,
+            const auto count = scan->count();
+            if (!count) return searched(count.error());
+            insert(segment_, name, scan->facts().first, *count,
                    scan->facts().previous.empty() ? std::nullopt : std::optional(scan->facts().previous));
             searched(scan->checkpoints(
                 [&](std::int64_t size, const std::string& note) { checkpoint(name, size, note); }));

@@ -41,6 +41,7 @@ struct Signer {
 /// A TAC for one signer.
 struct Audit {
     tac::SignedTac tac;
+    Bytes serial;  // as people read it: real ones are negative or zero-padded at times
     Span good;
 };
 
@@ -136,7 +137,7 @@ class TokenCheck::Impl {
     }
 
     void judge_token(const store::Issuance& issuance, const Signer& signer) {
-        if (auto fault = token_fault(token_, issuance, signer.certificate, signer.key, accuracy_us_))
+        if (auto fault = token_fault(reader_, token_, issuance, signer.certificate, signer.key, accuracy_us_))
             object("token", std::move(*fault));
     }
 
@@ -174,12 +175,15 @@ class TokenCheck::Impl {
             if (!der) return;
             auto decoded = tac::decode(*der);
             if (!decoded) return object("tac", "its TAC can't be read: " + decoded.error().text);
-            known = audits_.emplace(key, Audit{std::move(*decoded), {}}).first;
+            const std::string serial = tac::serial_hex(decoded->tac.serial);
+            known = audits_
+                        .emplace(key, Audit{std::move(*decoded),
+                                            *from_hex(serial.size() % 2 == 0 ? serial : "0" + serial),
+                                            {}})
+                        .first;
         }
         Audit& audit = known->second;
-        // Serial numbers of real ones are negative or zero-padded at times: as people read them they agree.
-        const std::string serial = tac::serial_hex(audit.tac.tac.serial);
-        if (!same_number(issuance.tac->serial, *from_hex(serial.size() % 2 == 0 ? serial : "0" + serial)))
+        if (!same_number(issuance.tac->serial, audit.serial))
             object("tac", "the record names another serial number than its TAC has");
         // At the moment that genTime was cut off from: a TAC may be younger than the second that a token
         // states.
@@ -222,6 +226,7 @@ class TokenCheck::Impl {
     std::vector<pki::Certificate> intermediates_;
     tac::Rules rules_;
 
+    tsp::TokenReader reader_{tsp::TokenCertificates::skip};
     std::map<BlobId, Bytes> content_;
     std::map<BlobId, Signer> signers_;
     std::map<std::pair<BlobId, BlobId>, Audit> audits_;

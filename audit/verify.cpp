@@ -33,7 +33,7 @@ using store::SegmentScan;
 
 /// Records that a thread looks at before it takes others: whole tiles, a second's work at most.
 constexpr std::int64_t stretch_length = 2048;
-/// See SegmentScan::extent().
+/// See SegmentScan::last().
 constexpr std::int64_t most_missing = 1'000'000;
 /// Tokens of one stretch that doesn't fit are named one by one up to so many.
 constexpr std::uint64_t most_named = 20'000;
@@ -44,7 +44,7 @@ constexpr std::int64_t most_late_us = 600'000'000;
 struct Segment {
     std::string name;
     SegmentScan scan;
-    SegmentScan::Extent extent;
+    RecordNumber last = -1;  // then
     RecordNumber first = 0;
     RecordNumber end = 0;  // records of this segment are below
 };
@@ -108,11 +108,11 @@ class Verification {
             auto scan = SegmentScan::open(options_.dir, name);
             // Nothing is removed of a finished month while it is looked at.
             const Done held = scan && name != names.back() ? scan->hold() : Done();
-            auto extent = !scan   ? Result<SegmentScan::Extent>(scan.error())
-                          : !held ? Result<SegmentScan::Extent>(held.error())
-                                  : scan->extent();
-            if (!extent) {
-                object("segment", name, extent.error().text);
+            const auto last = !scan   ? Result<RecordNumber>(scan.error())
+                              : !held ? Result<RecordNumber>(held.error())
+                                      : scan->last();
+            if (!last) {
+                object("segment", name, last.error().text);
                 chain_whole_ = false;
                 continue;
             }
@@ -129,7 +129,7 @@ class Verification {
                 chain_whole_ = false;
                 continue;
             }
-            segments_.push_back({name, std::move(*scan), *extent, first, std::max(first, extent->last + 1)});
+            segments_.push_back({name, std::move(*scan), *last, first, std::max(first, *last + 1)});
             report_.segments.push_back(name);
         }
         for (std::size_t i = 0; i < segments_.size(); ++i) {
@@ -638,8 +638,8 @@ class Verification {
     void check_outside(std::size_t index, const std::vector<RecordNumber>& stray, RecordNumber looked_from) {
         Segment& segment = segments_[index];
         const bool newest = index + 1 == segments_.size();
-        const auto now = segment.scan.extent();
-        const RecordNumber last = now ? now->last : segment.extent.last;
+        const auto now = segment.scan.last();
+        const RecordNumber last = now ? *now : segment.last;
         for (const RecordNumber number : stray)
             if (number < segment.first || (number >= looked_from && (!newest || number > last)))
                 object("index", segment.name, "its index names a record that it hasn't got", number);
@@ -723,8 +723,8 @@ class Verification {
 
     /// True if the archive has that many records by now.
     bool grown_to(std::uint64_t size) {
-        const auto now = segments_.back().scan.extent();
-        return now && static_cast<std::uint64_t>(now->last + 1) >= size;
+        const auto now = segments_.back().scan.last();
+        return now && static_cast<std::uint64_t>(*now + 1) >= size;
     }
 
     /// Seals of those that have ended.

@@ -145,7 +145,7 @@ bool Reader::read_boolean(std::string_view what) {
     return element.content[0] == 0xff;
 }
 
-Bytes Reader::read_integer(std::string_view what) {
+View Reader::integer_content(std::string_view what) {
     const auto before = rest_;
     const auto element = expect(integer_tag, what);
     if (failed()) return {};
@@ -156,12 +156,16 @@ Bytes Reader::read_integer(std::string_view what) {
         fail(std::string(what) + " is no minimal INTEGER");
         return {};
     }
-    return {element.content.begin(), element.content.end()};
+    return element.content;
+}
+
+Bytes Reader::read_integer(std::string_view what) {
+    return to_bytes(integer_content(what));
 }
 
 std::int64_t Reader::read_int64(std::string_view what) {
     const auto before = rest_;
-    const auto content = read_integer(what);
+    const View content = integer_content(what);
     if (failed()) return 0;
     const bool negative = (content[0] & 0x80U) != 0;
     const std::uint8_t sign = negative ? 0xff : 0x00;

@@ -102,6 +102,7 @@ class Reader {
 
   private:
     Reader(View content, const Reader& parent);
+    View integer_content(std::string_view what);
 
     View rest_;
     const std::uint8_t* origin_;

@@ -109,12 +109,12 @@ Result<Context> decode_context(View der) {
         if (reader.next_is(tac_tag)) {
             der::Reader tac = reader.enter(tac_tag, "tac");
             TacReference reference;
-            reference.blob = fixed<32>(tac, tac.read_octets("TAC blob"), "TAC blob");
+            reference.blob = read_fixed<32>(tac, "TAC blob");
             reference.serial = read_magnitude(tac, "TAC serial");
             tac.finish("tac");
             common.tac = std::move(reference);
         }
-        common.certificate = fixed<32>(reader, reader.read_octets("certificate"), "certificate");
+        common.certificate = read_fixed<32>(reader, "certificate");
         der::Reader parts = reader.enter(der::sequence_tag, "token");
         while (!parts.at_end()) common.token.push_back(read_part(parts));
         reader.finish("context");
@@ -133,7 +133,8 @@ Result<const Context*> Contexts::find(const BlobId& id, const BlobLookup& blobs)
     const auto content = blobs(id);
     if (!content) return content.error();
     if (!*content) return Error::environment(name + "is missing" + advice);
-    if (blob_id(**content) != id) return Error::environment(name + "has another SHA-256 than its name" + advice);
+    if (blob_id(**content) != id)
+        return Error::environment(name + "has another SHA-256 than its name" + advice);
     auto common = decode_context(**content);
     if (!common) return Error::environment(name + "can't be read (" + common.error().text + ")" + advice);
     if (known_.size() >= most_known) known_.clear();

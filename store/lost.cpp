@@ -45,10 +45,10 @@ Result<Left> read_lost(const std::string& dir, const std::string& id, RecordNumb
         }
         if (scan->facts().archive != id)
             return Error::no(dir + ": the segment " + name + " is of another archive than the copy");
-        const auto extent = scan->extent();
+        const auto last = scan->last();
         // Numbers that the archive can't have reached are damage too.
         const RecordNumber end =
-            extent ? std::max(extent->last + 1, from) : std::max(scan->facts().first, from) + most_unread;
+            last ? std::max(*last + 1, from) : std::max(scan->facts().first, from) + most_unread;
         const auto in_reach = [&](RecordNumber number) { return number >= from && number < end; };
         const auto tell = [&](const Done& done) {
             if (!done) left.troubles.push_back(done.error().text);

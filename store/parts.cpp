@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "base/der.h"
@@ -35,7 +37,10 @@ std::optional<Bytes> compute(const Digest& digest, View token) {
     if (!name || digest.begin < 0 || digest.length < 1 || digest.begin > size ||
         digest.length > size - digest.begin)
         return std::nullopt;
-    const auto hash = Botan::HashFunction::create_or_throw(name);
+    // Looking an algorithm up costs more than hashing with it.
+    thread_local std::map<const char*, std::unique_ptr<Botan::HashFunction>> known;
+    auto& hash = known[name];
+    if (!hash) hash = Botan::HashFunction::create_or_throw(name);
     hash->update(token.data() + digest.begin, static_cast<std::size_t>(digest.length));
     Bytes result(hash->output_length());
     hash->final(result.data());

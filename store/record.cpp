@@ -114,7 +114,7 @@ Bytes encode_event(const Event& body) {
 
 OwnIssuance read_issuance(der::Reader& reader) {
     OwnIssuance body;
-    body.context = fixed<32>(reader, reader.read_octets("context"), "context");
+    body.context = read_fixed<32>(reader, "context");
     body.serial = read_magnitude(reader, "serial");
     body.gen_time_us = reader.read_int64("genTime");
     body.imprint = reader.read_octets("imprint");
@@ -122,7 +122,7 @@ OwnIssuance read_issuance(der::Reader& reader) {
     if (reader.next_is(clock_tag)) {
         der::Reader clock = reader.enter(clock_tag, "clock");
         ClockProof proof;
-        proof.basis = fixed<32>(clock, clock.read_octets("clock basis"), "clock basis");
+        proof.basis = read_fixed<32>(clock, "clock basis");
         proof.m_ns = clock.read_int64("M");
         proof.c_ns = clock.read_int64("C");
         proof.gap_ns = clock.read_int64("gap");
@@ -159,7 +159,7 @@ Event read_event(der::Reader& reader) {
         body.fields.insert_or_assign(std::move(key), std::move(value));
     }
     der::Reader blobs = reader.enter(der::sequence_tag, "blobs");
-    while (!blobs.at_end()) body.blobs.push_back(fixed<32>(blobs, blobs.read_octets("blob"), "blob"));
+    while (!blobs.at_end()) body.blobs.push_back(read_fixed<32>(blobs, "blob"));
     return body;
 }
 

@@ -33,4 +33,10 @@ std::array<std::uint8_t, N> fixed(der::Reader& reader, View octets, std::string_
     return result;
 }
 
+/// An OCTET STRING of so many octets.
+template <std::size_t N>
+std::array<std::uint8_t, N> read_fixed(der::Reader& reader, std::string_view what) {
+    return fixed<N>(reader, reader.expect(der::octet_string, what).content, what);
+}
+
 }  // namespace kokuin::store

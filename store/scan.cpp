@@ -65,11 +65,31 @@ class SegmentScan::Impl {
         return std::optional<Bytes>(Bytes(found.begin(), found.end()));
     }
 
+    /// The lowest number that counts.
+    [[nodiscard]] RecordNumber first() const { return std::clamp<RecordNumber>(facts.first, 0, limit); }
+    Result<RecordNumber> last_below(RecordNumber end) {
+        return number("SELECT ifnull(max(number), -1) FROM record WHERE number >= ?1 AND number < ?2", end);
+    }
+    Result<std::int64_t> count_below(RecordNumber end) {
+        return number("SELECT count(*) FROM record WHERE number >= ?1 AND number < ?2", end);
+    }
+
     SegmentReader reader;
     sqlite::Database& database;
     SegmentFacts facts;
 
     const std::string path;
+
+  private:
+    Result<std::int64_t> number(std::string_view sql, RecordNumber end) {
+        auto select = database.prepare(sql);
+        if (!select) return select.error();
+        select->bind(1, first());
+        select->bind(2, end);
+        const auto row = select->step();
+        if (!row) return row.error();
+        return select->integer(0);
+    }
 };
 
 SegmentScan::SegmentScan(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -131,25 +151,20 @@ Result<std::vector<std::string>> SegmentScan::integrity() {
     }
 }
 
-Result<SegmentScan::Extent> SegmentScan::extent() {
-    // Numbers that no archive reaches don't count, so that nobody waits for all those below them.
-    auto select = impl_->database.prepare(
-        "SELECT count(*), ifnull(max(number), -1) FROM record WHERE number >= ?1 AND number < ?2");
-    if (!select) return select.error();
-    const RecordNumber first = std::clamp<RecordNumber>(impl_->facts.first, 0, limit);
-    Extent extent{0, -1};
-    RecordNumber end = limit;
-    for (int look = 0; look < 2; ++look) {
-        select->bind(1, first);
-        select->bind(2, end);
-        const auto row = select->step();
-        if (!row) return row.error();
-        extent = {select->integer(0), select->integer(1)};
-        select->reset();
-        if (extent.last < first + extent.count + most_missing) break;
-        end = first + extent.count + most_missing;
-    }
-    return extent;
+Result<RecordNumber> SegmentScan::last() {
+    auto found = impl_->last_below(limit);
+    // Numbers that no archive reaches don't count, so that nobody waits for all those below them. Counting
+    // reads the whole table: only where it matters.
+    const RecordNumber near = impl_->first() + most_missing;
+    if (!found || *found < near) return found;
+    const auto count = impl_->count_below(limit);
+    if (!count) return count.error();
+    return *found < near + *count ? found : impl_->last_below(near + *count);
+}
+
+Result<std::int64_t> SegmentScan::count() {
+    const auto highest = last();
+    return highest ? impl_->count_below(*highest + 1) : highest;
 }
 
 Done SegmentScan::hold() {

@@ -43,13 +43,11 @@ class SegmentScan {
     /// SQLite's own check of pages, and of indices that it keeps itself, one line each (at most 100). Reads
     /// the whole file in one transaction: the log of a segment that is being written grows meanwhile.
     Result<std::vector<std::string>> integrity();
-    /// How many records there are, and the highest number (-1 if there is none). Records below the segment's
-    /// first, or far above what so many records can reach, don't count.
-    struct Extent {
-        std::int64_t count = 0;
-        RecordNumber last = -1;
-    };
-    Result<Extent> extent();
+    /// The highest number of a record, -1 if there is none. Numbers below the segment's first, or far above
+    /// what so many records can reach, don't count.
+    Result<RecordNumber> last();
+    /// How many records there are with numbers from the segment's first to last().
+    Result<std::int64_t> count();
     /// Keeps a finished segment's file as it is as long as this object lives: whoever wants to change it has
     /// to try again later. Not for the segment that is being written.
     Done hold();

@@ -409,6 +409,97 @@ TEST_CASE("hostile tokens end in a value, and no changed one holds") {
     static_cast<void>(pki);
 }
 
+namespace {
+
+// All that a token was read to say.
+std::string said(const tsp::Token& token) {
+    const auto& info = token.tst_info;
+    std::string all =
+        to_hex(token.der) + "|" + std::to_string(token.version) + "|" + to_hex(token.tst_info_der) + "|" +
+        info.policy + "|" + to_hex(info.algorithm) + "|" + info.hash_oid + "|" + to_hex(info.imprint) + "|" +
+        to_hex(info.serial) + "|" + std::to_string(info.negative_serial) + "|" +
+        to_rfc3339(info.gen_time, 9) + "|" + std::to_string(info.gentime_digits) + "|" +
+        (info.accuracy ? std::to_string(info.accuracy->count()) : "none") + "|" +
+        std::to_string(info.ordering) + "|" + (info.nonce ? to_hex(*info.nonce) : "none") + "|" +
+        to_hex(info.tsa) + "|" + std::to_string(info.has_extensions) + "|" + to_hex(token.signer_issuer_der) +
+        "|" + to_hex(token.signer_serial) + "|" + to_hex(token.signer_key_id) + "|" + token.digest_oid + "|" +
+        token.signature_oid + "|" + to_hex(token.signed_attributes) + "|" + to_hex(token.signature) + "|" +
+        token.content_type + "|" + to_hex(token.message_digest);
+    for (const auto& certificate : token.certificates) all += "|" + to_hex(certificate.sha256());
+    for (const auto& tac : token.tacs) all += "|" + to_hex(tac.der) + std::string(tac.placement);
+    for (const auto* ids : {&token.ess_v1, &token.ess_v2}) {
+        all += *ids ? "|ids" : "|none";
+        if (*ids)
+            for (const auto& id : **ids)
+                all += "|" + id.hash_oid + to_hex(id.hash) + to_hex(id.issuer_der) + "/" + to_hex(id.serial);
+    }
+    for (const auto& oid : token.other_attributes) all += "|" + oid;
+    return all;
+}
+
+template <typename T>
+std::string said(const Result<T>& token) {
+    if (!token) return "error: " + token.error().text;
+    if constexpr (std::is_pointer_v<T>) {
+        return said(**token);
+    } else {
+        return said(*token);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("of tokens that are read one after the other each is read as if it were the first") {
+    const Bytes tac = support::attribute_certificate(7);
+    const auto plain = profile(EssForm::both, EmbedTac::none, false, tac);
+    auto info = support::tst_info(Bytes(32, 1));
+    const Bytes first = support::token(plain, info);
+    std::vector<Bytes> others;
+    const auto also = [&](const tsp::TokenProfile& of) { others.push_back(support::token(of, info)); };
+    info.serial = Bytes(info.serial.size(), 0x42);
+    also(plain);
+    info.gen_time += std::chrono::milliseconds(1234);
+    info.imprint = Bytes(32, 2);
+    also(plain);
+    info.imprint = Bytes(64, 2);
+    info.hash_oid = pki::oid(pki::Hash::sha512);
+    also(plain);
+    info = support::tst_info(Bytes(32, 3));
+    for (const auto embed : {EmbedTac::none, EmbedTac::signer_attribute, EmbedTac::certificates_v2})
+        for (const auto ess : {EssForm::v1, EssForm::v2, EssForm::both}) also(profile(ess, embed, true, tac));
+    // As long as the first one, and another signer's.
+    Bytes stranger = first;
+    const auto issuer = Pki::instance().tsu().issuer_der();
+    const auto at = std::search(stranger.begin(), stranger.end(), issuer.begin(), issuer.end());
+    REQUIRE(at != stranger.end());
+    *(at + static_cast<std::ptrdiff_t>(issuer.size()) - 1) ^= 1U;
+    others.push_back(stranger);
+
+    for (const auto which : {tsp::TokenCertificates::read, tsp::TokenCertificates::skip}) {
+        tsp::TokenReader reader(which);
+        for (int round = 0; round < 2; ++round)
+            for (const Bytes& token : others) {
+                REQUIRE(said(reader.read(first)) == said(tsp::parse_token(first, which)));
+                REQUIRE(said(reader.read(token)) == said(tsp::parse_token(token, which)));
+            }
+    }
+
+    // Whatever octet is another one, and whatever was read before.
+    tsp::TokenReader reader(tsp::TokenCertificates::skip);
+    std::size_t refused = 0;
+    for (std::size_t i = 0; i < first.size(); ++i)
+        for (const unsigned change : {0x01U, 0x80U, 0xffU}) {
+            Bytes changed = first;
+            changed[i] = static_cast<std::uint8_t>(changed[i] ^ change);
+            const auto whole = tsp::parse_token(changed, tsp::TokenCertificates::skip);
+            refused += whole ? 0 : 1;
+            REQUIRE(said(reader.read(changed)) == said(whole));
+            if (i % 16 == 0) REQUIRE(reader.read(first).ok());
+        }
+    CHECK(refused > 100);
+    CHECK(refused < first.size() * 3);
+}
+
 TEST_CASE("a token costs little beside its signature") {
     const auto made =
         profile(EssForm::both, EmbedTac::signer_attribute, true, support::attribute_certificate(1));

@@ -1,6 +1,8 @@
 // TimeStampToken: CMS SignedData (RFC 5652) around a TSTInfo, written after TSA-7 and read from anywhere.
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -113,6 +115,23 @@ struct Token {
 /// `certificates`: where many tokens of a signer who is known are read, theirs needn't be.
 enum class TokenCertificates { read, skip };
 Result<Token> parse_token(View der, TokenCertificates certificates = TokenCertificates::read);
+
+/// Reads tokens one after the other, each as parse_token() does. Those of one signer differ in what they say
+/// and in their signature alone: whatever else is octet for octet that of a token that was read before isn't
+/// parsed again, since it would say the same. One thread at a time.
+class TokenReader {
+  public:
+    explicit TokenReader(TokenCertificates certificates);
+    ~TokenReader();
+    TokenReader(TokenReader&&) noexcept;
+    /// Valid until the next call. Errors: those of parse_token().
+    Result<const Token*> read(View der);
+
+  private:
+    struct Known;
+    TokenCertificates certificates_;
+    std::map<std::size_t, Known> known_;  // by length, which says nearly always which one is alike
+};
 
 /// As parse_token(), but also takes a granted TimeStampResp (as files in the field hold either).
 Result<Token> parse_token_or_response(View der);

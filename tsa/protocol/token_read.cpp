@@ -11,6 +11,29 @@
 namespace kokuin::tsp {
 namespace {
 
+constexpr const char* no_token = "not a time-stamp token";
+
+/// Octets of a token: the first one's number, and how many.
+struct Range {
+    std::size_t begin = 0;
+    std::size_t length = 0;
+    [[nodiscard]] std::size_t end() const { return begin + length; }
+    [[nodiscard]] View of(View token) const { return token.subspan(begin, length); }
+};
+
+/// Where the values stand that differ between tokens of one signer, in the token's order.
+struct Places {
+    Range tst_info;
+    Range attributes;      // signedAttrs, the whole element
+    Range message_digest;  // in them; no octets: there is none
+    Range signature;
+};
+
+Range range_in(View token, View octets) {
+    if (octets.empty()) return {};
+    return {static_cast<std::size_t>(octets.data() - token.data()), octets.size()};
+}
+
 Bytes copy(View octets) {
     return {octets.begin(), octets.end()};
 }
@@ -92,7 +115,8 @@ std::vector<Bytes> certified_attributes(View value) {
     return all;
 }
 
-void read_attributes(der::Reader& set, Token& token, std::vector<Bytes>& certified) {
+/// `digest`: the octets of messageDigest, where they stand.
+void read_attributes(der::Reader& set, Token& token, std::vector<Bytes>& certified, View& digest) {
     std::vector<std::string> seen;
     while (!set.at_end()) {
         der::Reader attribute = set.enter(der::sequence_tag, "signed attribute");
@@ -109,7 +133,8 @@ void read_attributes(der::Reader& set, Token& token, std::vector<Bytes>& certifi
         if (oid == oids::content_type) {
             token.content_type = values.read_oid("contentType");
         } else if (oid == oids::message_digest) {
-            token.message_digest = values.read_octets("messageDigest");
+            digest = values.expect(der::octet_string, "messageDigest").content;
+            token.message_digest = copy(digest);
         } else if (oid == oids::signing_certificate) {
             token.ess_v1 = read_ess(values, false);
         } else if (oid == oids::signing_certificate_v2) {
@@ -144,7 +169,7 @@ void read_certificates(der::Reader& in, Token& token, TokenCertificates which) {
     }
 }
 
-void read_signer(der::Reader& infos, Token& token) {
+void read_signer(der::Reader& infos, Token& token, Places& places) {
     der::Reader signer = infos.enter(der::sequence_tag, "SignerInfo");
     infos.finish("the one SignerInfo");  // RFC 3161 2.4.2: no signature but the TSA's
     signer.read_int64("SignerInfo version");
@@ -159,7 +184,8 @@ void read_signer(der::Reader& infos, Token& token) {
     token.digest_oid = read_algorithm(signer, "digestAlgorithm");
     const der::Element attributes = signer.expect(der::context(0, true), "signedAttrs");
     token.signature_oid = read_algorithm(signer, "signatureAlgorithm");
-    token.signature = signer.read_octets("signature");
+    const View signature = signer.expect(der::octet_string, "signature").content;
+    token.signature = copy(signature);
     if (signer.next_is(der::context(1, true))) signer.any();  // unsignedAttrs: nothing we rely on
     signer.finish("SignerInfo");
     if (signer.failed()) return;
@@ -168,14 +194,17 @@ void read_signer(der::Reader& infos, Token& token) {
     token.signed_attributes[0] = der::set_tag;  // RFC 5652 5.4
     der::Reader own(attributes.content, der::Integers::tolerate_long);
     std::vector<Bytes> certified;
-    read_attributes(own, token, certified);
+    View digest;
+    read_attributes(own, token, certified, digest);
     if (own.failed()) signer.fail("in signedAttrs " + own.fault().text());
     for (Bytes& der : certified) token.tacs.push_back({std::move(der), name(EmbedTac::signer_attribute)});
+
+    places.attributes = range_in(token.der, attributes.whole);
+    places.message_digest = range_in(token.der, digest);
+    places.signature = range_in(token.der, signature);
 }
 
-}  // namespace
-
-Result<Token> parse_token(View der_octets, TokenCertificates which) {
+Result<Token> parse(View der_octets, TokenCertificates which, Places& places) {
     Token token;
     token.der = copy(der_octets);
     der::Reader outer(token.der, der::Integers::tolerate_long);
@@ -198,7 +227,9 @@ Result<Token> parse_token(View der_octets, TokenCertificates which) {
     if (encapsulated.read_oid("eContentType") != oids::tst_info)
         encapsulated.fail("the content is not a TSTInfo");
     der::Reader explicit_content = encapsulated.enter(der::context(0, true), "eContent");
-    token.tst_info_der = explicit_content.read_octets("eContent");
+    const View tst_info = explicit_content.expect(der::octet_string, "eContent").content;
+    token.tst_info_der = copy(tst_info);
+    places.tst_info = range_in(token.der, tst_info);
     explicit_content.finish("eContent");
     encapsulated.finish("encapContentInfo");
     if (in.next_is(der::context(0, true))) {
@@ -208,16 +239,77 @@ Result<Token> parse_token(View der_octets, TokenCertificates which) {
     if (in.next_is(der::context(1, true))) in.any();  // crls
     der::Reader infos = in.enter(der::set_tag, "signerInfos");
     in.finish("the fields of SignedData");
-    read_signer(infos, token);
+    read_signer(infos, token, places);
     // RFC 5652 5.3: the signer's is among them.
     if (std::find(digests.begin(), digests.end(), token.digest_oid) == digests.end())
         in.fail("digestAlgorithms lacks the signer's, " + token.digest_oid);
-    if (outer.failed()) return Error::usage("not a time-stamp token: " + outer.fault().text());
+    if (outer.failed()) return Error::usage(outer.fault().text()).in(no_token);
 
     auto info = parse_tst_info(token.tst_info_der);
-    if (!info) return std::move(info).error().in("not a time-stamp token");
+    if (!info) return std::move(info).error().in(no_token);
     token.tst_info = std::move(*info);
     return token;
+}
+
+/// True if everything outside these places is the same. (Then so are all lengths and tags, and the values
+/// stand in the same places.)
+bool alike(View a, View b, const Places& places) {
+    if (places.message_digest.length == 0) return false;
+    std::size_t from = 0;
+    for (const Range& range : {places.tst_info, places.message_digest, places.signature}) {
+        if (!equal(a.subspan(from, range.begin - from), b.subspan(from, range.begin - from))) return false;
+        from = range.end();
+    }
+    return equal(a.subspan(from), b.subspan(from));
+}
+
+/// Some kilobytes each.
+constexpr std::size_t most_known = 64;
+
+}  // namespace
+
+Result<Token> parse_token(View der_octets, TokenCertificates which) {
+    Places places;
+    return parse(der_octets, which, places);
+}
+
+struct TokenReader::Known {
+    Token token;
+    Places places;
+};
+
+TokenReader::TokenReader(TokenCertificates certificates) : certificates_(certificates) {}
+TokenReader::~TokenReader() = default;
+TokenReader::TokenReader(TokenReader&&) noexcept = default;
+
+Result<const Token*> TokenReader::read(View der_octets) {
+    const auto found = known_.find(der_octets.size());
+    if (found != known_.end() && alike(found->second.token.der, der_octets, found->second.places)) {
+        auto& [token, places] = found->second;
+        auto info = parse_tst_info(places.tst_info.of(der_octets));
+        if (!info) return std::move(info).error().in(no_token);
+        token.tst_info = std::move(*info);
+        const auto take = [&](const Range& from, Bytes& to, std::size_t at = 0) {
+            const View octets = from.of(der_octets);
+            std::copy(octets.begin(), octets.end(), to.begin() + static_cast<std::ptrdiff_t>(at));
+        };
+        const std::pair<Range, Bytes&> values[] = {{places.tst_info, token.tst_info_der},
+                                                   {places.message_digest, token.message_digest},
+                                                   {places.signature, token.signature}};
+        for (const auto& [range, value] : values) {
+            take(range, token.der, range.begin);
+            take(range, value);
+        }
+        take(places.message_digest, token.signed_attributes,
+             places.message_digest.begin - places.attributes.begin);
+        return &token;
+    }
+    Known fresh;
+    auto token = parse(der_octets, certificates_, fresh.places);
+    if (!token) return std::move(token).error();
+    fresh.token = std::move(*token);
+    if (known_.size() >= most_known) known_.clear();
+    return &known_.insert_or_assign(der_octets.size(), std::move(fresh)).first->second.token;
 }
 
 Result<Token> parse_token_or_response(View der_octets) {

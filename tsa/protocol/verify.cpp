@@ -64,20 +64,32 @@ Finding check_accuracy(const Token& token) {
     return passed("accuracy " + std::to_string(token.tst_info.accuracy->count()) + " microseconds");
 }
 
+// Where a fault_of_…() says why something doesn't hold, nothing means that it does.
+using Fault = std::optional<std::string>;
+
+Fault fault_of_content_type(const Token& token) {
+    if (token.content_type.empty()) return "no contentType attribute";
+    if (token.content_type != oids::tst_info) return "contentType " + token.content_type;
+    return {};
+}
+
 Finding check_content_type(const Token& token) {
-    if (token.content_type.empty()) return failed("no contentType attribute");
-    if (token.content_type != oids::tst_info) return failed("contentType " + token.content_type);
+    if (auto fault = fault_of_content_type(token)) return failed(std::move(*fault));
     return passed("id-ct-TSTInfo");
 }
 
-Finding check_message_digest(const Token& token) {
+Fault fault_of_message_digest(const Token& token) {
     const auto hash = pki::hash_from_oid(token.digest_oid);
-    if (!hash) return failed("unknown digest algorithm " + token.digest_oid);
-    if (token.message_digest.empty()) return failed("no messageDigest attribute");
-    if (!equal(pki::digest(*hash, token.tst_info_der), token.message_digest)) {
-        return failed("messageDigest is not the digest of the TSTInfo");
-    }
-    return passed_with(*hash, "messageDigest is the digest of the TSTInfo");
+    if (!hash) return "unknown digest algorithm " + token.digest_oid;
+    if (token.message_digest.empty()) return "no messageDigest attribute";
+    if (!equal(pki::digest(*hash, token.tst_info_der), token.message_digest))
+        return "messageDigest is not the digest of the TSTInfo";
+    return {};
+}
+
+Finding check_message_digest(const Token& token) {
+    if (auto fault = fault_of_message_digest(token)) return failed(std::move(*fault));
+    return passed_with(*pki::hash_from_oid(token.digest_oid), "messageDigest is the digest of the TSTInfo");
 }
 
 bool names(const EssCertId& id, const pki::Certificate& certificate) {
@@ -95,14 +107,17 @@ bool names(const std::vector<EssCertId>& ids, const EmbeddedTac& tac) {
 }
 
 // RFC 5035 5.4: the first identifier is that of the signer's certificate.
+Fault fault_of_binding(const Token& token, const pki::Certificate& signer) {
+    if (!token.ess_v1 && !token.ess_v2) return "neither signingCertificate nor signingCertificateV2";
+    if (token.ess_v1 && !names(token.ess_v1->front(), signer))
+        return "signingCertificate names another certificate";
+    if (token.ess_v2 && !names(token.ess_v2->front(), signer))
+        return "signingCertificateV2 names another certificate";
+    return {};
+}
+
 Finding check_binding(const Token& token, const pki::Certificate& signer) {
-    if (!token.ess_v1 && !token.ess_v2) return failed("neither signingCertificate nor signingCertificateV2");
-    if (token.ess_v1 && !names(token.ess_v1->front(), signer)) {
-        return failed("signingCertificate names another certificate");
-    }
-    if (token.ess_v2 && !names(token.ess_v2->front(), signer)) {
-        return failed("signingCertificateV2 names another certificate");
-    }
+    if (auto fault = fault_of_binding(token, signer)) return failed(std::move(*fault));
     std::string text = token.ess_v1 && token.ess_v2 ? "signingCertificate and signingCertificateV2"
                        : token.ess_v1               ? "signingCertificate"
                                                     : "signingCertificateV2";
@@ -118,16 +133,20 @@ Finding check_binding(const Token& token, const pki::Certificate& signer) {
     return token.ess_v2 ? passed(std::move(text)) : passed_with(pki::Hash::sha1, std::move(text));
 }
 
-Finding check_signature(const Token& token, const pki::PublicKey& key) {
-    // rsaEncryption leaves the hash to digestAlgorithm (RFC 3370 3.2).
-    const auto hash = token.signature_oid == oids::rsa_encryption
-                          ? pki::hash_from_oid(token.digest_oid)
-                          : pki::hash_from_rsa_signature_oid(token.signature_oid);
+// rsaEncryption leaves the hash to digestAlgorithm (RFC 3370 3.2).
+std::optional<pki::Hash> hash_of_rsa_signature(const Token& token) {
+    return token.signature_oid == oids::rsa_encryption
+               ? pki::hash_from_oid(token.digest_oid)
+               : pki::hash_from_rsa_signature_oid(token.signature_oid);
+}
+
+Fault fault_of_signature(const Token& token, const pki::PublicKey& key) {
+    const auto hash = hash_of_rsa_signature(token);
     if (!hash)
-        return failed("unknown signature algorithm " + token.signature_oid +
-                      " (RSA PKCS#1 v1.5 and ECDSA are known)");
-    if (!key.verify(*hash, token.signed_attributes, token.signature)) return failed("the signature is wrong");
-    return passed_with(*hash, "RSA-" + std::to_string(key.bits()) + " with " + std::string(pki::name(*hash)));
+        return "unknown signature algorithm " + token.signature_oid +
+               " (RSA PKCS#1 v1.5 and ECDSA are known)";
+    if (!key.verify(*hash, token.signed_attributes, token.signature)) return "the signature is wrong";
+    return {};
 }
 
 Finding check_signature(const Token& token, const pki::Certificate& signer) {
@@ -137,7 +156,9 @@ Finding check_signature(const Token& token, const pki::Certificate& signer) {
                    : failed("the signature is wrong");
     const auto key = pki::PublicKey::from_certificate(signer);
     if (!key) return failed(key.error().text);
-    return check_signature(token, *key);
+    if (auto fault = fault_of_signature(token, *key)) return failed(std::move(*fault));
+    const pki::Hash hash = *hash_of_rsa_signature(token);
+    return passed_with(hash, "RSA-" + std::to_string(key->bits()) + " with " + std::string(pki::name(hash)));
 }
 
 Finding check_key_usage(const pki::Certificate& signer) {
@@ -272,14 +293,10 @@ Verification verify(const Token& token, const Expectations& expected) {
 
 std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
                                       const pki::PublicKey& key) {
-    std::optional<std::string> fault;
-    const auto holds = [&fault](Finding finding) {
-        if (finding.outcome == Outcome::failed) fault = std::move(finding.text);
-        return !fault;
-    };
-    (void)(holds(check_content_type(token)) && holds(check_message_digest(token)) &&
-           holds(check_binding(token, signer)) && holds(check_signature(token, key)));
-    return fault;
+    if (auto fault = fault_of_content_type(token)) return fault;
+    if (auto fault = fault_of_message_digest(token)) return fault;
+    if (auto fault = fault_of_binding(token, signer)) return fault;
+    return fault_of_signature(token, key);
 }
 
 std::optional<Bytes> imprint_of(const Token& token, View data) {
