@@ -88,6 +88,11 @@ void LogMover::run() {
         failed_before =
             (move_now && moved_ == moved_before) || (to_finish > 0 && finished_.size() >= to_finish);
     }
+    // Who takes the file of a finished month without its log would miss the end of it: once more, before the
+    // archive is closed.
+    std::vector<std::string> finished = std::exchange(finished_, {});
+    lock.unlock();
+    finish_all(std::move(finished));
 }
 
 void LogMover::move(const std::string& segment) {
