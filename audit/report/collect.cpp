@@ -41,6 +41,13 @@ bool concerns_keys(const std::string& kind) {
            kind == "witness.key";
 }
 
+/// Seals, copies, removals, restores; what ran; what was lost.
+bool concerns_archive(const std::string& kind) {
+    const auto begins = [&](std::string_view with) { return kind.starts_with(with); };
+    return begins("archive.") || begins("seal.") || begins("copy.") || begins("removal.") ||
+           begins("programs.") || begins("import.") || kind == "events.lost";
+}
+
 class Collector {
   public:
     Collector(const CollectOptions& options, store::ArchiveReader& reader)
@@ -114,8 +121,18 @@ class Collector {
                 {at, number_field(event, "measurements"), number_field(event, "offset_min_us"),
                  number_field(event, "offset_max_us"), number_field(event, "uncertainty_last_us")});
         else if (concerns_keys(event.kind))
-            report_.keys.add({number, at, event.kind, one_line(event.subject, any_length),
-                              text_field(event, "key"), one_line(event.text, any_length)});
+            report_.keys.add(step(number, at, event));
+        else if (concerns_archive(event.kind))
+            report_.steps.add(step(number, at, event));
+    }
+
+    static Step step(store::RecordNumber number, WallTime at, const store::Event& event) {
+        return {number,
+                at,
+                event.kind,
+                one_line(event.subject, any_length),
+                text_field(event, "key"),
+                one_line(event.text, any_length)};
     }
 
     void refusals(WallTime at, const store::Event& event) {

@@ -94,7 +94,8 @@ struct Clock {
     Listed<Comparison> comparisons;
 };
 
-struct KeyStep {
+/// An event as it was recorded.
+struct Step {
     store::RecordNumber number = 0;
     WallTime at{};
     std::string kind;
@@ -174,7 +175,8 @@ struct Report {
     Listed<Audit> audits;
     std::map<std::string, std::uint64_t> verdicts;  ///< how many TACs got which, all of them
     Listed<Gap> gaps;
-    Listed<KeyStep> keys;
+    Listed<Step> keys;   ///< of keys and custodians
+    Listed<Step> steps;  ///< of the archive and the programs
     Listed<Outage> outages;
     std::vector<Availability> availability;
     Integrity integrity;

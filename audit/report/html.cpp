@@ -61,13 +61,15 @@ class Writer {
         heading(2, Word::audits);
         audits();
         heading(2, Word::keys);
-        keys();
+        steps(report_.keys);
         heading(2, Word::availability);
         availability();
         heading(2, Word::outages);
         outages();
         heading(2, Word::integrity);
         integrity();
+        heading(3, Word::steps);
+        steps(report_.steps);
         heading(2, Word::events);
         events();
         return page_.finish(said(Word::notes));
@@ -341,18 +343,20 @@ class Writer {
         left_out(report_.gaps.left_out);
     }
 
-    void keys() {
-        if (report_.keys.rows.empty()) return paragraph(Word::none);
+    void steps(const Listed<Step>& steps) {
+        if (steps.rows.empty()) return paragraph(Word::none);
         page_.begin_table({column(Word::time), column(Word::kind), column(Word::subject),
                            column(Word::recorded_text), column(Word::record)});
-        for (const auto& step : report_.keys.rows)
+        for (const auto& step : steps.rows)
             page_.row(
                 {time(step.at), code(step.kind),
                  plain(step.subject + (step.key.empty() || step.key == step.subject ? "" : " / " + step.key)),
                  plain(step.text), number(std::to_string(step.number))},
-                step.kind == "key.compromised" || step.kind == "key.revoked");
+                step.kind == "key.compromised" || step.kind == "key.revoked" ||
+                    step.kind == "programs.changed" || step.kind == "programs.memory" ||
+                    step.kind == "events.lost");
         page_.end_table();
-        left_out(report_.keys.left_out);
+        left_out(steps.left_out);
     }
 
     void availability() {

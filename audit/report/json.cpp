@@ -184,10 +184,12 @@ std::string to_json(const Report& report) {
     json["gaps"] = array(report.gaps.rows, [](const Gap& gap) {
         return Json{{"tsu", gap.tsu}, {"from", time_text(gap.from)}, {"to", or_null(gap.to)}};
     });
-    json["keys"] = array(report.keys.rows, [](const KeyStep& step) {
+    const auto step_json = [](const Step& step) {
         return Json{{"number", step.number},   {"at", time_text(step.at)}, {"kind", step.kind},
                     {"subject", step.subject}, {"key", or_null(step.key)}, {"text", step.text}};
-    });
+    };
+    json["keys"] = array(report.keys.rows, step_json);
+    json["steps"] = array(report.steps.rows, step_json);
     json["availability"] = array(report.availability, [](const Availability& row) {
         return Json{{"tsu", row.tsu},
                     {"policies", row.policies},
@@ -197,11 +199,10 @@ std::string to_json(const Report& report) {
     json["outages"] =
         array(report.outages.rows, [&](const Outage& one) { return outage_json(one, report.until); });
     json["integrity"] = integrity_json(report);
-    json["left_out"] = {{"audits", report.audits.left_out},
-                        {"comparisons", report.clock.comparisons.left_out},
-                        {"gaps", report.gaps.left_out},
-                        {"keys", report.keys.left_out},
-                        {"outages", report.outages.left_out}};
+    json["left_out"] = {
+        {"audits", report.audits.left_out},   {"comparisons", report.clock.comparisons.left_out},
+        {"gaps", report.gaps.left_out},       {"keys", report.keys.left_out},
+        {"outages", report.outages.left_out}, {"steps", report.steps.left_out}};
     return json_text(json);
 }
 

@@ -130,6 +130,7 @@ constexpr std::array words{
     Said{Word::serial, {"Serial number", "シリアル番号"}},
     Said{Word::detail, {"Detail", "詳細"}},
     Said{Word::left_out, {"Rows left out", "省略した行数"}},
+    Said{Word::steps, {"Seals, copies, removals, programs", "封印・複製・削除・プログラム"}},
     Said{Word::events, {"Events recorded", "記録された事象"}},
     Said{Word::notes,
          {"All times are UTC. Tokens count by genTime, everything else by the time of its record. A possible "

@@ -105,6 +105,7 @@ enum class Word {
     serial,
     detail,
     left_out,
+    steps,
     events,
     notes,
     count,  // not a word: how many there are

@@ -118,6 +118,11 @@ class ReportTest(BadMonth):
         self.assertEqual([step['number'] for step in report['keys']],
                          [event['number'] for event in self.of_month if re.match(r'(key|custody)\.|archive\.key$', event['kind'])])
         self.assertIn(('tsu-1', 'spare'), [(step['subject'], step['key']) for step in report['keys']])
+        steps = [event for event in self.of_month
+                 if re.match(r'(archive\.(?!key)|seal|copy|removal|programs|import)|events\.lost$', event['kind'])]
+        self.assertEqual([(step['number'], step['kind'], step['text']) for step in report['steps']],
+                         [(event['number'], event['kind'], event['text']) for event in steps])
+        self.assertIn('programs.running', [step['kind'] for step in report['steps']])
 
     def test_b_outages_and_availability(self):
         report = json.loads(self.report('--json', '--no-verify').out)
