@@ -43,8 +43,8 @@ struct RemovalContext {
 /// such an event must name only what it may (problem "removal"): records of an older segment, of a kind that
 /// has an end, as many years after that month as its kind is kept at the least; all tokens of the month or
 /// none, of that month by their times; at a time that has been, and that the tokens after it agree with; and,
-/// where custodians hold the PIN, with a record of their agreement to this very list. (Their signatures are
-/// in that record's blob, docs/custody.md; they aren't verified here.)
+/// where custodians hold the PIN, with a record of their agreement to this very list. (Their signatures under
+/// that are custody_check.h's business.)
 Removed check_removals(const RemovalContext& context, const std::vector<store::Run>& gone,
                        std::vector<Problem>& problems);
 

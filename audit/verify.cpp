@@ -16,6 +16,7 @@
 #include "audit/tree_check.h"
 #include "audit/work.h"
 #include "store/log_keys.h"
+#include "store/reader.h"
 #include "store/tiles.h"
 #include "store/tree_reader.h"
 
@@ -68,6 +69,7 @@ class Verification {
         check_end();
         add(find_repeated(chain_, context_.key, std::move(serials_), since_));
         check_gone();
+        check_custodians();
         check_months();
         name_tokens(chain_, report_.problems);
         for (const auto& [from, to] : misfits_) add(name_records(chain_, from, to));
@@ -401,6 +403,14 @@ class Verification {
                        "the tile " + std::to_string(tile.level) + "/" + std::to_string(tile.position) +
                            (stored && stored->empty() ? " is missing" : " isn't the one of the tree"));
         }
+    }
+
+    void check_custodians() {
+        const auto reader = store::ArchiveReader::open(options_.dir);
+        if (!reader) return;  // told elsewhere
+        std::vector<Problem> found;
+        report_.custody = check_custody(**reader, found);
+        add(std::move(found));
     }
 
     /// Seals of those that have ended.

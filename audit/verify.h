@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/custody_check.h"
 #include "audit/problem.h"
 #include "audit/removal_check.h"
 #include "audit/restored.h"
@@ -46,8 +47,9 @@ struct VerifyReport {
     std::string checkpoint;                ///< that one, as a note
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves
     std::vector<SealedMonth> seals;
-    Removed removed;        ///< of what was looked at
-    bool anchored = false;  ///< judged by a trust file that lacks nothing
+    Removed removed;               ///< of what was looked at
+    std::vector<Custody> custody;  ///< of each token whose PINs are shared
+    bool anchored = false;         ///< judged by a trust file that lacks nothing
     std::string not_anchored_because;
     std::vector<Problem> problems;  ///< by segment and number; at most `most_problems`
     std::uint64_t more_problems = 0;

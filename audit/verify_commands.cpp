@@ -59,6 +59,18 @@ Json seals_json(const std::vector<SealedMonth>& seals) {
     return all;
 }
 
+Json custody_json(const std::vector<Custody>& all) {
+    Json json = Json::array();
+    for (const Custody& one : all)
+        json.push_back({{"token", one.token},
+                        {"custodians", one.custodians},
+                        {"ceremony", one.ceremony},
+                        {"generation", one.generation},
+                        {"begun", one.begun},
+                        {"anew", one.anew}});
+    return json;
+}
+
 void tell_json(const VerifyReport& report, std::ostream& out) {
     Json problems = Json::array();
     for (const Problem& problem : report.problems)
@@ -100,6 +112,7 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                  {"still_there", report.removed.still_there},
                  {"time_unproved", report.removed.time_unproved},
                  {"last", report.removed.last ? Json(to_rfc3339(*report.removed.last, 6)) : Json(nullptr)}}},
+               {"custody", custody_json(report.custody)},
                {"problems", problems},
                {"more_problems", report.more_problems},
                {"affected", affected(report)}})
@@ -147,6 +160,10 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
     if (report.removed.still_there > 0)
         out << counted(report.removed.still_there, "record is", "records are")
             << " named as removed, and still there\n";
+    for (const Custody& one : report.custody)
+        out << "the PINs of the token " << one_line(one.token) << " are with " << one.custodians
+            << ", generation " << one.generation << " of the ceremony of record " << one.begun
+            << (one.anew ? ", which those who held them before haven't agreed to\n" : "\n");
     out << "anchored: " << (report.anchored ? "true" : "false");
     if (!report.anchored)
         out << " (" << report.not_anchored_because

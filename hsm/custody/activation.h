@@ -11,9 +11,9 @@
 
 #include "base/result.h"
 #include "base/secret.h"
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
+#include "hsm/custody/papers/statement.h"
 #include "hsm/custody/share.h"
-#include "hsm/custody/statement.h"
 #include "hsm/token.h"
 #include "store/blob.h"
 #include "store/record.h"

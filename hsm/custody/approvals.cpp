@@ -4,7 +4,7 @@
 
 #include "base/json_text.h"
 #include "base/text.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "pki/hash.h"
 
 namespace kokuin::hsm::custody {

@@ -13,8 +13,8 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
-#include "hsm/custody/roster.h"
-#include "hsm/custody/statement.h"
+#include "hsm/custody/papers/roster.h"
+#include "hsm/custody/papers/statement.h"
 #include "store/blob.h"
 #include "store/record.h"
 

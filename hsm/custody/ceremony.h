@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
 #include "hsm/custody/share.h"
 
 namespace kokuin::hsm::custody {

@@ -11,7 +11,7 @@
 #include "base/net/outcome.h"
 #include "base/net/owner.h"
 #include "hsm/commands.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "hsm/custody/records.h"
 #include "hsm/custody/reshare.h"
 #include "pki/certificate.h"

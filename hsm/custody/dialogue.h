@@ -8,7 +8,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "hsm/custody/commands.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "hsm/custody/share.h"
 
 namespace kokuin::hsm::custody {

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
 #include "store/blob.h"
 #include "store/record.h"
 

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "hsm/custody/activation.h"
 #include "hsm/custody/approvals.h"
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
 #include "hsm/token.h"
 
 namespace kokuin::hsm::custody {

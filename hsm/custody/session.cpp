@@ -8,9 +8,9 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "hsm/commands.h"
+#include "hsm/custody/papers/statement.h"
 #include "hsm/custody/records.h"
 #include "hsm/custody/share.h"
-#include "hsm/custody/statement.h"
 #include "pki/hash.h"
 
 namespace kokuin::hsm::custody {

@@ -1,7 +1,7 @@
 #include "hsm/custody/share.h"
 
 #include "base/json_text.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "pki/hash.h"
 
 namespace kokuin::hsm::custody {

@@ -8,8 +8,8 @@
 
 #include "base/result.h"
 #include "base/secret.h"
-#include "hsm/custody/roster.h"
-#include "hsm/custody/seal.h"
+#include "hsm/custody/papers/roster.h"
+#include "hsm/custody/papers/seal.h"
 
 namespace kokuin::hsm::custody {
 

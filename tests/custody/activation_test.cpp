@@ -1,4 +1,4 @@
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "tests/custody/held.h"
 
 using namespace kokuin;

@@ -1,6 +1,6 @@
 #include "hsm/custody/approvals.h"
 
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "tests/custody/held.h"
 
 using namespace kokuin;

@@ -2,7 +2,7 @@
 // leaves.
 #include "hsm/custody/reshare.h"
 
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "tests/custody/held.h"
 
 using namespace kokuin;

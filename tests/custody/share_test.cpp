@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 #include "pki/hash.h"
 #include "tests/custody/held.h"
 

@@ -1,4 +1,4 @@
-// Reading JSON strictly, without exceptions. Internal to hsm/custody.
+// Reading JSON strictly, without exceptions. Internal to hsm/custody and this room.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 #include "base/bytes.h"
 #include "base/json_text.h"
-#include "hsm/custody/seal.h"
-#include "hsm/custody/statement.h"
+#include "hsm/custody/papers/seal.h"
+#include "hsm/custody/papers/statement.h"
 
 namespace kokuin::hsm::custody {
 

@@ -1,4 +1,4 @@
-#include "hsm/custody/seal.h"
+#include "hsm/custody/papers/seal.h"
 
 #include <botan/aead.h>
 #include <botan/auto_rng.h>

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
 
 namespace kokuin::hsm::custody {
 
@@ -40,5 +41,8 @@ Done check(const Statement& statement, const Approval& approval, const Roster& r
 
 /// The approvals of one act for the archive: JSON with each signed text and its signature.
 std::string approvals_json(const Statement& statement, const std::vector<Approval>& approvals);
+/// What approvals_json() wrote, believed by nobody: the one statement that so many custodians of this roster
+/// have signed as it takes. Error (no): why there is none.
+Result<Statement> agreed(std::string_view approvals, const Roster& roster);
 
 }  // namespace kokuin::hsm::custody

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "hsm/custody/seal.h"
+#include "hsm/custody/papers/seal.h"
 
 namespace kokuin::hsm::custody {
 

@@ -1,9 +1,9 @@
-#include "hsm/custody/roster.h"
+#include "hsm/custody/papers/roster.h"
 
 #include <algorithm>
 
 #include "base/json_text.h"
-#include "hsm/custody/json.h"
+#include "hsm/custody/papers/json.h"
 
 namespace kokuin::hsm::custody {
 namespace {

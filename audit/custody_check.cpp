@@ -1,0 +1,178 @@
+#include "audit/custody_check.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "hsm/custody/papers/roster.h"
+#include "hsm/custody/papers/statement.h"
+#include "store/removal.h"
+
+namespace kokuin::audit {
+namespace {
+
+using hsm::custody::Roster;
+using hsm::custody::Statement;
+
+std::string field(const store::Event& event, const char* key) {
+    const auto at = event.fields.find(key);
+    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+    return text ? *text : "";
+}
+std::int64_t number_field(const store::Event& event, const char* key) {
+    const auto at = event.fields.find(key);
+    const auto* number = at == event.fields.end() ? nullptr : std::get_if<std::int64_t>(&at->second);
+    return number ? *number : 0;
+}
+
+/// One token's events, in their order.
+class Judge {
+  public:
+    Judge(store::ArchiveReader& reader, const store::Removals& removals, std::vector<Problem>& problems)
+        : reader_(reader), removals_(removals), problems_(problems) {}
+
+    void take(const store::Found& found) {
+        const std::string& kind = found.event().kind;
+        if (kind == "custody.shared") shared(found);
+        if (kind == "custody.resharing") resharing(found);
+        if (kind == "custody.activated") activated(found);
+        if (kind == "custody.agreed") agreed(found);
+    }
+    [[nodiscard]] std::optional<Custody> custody() const {
+        if (!in_force_) return std::nullopt;
+        return Custody{
+            in_force_->token, in_force_->text(), in_force_->ceremony, in_force_->generation, begun_, anew_};
+    }
+
+  private:
+    /// Where a record that told of other custodians, or of their agreement, may have been removed since the
+    /// last one that did, nobody knows any more.
+    void object_if_known(const store::Found& found, std::string detail) {
+        const auto tells = [&](const store::Removal& one) {
+            const bool of_custodians = one.kind == "custody.shared" || one.kind == "custody.resharing" ||
+                                       one.kind == "custody.agreed";
+            return of_custodians && std::any_of(one.runs.begin(), one.runs.end(), [&](const store::Run& run) {
+                       return run.last > since_ && run.first < found.record.number;
+                   });
+        };
+        for (const store::Expiry& expiry : removals_.all())
+            if (std::any_of(expiry.removals.begin(), expiry.removals.end(), tells)) return;
+        object(found, std::move(detail));
+    }
+    void object(const store::Found& found, std::string detail) {
+        problems_.push_back({"custody", found.segment, found.record.number, "", std::move(detail)});
+    }
+
+    /// Nothing: it isn't there, or nothing of that kind; that is objected to.
+    std::optional<std::string> paper(const store::Found& found) {
+        const auto& blobs = found.event().blobs;
+        const auto content =
+            blobs.empty() ? Error::no("names no blob") : reader_.blob(blobs.front(), found.segment);
+        if (content) return as_text(*content);
+        object(found, "what custodians signed, or who they are, isn't there: " + content.error().text);
+        return std::nullopt;
+    }
+    std::optional<Roster> roster(const store::Found& found) {
+        const auto json = paper(found);
+        if (!json) return std::nullopt;
+        auto read = Roster::from_json(*json);
+        if (read && read->token == found.event().subject) return std::move(*read);
+        object(found, "who holds the PINs can't be read: " +
+                          (read ? "it is of the token " + read->token : read.error().text));
+        return std::nullopt;
+    }
+    std::optional<Statement> statement(const store::Found& found, const Roster& by) {
+        const auto json = paper(found);
+        if (!json) return std::nullopt;
+        auto read = hsm::custody::agreed(*json, by);
+        if (read) return std::move(*read);
+        object_if_known(
+            found, "custodians haven't signed what they are said to have agreed to: " + read.error().text);
+        return std::nullopt;
+    }
+
+    void shared(const store::Found& found) {
+        auto now = roster(found);
+        if (!now) return;
+        const bool follows = in_force_ && in_force_->ceremony == now->ceremony;
+        if (follows && *now != *in_force_ && !(next_ && *now == *next_))
+            object_if_known(found,
+                            "the PINs went to other custodians, and no record says how those before agreed");
+        if (!follows) {
+            anew_ = in_force_.has_value();
+            begun_ = found.record.number;
+        }
+        in_force_ = std::move(now);
+        since_ = found.record.number;
+        next_.reset();
+    }
+
+    void resharing(const store::Found& found) {
+        auto next = roster(found);
+        if (!next || !in_force_) return;
+        const auto is_wanted = [&](const Statement& one) {
+            return one.content == std::to_string(next->threshold) + " of " + next->keys_text();
+        };
+        if (next->ceremony != in_force_->ceremony || next->generation != in_force_->generation + 1)
+            object_if_known(found, "the next custodians aren't those of the next generation");
+        else if (!reshare_ || !is_wanted(*reshare_))
+            object_if_known(found, "the PINs are to go to custodians whom those before haven't agreed to");
+        next_ = std::move(next);
+    }
+
+    void activated(const store::Found& found) {
+        const auto& event = found.event();
+        const bool of_next = next_ && number_field(event, "generation") == next_->generation;
+        if (!in_force_) return;
+        const auto said = statement(found, of_next ? *next_ : *in_force_);
+        if (said && (said->act != "activate" || said->settings != field(event, "settings") ||
+                     said->content != field(event, "content")))
+            object(found, "custodians have signed something else than its record says");
+    }
+
+    void agreed(const store::Found& found) {
+        const auto& event = found.event();
+        if (!in_force_)
+            return object_if_known(found, "custodians are said to have agreed, and nobody was ever one");
+        const auto said = statement(found, *in_force_);
+        if (!said) return;
+        if (said->act != field(event, "act") || said->content != field(event, "content") ||
+            said->nonce != field(event, "proposal"))
+            return object(found, "custodians have signed something else than its record says");
+        if (said->act == "reshare") reshare_ = *said;
+    }
+
+    store::ArchiveReader& reader_;
+    const store::Removals& removals_;
+    std::vector<Problem>& problems_;
+    std::optional<Roster> in_force_;
+    std::optional<Roster> next_;
+    std::optional<Statement> reshare_;  // what they agreed to last
+    store::RecordNumber since_ = -1;    // the record that told who is in force
+    store::RecordNumber begun_ = 0;
+    bool anew_ = false;
+};
+
+}  // namespace
+
+std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Problem>& problems) {
+    const auto known = store::Removals::read(reader);  // an error is told by check_removals()
+    const store::Removals removals = known ? *known : store::Removals();
+    std::map<std::string, Judge> tokens;
+    const auto done = reader.events({}, [&](const store::Found& found) {
+        const auto& event = found.event();
+        if (event.kind.starts_with("custody."))
+            tokens.try_emplace(event.subject, reader, removals, problems).first->second.take(found);
+        return true;
+    });
+    if (!done)
+        problems.push_back(
+            {"custody", "", {}, "", "what custodians did can't be read: " + done.error().text});
+    std::vector<Custody> all;
+    for (const auto& [token, judge] : tokens)
+        if (auto custody = judge.custody()) all.push_back(std::move(*custody));
+    return all;
+}
+
+}  // namespace kokuin::audit

@@ -1,0 +1,32 @@
+// Who holds the PINs of tokens (KEY-2), and whether what custodians are said to have agreed to was signed by
+// them: by the public keys that the archive has of them since their ceremony.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "audit/problem.h"
+#include "store/reader.h"
+
+namespace kokuin::audit {
+
+/// The custodians of one token.
+struct Custody {
+    std::string token;       ///< its label
+    std::string custodians;  ///< "2 of 3 custodians (…)": those in force
+    std::string ceremony;
+    unsigned generation = 1;
+    /// The record with which this ceremony began. Nobody but the operator says who they were then; all that
+    /// came later they have signed.
+    store::RecordNumber begun = 0;
+    /// That others had held the PINs before, who haven't agreed to this ceremony.
+    bool anew = false;
+};
+
+/// Events "custody.shared", ".resharing", ".activated" and ".agreed" of the whole archive: each approval is
+/// signed by so many custodians in force as it takes, over what its event says; custodians are replaced only
+/// as those before have agreed. Where that isn't so: problem "custody". What was removed after its time isn't
+/// asked for.
+std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Problem>& problems);
+
+}  // namespace kokuin::audit

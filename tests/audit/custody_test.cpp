@@ -1,0 +1,265 @@
+// What an archive says of custodians, judged (audit/custody_check.h).
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "audit/custody_check.h"
+#include "hsm/custody/papers/statement.h"
+#include "store/archive.h"
+#include "store/removal.h"
+#include "tests/support/folder.h"
+#include "tests/support/moment.h"
+
+using namespace kokuin;
+using audit::Custody;
+using audit::Problem;
+using hsm::custody::Approval;
+using hsm::custody::Roster;
+using hsm::custody::Statement;
+using kokuin::testing::moment;
+
+namespace {
+
+Bytes seed_of(const std::string& name, unsigned generation = 1) {
+    Bytes seed(hsm::custody::seed_octets, static_cast<std::uint8_t>(generation));
+    std::copy(name.begin(), name.end(), seed.begin());
+    return seed;
+}
+
+Roster roster_of(std::vector<std::string> names, unsigned generation = 1) {
+    Roster roster{std::string(32, 'a'), generation, "token", 2, {}};
+    for (const std::string& name : names)
+        roster.custodians.push_back(
+            {name, hsm::custody::public_keys(seed_of(name)), Bytes(32, 1), Bytes(32, 2)});
+    return roster;
+}
+
+struct Held {
+    const testing::Folder folder;
+    const std::string dir = folder.path + "/archive";
+    std::unique_ptr<store::Archive> archive;
+    const Roster first = roster_of({"a", "b", "c"});
+
+    Held() {
+        REQUIRE(store::Archive::create(dir, moment("2026-11-01")));
+        archive = std::move(store::Archive::open(dir)).value();
+    }
+    void event(store::Event event, const std::string& paper) const {
+        const store::Blob blob(Bytes(paper.begin(), paper.end()));
+        event.blobs = {blob.id()};
+        event.subject = "token";
+        REQUIRE(archive->append(moment("2026-11-02"), event, {blob}));
+    }
+    void roster(const char* kind, const Roster& roster) const {
+        store::Event one;
+        one.kind = kind;
+        event(one, roster.to_json());
+    }
+    [[nodiscard]] static Statement statement(const Roster& roster, const std::string& act,
+                                             const std::string& content = "") {
+        return {act, "tsad", roster.ceremony, roster.generation, roster.token, "5e77", content, "0123"};
+    }
+    /// `signers`: custodians who sign, each with the seed of that name.
+    static std::string signed_by(const Statement& statement, const std::vector<std::string>& signers) {
+        std::vector<Approval> approvals;
+        for (const std::string& name : signers)
+            approvals.push_back(hsm::custody::approve(statement, name, seed_of(name)));
+        return hsm::custody::approvals_json(statement, approvals);
+    }
+    void agreed(const Statement& said, const std::string& paper) const {
+        store::Event one;
+        one.kind = "custody.agreed";
+        one.fields = {{"act", said.act}, {"content", said.content}, {"proposal", said.nonce}};
+        event(one, paper);
+    }
+    void activated(const Statement& said, const std::string& paper) const {
+        store::Event one;
+        one.kind = "custody.activated";
+        one.fields = {{"settings", said.settings}, {"generation", std::int64_t{said.generation}}};
+        event(one, paper);
+    }
+    static std::string handing_over_to(const Roster& next) {
+        return std::to_string(next.threshold) + " of " + next.keys_text();
+    }
+    [[nodiscard]] std::vector<Problem> problems(std::vector<Custody>* custody = nullptr) const {
+        std::vector<Problem> found;
+        auto reader = std::move(store::ArchiveReader::open(dir)).value();
+        auto all = audit::check_custody(*reader, found);
+        if (custody) *custody = std::move(all);
+        return found;
+    }
+    /// The one objection there is, and to which record.
+    [[nodiscard]] std::string objection(store::RecordNumber number) const {
+        const auto found = problems();
+        REQUIRE(found.size() == 1);
+        CHECK(found.front().kind == "custody");
+        CHECK(found.front().number == number);
+        return found.front().detail;
+    }
+};
+
+bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("custodians who signed what they agreed to, and handed over by agreement, are not objected to") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const auto opened = Held::statement(one.first, "activate");
+    one.activated(opened, Held::signed_by(opened, {"a", "c"}));
+    const auto programs = Held::statement(one.first, "programs-accept", "tsad 1.2");
+    one.agreed(programs, Held::signed_by(programs, {"c", "b"}));
+    const Roster next = roster_of({"b", "d"}, 2);
+    const auto over = Held::statement(one.first, "reshare", Held::handing_over_to(next));
+    one.agreed(over, Held::signed_by(over, {"a", "b", "c"}));
+    one.roster("custody.resharing", next);
+    // A re-sharing that broke off is gone on with by custodians of both.
+    const auto both = Held::statement(next, "activate");
+    one.activated(opened, Held::signed_by(opened, {"a", "b"}));
+    one.activated(both, Held::signed_by(both, {"b", "d"}));
+    one.roster("custody.shared", next);
+    one.activated(both, Held::signed_by(both, {"d", "b"}));
+
+    std::vector<Custody> custody;
+    const auto found = one.problems(&custody);
+    INFO((found.empty() ? "" : found.front().detail));
+    CHECK(found.empty());
+    REQUIRE(custody.size() == 1);
+    CHECK(custody.front().token == "token");
+    CHECK(custody.front().custodians == "2 of 2 custodians (b, d)");
+    CHECK(custody.front().generation == 2);
+    CHECK(custody.front().begun == 0);
+    CHECK_FALSE(custody.front().anew);
+}
+
+TEST_CASE("what custodians haven't signed, or not so, is objected to") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const auto said = Held::statement(one.first, "archive-expire", "remove 4 records");
+    const std::string good = Held::signed_by(said, {"a", "b"});
+    SECTION("too few") {
+        one.agreed(said, Held::signed_by(said, {"a"}));
+        CHECK(says(one.objection(1), "it takes 2 of 3 custodians (a, b, c), and 1 approved"));
+    }
+    SECTION("one of them twice") {
+        one.agreed(said, Held::signed_by(said, {"a", "a"}));
+        CHECK(says(one.objection(1), "and 1 approved"));
+    }
+    SECTION("a stranger") {
+        one.agreed(said, Held::signed_by(said, {"a", "x"}));
+        CHECK(says(one.objection(1), "'x' is none of the custodians"));
+    }
+    SECTION("by another key") {
+        const auto forged =
+            hsm::custody::approvals_json(said, {hsm::custody::approve(said, "a", seed_of("a")),
+                                                hsm::custody::approve(said, "b", seed_of("b", 9))});
+        one.agreed(said, forged);
+        CHECK(says(one.objection(1), "the signature of b isn't over what is to be done"));
+    }
+    SECTION("another thing than its record says") {
+        auto other = said;
+        SECTION("act") {
+            other.act = "import-erase";
+        }
+        SECTION("content") {
+            other.content = "remove 5 records";
+        }
+        SECTION("proposal") {
+            other.nonce = "4567";
+        }
+        one.agreed(said, Held::signed_by(other, {"a", "b"}));
+        CHECK(says(one.objection(1), "something else than its record says"));
+    }
+    SECTION("each another thing") {
+        auto other = said;
+        other.content = "remove 5 records";
+        auto mixed = hsm::custody::approvals_json(said, {hsm::custody::approve(said, "a", seed_of("a"))});
+        const auto second =
+            hsm::custody::approvals_json(other, {hsm::custody::approve(other, "b", seed_of("b"))});
+        const auto from = second.find("[") + 1;
+        mixed.insert(mixed.find("[") + 1, second.substr(from, second.find("]") - from) + ",");
+        one.agreed(said, mixed);
+        CHECK(says(one.objection(1), "aren't of one thing"));
+    }
+    SECTION("under other settings") {
+        auto opened = Held::statement(one.first, "activate");
+        const auto paper = Held::signed_by(opened, {"a", "b"});
+        opened.settings = "0bad";
+        one.activated(opened, paper);
+        CHECK(says(one.objection(1), "something else than its record says"));
+    }
+    SECTION("as those of another ceremony") {
+        auto other = said;
+        other.ceremony = std::string(32, 'b');
+        one.agreed(said, Held::signed_by(other, {"a", "b"}));
+        CHECK(says(one.objection(1), "another ceremony or generation"));
+    }
+    SECTION("nothing that can be read") {
+        for (const auto& paper : {std::string("{}"), good.substr(0, good.size() / 2), std::string("[]"),
+                                  std::string(R"({"kokuin":"approvals","version":1,"approvals":[1]})")})
+            one.agreed(said, paper);
+        const auto found = one.problems();
+        CHECK(found.size() == 4);
+    }
+}
+
+TEST_CASE("custodians are replaced only as those before have agreed") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const Roster next = roster_of({"x", "y"}, 2);
+    SECTION("nobody did") {
+        one.roster("custody.resharing", next);
+        CHECK(says(one.objection(1), "whom those before haven't agreed to"));
+    }
+    SECTION("to others") {
+        const auto over =
+            Held::statement(one.first, "reshare", Held::handing_over_to(roster_of({"x", "z"}, 2)));
+        one.agreed(over, Held::signed_by(over, {"a", "b"}));
+        one.roster("custody.resharing", next);
+        CHECK(says(one.objection(2), "whom those before haven't agreed to"));
+    }
+    SECTION("by those who come") {
+        const auto over = Held::statement(one.first, "reshare", Held::handing_over_to(next));
+        one.agreed(over, Held::signed_by(over, {"x", "y"}));
+        one.roster("custody.resharing", next);
+        CHECK(one.problems().size() == 2);
+    }
+    SECTION("without a word") {
+        one.roster("custody.shared", next);
+        CHECK(says(one.objection(1), "no record says how those before agreed"));
+    }
+    SECTION("in a ceremony of their own, which is told") {
+        Roster anew = next;
+        anew.ceremony = std::string(32, 'b');
+        one.roster("custody.shared", anew);
+        std::vector<Custody> custody;
+        CHECK(one.problems(&custody).empty());
+        REQUIRE(custody.size() == 1);
+        CHECK(custody.front().anew);
+        CHECK(custody.front().begun == 1);
+    }
+}
+
+TEST_CASE("of what may have been removed since the custodians were known nothing is said") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const Roster next = roster_of({"x", "y"}, 2);
+    const auto said = Held::statement(next, "programs-accept", "tsad 1.3");
+    // Records 1 and 2 told how the custodians were replaced.
+    one.roster("custody.proposed", one.first);
+    one.roster("custody.proposed", one.first);
+    one.agreed(said, Held::signed_by(said, {"x", "y"}));
+    CHECK(one.problems().size() == 1);
+    const store::Removal removal{"2026-11", "custody.shared", {{1, 2}}, moment("2036-11-05"), std::nullopt};
+    const std::string lines = store::removal_lines({removal});
+    const store::Blob list(Bytes(lines.begin(), lines.end()));
+    REQUIRE(one.archive->append(moment("2036-12-01"),
+                                store::expired_event({removal}, list, {"why", "by", "account"}), {list},
+                                store::Archive::Month::stays));
+    CHECK(one.problems().empty());
+    // From the next record on that tells who they are they are known again.
+    one.roster("custody.shared", next);
+    one.agreed(said, Held::signed_by(said, {"x"}));
+    CHECK(one.problems().size() == 1);
+}
