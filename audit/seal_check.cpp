@@ -126,6 +126,16 @@ std::vector<SealedMonth> check_seals(const SealContext& context, std::vector<Pro
                 note ? store::signed_by(*note, context.log_keys) : Result<tlog::Checkpoint>(note.error());
             if (!checkpoint) object("the checkpoint of its seal: " + checkpoint.error().text);
         }
+        if (seal.kinds) {
+            auto scan = store::SegmentScan::open(context.dir, seal.segment);
+            const auto now =
+                scan ? evidence::kinds_of(*scan, seals->removals) : Result<evidence::Kinds>(scan.error());
+            if (!now) {
+                object(now.error().text);
+            } else {
+                for (std::string& line : evidence::differences(*seal.kinds, *now)) object(std::move(line));
+            }
+        }
         SealedMonth sealed{seal.segment, 0, {}, seal.until, "", {}};
         if (!month.layers().empty()) {
             if (static_cast<std::uint64_t>(segment->end) > context.since)

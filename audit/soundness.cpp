@@ -12,10 +12,10 @@ bool same_number(View a, View b) {
     return equal(a, b);
 }
 
-std::optional<std::string> token_fault(tsp::TokenReader& reader, View token, const store::Issuance& issuance,
+std::optional<std::string> token_fault(tsp::TokenParser& parser, View token, const store::Issuance& issuance,
                                        const pki::Certificate& signer, const pki::PublicKey& key,
                                        std::optional<std::int64_t>& accuracy_us) {
-    const auto read = reader.read(token);
+    const auto read = parser.read(token);
     if (!read) return "its token can't be read: " + read.error().text;
     if (const auto fault = tsp::find_fault(**read, signer, key)) return "its token doesn't hold: " + *fault;
     const auto& info = (*read)->tst_info;
@@ -40,10 +40,10 @@ Done check_token(const store::Shown& shown) {
     if (!certificate) return damaged("its certificate can't be read: " + certificate.error().text);
     const auto key = pki::PublicKey::from_certificate(*certificate);
     if (!key) return damaged("its certificate can't be used: " + key.error().text);
-    tsp::TokenReader reader(tsp::TokenCertificates::skip);
+    tsp::TokenParser parser(tsp::TokenCertificates::skip);
     std::optional<std::int64_t> accuracy_us;
     if (const auto fault =
-            token_fault(reader, shown.token, shown.found.issuance(), *certificate, *key, accuracy_us))
+            token_fault(parser, shown.token, shown.found.issuance(), *certificate, *key, accuracy_us))
         return damaged(*fault);
     return {};
 }

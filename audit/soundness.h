@@ -14,8 +14,8 @@ namespace kokuin::audit {
 
 /// Why `token` isn't one that this certificate's key signed, or says something else than the record about
 /// serial number, time, policy or imprint (`accuracy_us`: what it states, if it does); nothing if it is and
-/// doesn't. `reader`: has read what it likes, and reads this one; one thread at a time.
-std::optional<std::string> token_fault(tsp::TokenReader& reader, View token, const store::Issuance& issuance,
+/// doesn't. `parser`: has read what it likes, and reads this one; one thread at a time.
+std::optional<std::string> token_fault(tsp::TokenParser& parser, View token, const store::Issuance& issuance,
                                        const pki::Certificate& signer, const pki::PublicKey& key,
                                        std::optional<std::int64_t>& accuracy_us);
 

@@ -137,7 +137,7 @@ class TokenCheck::Impl {
     }
 
     void judge_token(const store::Issuance& issuance, const Signer& signer) {
-        if (auto fault = token_fault(reader_, token_, issuance, signer.certificate, signer.key, accuracy_us_))
+        if (auto fault = token_fault(parser_, token_, issuance, signer.certificate, signer.key, accuracy_us_))
             object("token", std::move(*fault));
     }
 
@@ -226,7 +226,7 @@ class TokenCheck::Impl {
     std::vector<pki::Certificate> intermediates_;
     tac::Rules rules_;
 
-    tsp::TokenReader reader_{tsp::TokenCertificates::skip};
+    tsp::TokenParser parser_{tsp::TokenCertificates::skip};
     std::map<BlobId, Bytes> content_;
     std::map<BlobId, Signer> signers_;
     std::map<std::pair<BlobId, BlobId>, Audit> audits_;

@@ -58,9 +58,10 @@ struct Draft {
     tlog::TreeHead head;
     Grouping grouping;
     Bytes note;
-    std::vector<Layer> layers;
+    std::vector<Layer> layers{};
     std::int64_t stamped_us = 0;
     std::int64_t until_us = 0;
+    std::optional<Kinds> kinds{};
 };
 
 Result<Draft> read_made(const store::Record& record, const store::Event& event, const FindBlob& blob) {
@@ -80,7 +81,14 @@ Result<Draft> read_made(const store::Record& record, const store::Event& event, 
         return Error::environment("its checkpoint is of another head than it says");
     if (*first < 0 || *first > end || end > record.number)
         return Error::environment("it seals records that it can't seal");
-    return Draft{record.number, head, Grouping::of(*first, end), std::move(*note), {}, 0, 0};
+    Draft draft{record.number, head, Grouping::of(*first, end), std::move(*note)};
+    if (event.fields.contains("kinds")) {
+        const auto list = blob_field(event, "kinds", blob);
+        auto kinds = list ? decode_kinds(*list) : Result<Kinds>(list.error());
+        if (!kinds) return kinds.error();
+        draft.kinds = std::move(*kinds);
+    }
+    return draft;
 }
 
 Done add_stamp(const store::Event& event, const FindBlob& blob, Draft& draft) {
@@ -125,9 +133,10 @@ Done add_stamp(const store::Event& event, const FindBlob& blob, Draft& draft) {
 }  // namespace
 
 Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
-                const std::string& note) {
+                const std::string& note, const Kinds& kinds) {
     Entry entry;
     const store::Blob checkpoint(Bytes(note.begin(), note.end()));
+    const store::Blob list(encode_kinds(kinds));
     entry.event.kind = seal_made;
     entry.event.subject = segment;
     entry.event.text = "the month's records " + std::to_string(grouping.first) + " to " +
@@ -136,9 +145,10 @@ Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog
     entry.event.fields = {{"first", grouping.first},
                           {"size", static_cast<std::int64_t>(head.size)},
                           {"root", Bytes(head.root.begin(), head.root.end())},
-                          {"checkpoint", octets_of(checkpoint.id())}};
-    entry.event.blobs = {checkpoint.id()};
-    entry.blobs = {checkpoint};
+                          {"checkpoint", octets_of(checkpoint.id())},
+                          {"kinds", octets_of(list.id())}};
+    entry.event.blobs = {checkpoint.id(), list.id()};
+    entry.blobs = {checkpoint, list};
     return entry;
 }
 
@@ -208,7 +218,8 @@ Result<Seals> read_seals(store::ArchiveReader& reader, store::RecordNumber end) 
         if (!faults.contains(segment))
             seals.good.push_back({segment, draft.number, draft.head,
                                   Month(draft.grouping, std::move(draft.note), std::move(draft.layers)),
-                                  from_unix_us(draft.stamped_us), from_unix_us(draft.until_us)});
+                                  from_unix_us(draft.stamped_us), from_unix_us(draft.until_us),
+                                  std::move(draft.kinds)});
     std::sort(seals.good.begin(), seals.good.end(),
               [](const Seal& a, const Seal& b) { return a.head.size < b.head.size; });
     seals.faulty.assign(faults.begin(), faults.end());

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "evidence/check.h"
+#include "evidence/kinds.h"
 #include "evidence/month.h"
 #include "store/blob.h"
 #include "store/reader.h"
@@ -33,7 +34,7 @@ struct Entry {
 
 /// The seal of a month: `note` is the signed checkpoint at its end, of `head`.
 Entry make_seal(const std::string& segment, const Grouping& grouping, const tlog::TreeHead& head,
-                const std::string& note);
+                const std::string& note, const Kinds& kinds);
 /// A time-stamp that begins layer `index` with these groups…
 Entry make_stamp(const std::string& segment, std::size_t index, const Grouping& grouping,
                  const std::vector<Bytes>& groups, const Stamped& stamped, pki::Hash hash, View time_stamp);
@@ -50,6 +51,8 @@ struct Seal {
     /// Of the newest time-stamp, as it was recorded.
     WallTime stamped{};
     WallTime until{};  ///< end of its certificate
+    /// Nothing: it was sealed by a program that didn't write them down.
+    std::optional<Kinds> kinds{};
 };
 
 /// All of an archive.

@@ -25,7 +25,7 @@ class Calendar {
         // The tokens of a segment are of one month, so that either all or none of them are read. A token that
         // comes later keeps nothing of an older month.
         if (extent_ == ExpiryExtent::what_may_have_passed)
-            query.to = years_later(at_, -retention_of("token").years) + std::chrono::hours(24 * 40);
+            query.to = years_later(at_, -retention_of(token_kind).years) + std::chrono::hours(24 * 40);
         if (auto done = reader_.find(query, [this](const Found& found) { return add_token(found); }); !done)
             return std::move(done).error();
         if (failed_) return *failed_;
@@ -90,8 +90,8 @@ class Calendar {
         const auto until = token_kept_until(begin, end->second);
         auto& last = last_token_[found.segment];
         last = std::max(last, until);
-        count({found.segment, found.record.number, until}, "token", until);
-        auto& times = segment_of({found.segment}).kinds["token"].gen_times_us;
+        count({found.segment, found.record.number, until}, token_kind, until);
+        auto& times = segment_of({found.segment}).kinds[token_kind].gen_times_us;
         const auto gen_time = issuance.gen_time_us;
         if (!times) times.emplace(gen_time, gen_time);
         times->first = std::min(times->first, gen_time);
@@ -196,7 +196,7 @@ void keep_what_tokens_need(std::vector<Removal>& plan, const std::vector<Expirin
     const auto gone = [&](const std::string& month) { return removals.tokens_of(month) || planned(month); };
     const auto stand = [&](const std::string& month) {
         return std::any_of(segments.begin(), segments.end(), [&](const ExpiringSegment& one) {
-            const auto tokens = one.kinds.find("token");
+            const auto tokens = one.kinds.find(token_kind);
             return one.segment == month && tokens != one.kinds.end() && tokens->second.records > 0;
         });
     };

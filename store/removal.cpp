@@ -10,7 +10,6 @@ namespace {
 
 using RemovalJson = nlohmann::ordered_json;
 
-constexpr const char* token_kind = "token";
 constexpr RecordNumber most_number = RecordNumber{1} << 48;
 /// The year 2255: later ones don't fit into nanoseconds.
 constexpr std::int64_t most_time_us = 9'000'000'000'000'000;

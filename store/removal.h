@@ -35,10 +35,13 @@ void add_to(std::vector<Run>& runs, RecordNumber number);
 std::vector<Run> joined(std::vector<Run> runs);
 std::int64_t count(const std::vector<Run>& runs);
 
+/// What stands for a kind where issuances are meant; no event is of this kind.
+constexpr const char* token_kind = "token";
+
 /// The records of one kind in one segment: they go together.
 struct Removal {
     std::string segment;    ///< "2026-11"
-    std::string kind;       ///< of events; "token" for issuances
+    std::string kind;       ///< of events, or token_kind
     std::vector<Run> runs;  ///< rising, apart; at least one
     WallTime ends{};        ///< when the last of them had passed its time
     /// Of tokens: the earliest and the latest genTime, µs since 1970 (POSIX).

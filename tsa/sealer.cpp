@@ -143,7 +143,8 @@ Result<bool> Sealer::advance() {
         };
         for (std::size_t i = 0; i < finished.size(); ++i)
             if (!seals.find(finished[i]) && !is_faulty(finished[i]) &&
-                !seals.removals.tokens_of(finished[i]) && tried(seal(finished[i], (*segments)[i + 1])))
+                !seals.removals.tokens_of(finished[i]) &&
+                tried(seal(finished[i], (*segments)[i + 1], seals.removals)))
                 return true;
         // What ages goes first, what takes long last.
         for (const auto wanted : {SealStep::renew, SealStep::stamp, SealStep::rehash})
@@ -168,9 +169,10 @@ SealStep Sealer::step_of(const evidence::Seal& seal) const {
 }
 
 /// False: it isn't finished yet.
-Result<bool> Sealer::seal(const std::string& segment, const std::string& next) {
+Result<bool> Sealer::seal(const std::string& segment, const std::string& next,
+                          const store::Removals& removals) {
     if (!parts_.checkpointer || has_log(parts_.dir, segment)) return false;
-    const auto scan = store::SegmentScan::open(parts_.dir, segment);
+    auto scan = store::SegmentScan::open(parts_.dir, segment);
     if (!scan) return scan.error();
     const auto after = store::SegmentScan::open(parts_.dir, next);
     if (!after) return after.error();
@@ -181,10 +183,12 @@ Result<bool> Sealer::seal(const std::string& segment, const std::string& next) {
     if (parts_.archive.state().covered < static_cast<std::uint64_t>(end)) return false;
     const auto head = head_at(static_cast<std::uint64_t>(end));
     if (!head) return head.error();
+    const auto kinds = evidence::kinds_of(*scan, removals);
+    if (!kinds) return kinds.error();
     const auto note = parts_.checkpointer->sign(*head);
     if (!note) return note.error();
     const auto grouping = evidence::Grouping::of(scan->facts().first, end);
-    if (auto done = write(evidence::make_seal(segment, grouping, *head, note->write())); !done)
+    if (auto done = write(evidence::make_seal(segment, grouping, *head, note->write(), *kinds)); !done)
         return done.error();
     return true;
 }

@@ -107,7 +107,7 @@ class Sealer {
     /// Reads what is sealed, if that isn't known, and does the first thing that is to be done. True: there
     /// may be more.
     Result<bool> advance();
-    Result<bool> seal(const std::string& segment, const std::string& next);
+    Result<bool> seal(const std::string& segment, const std::string& next, const store::Removals& removals);
     Done stamp(const evidence::Seals& seals, const evidence::Seal& seal, SealStep step);
     struct Token {
         evidence::Stamped stamped;

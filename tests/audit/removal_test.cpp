@@ -4,7 +4,11 @@
 #include <catch2/catch.hpp>
 
 #include "audit/removal_check.h"
+#include "audit/seal_check.h"
+#include "base/sqlite/sqlite.h"
+#include "evidence/seal.h"
 #include "store/archive.h"
+#include "store/tree_reader.h"
 #include "tests/support/folder.h"
 #include "tests/support/moment.h"
 
@@ -47,6 +51,12 @@ struct Removing {
         issuance.certificate = certificate.id();
         issuance.token = {store::Literal{Bytes(100, 2)}};
         REQUIRE(archive->append(moment(at), issuance, {certificate}));
+    }
+    void change_index(const std::string& segment, const char* sql) const {
+        auto database =
+            sqlite::Database::open(dir + "/" + segment + ".sqlite", sqlite::Database::Mode::write);
+        REQUIRE(database);
+        REQUIRE(database->execute(sql));
     }
     void removed(const Removal& removal, const char* at) const {
         const std::string lines = store::removal_lines({removal});
@@ -261,5 +271,75 @@ TEST_CASE("custodians who hold the PIN have agreed to this list") {
         agree("remove 4 records; list sha256 " + to_hex(list.id()));
         remove("ab12");
         CHECK_FALSE(objected());
+    }
+}
+
+// The seal of a month says what its records were, as long as they were there.
+TEST_CASE("what was removed was of the kind that the month was sealed with") {
+    Removing one;
+    const auto now = [&] {
+        auto scan = std::move(store::SegmentScan::open(one.dir, "2014-11")).value();
+        auto reader = std::move(store::ArchiveReader::open(one.dir)).value();
+        return std::move(evidence::kinds_of(scan, store::Removals::read(*reader).value())).value();
+    };
+    const auto sealed = now();
+    REQUIRE(sealed.size() == 1);
+    CHECK(sealed.at("gate.closed").count == 4);
+    CHECK(std::move(evidence::decode_kinds(evidence::encode_kinds(sealed))).value() == sealed);
+
+    const auto head = std::move(store::TreeReader::open(one.dir)).value()->head(4).value();
+    const auto key =
+        tlog::VerifierKey::make(one.archive->origin(), tlog::VerifierKey::Type::ed25519, Bytes(32, 1));
+    REQUIRE(key);
+    const tlog::Note note{tlog::Checkpoint{one.archive->origin(), head}.text(),
+                          {tlog::signature_line(*key, Bytes(64, 2))}};
+    const auto entry =
+        evidence::make_seal("2014-11", evidence::Grouping::of(0, 4), head, note.write(), sealed);
+    REQUIRE(
+        one.archive->append(moment("2026-11-02"), entry.event, entry.blobs, store::Archive::Month::stays));
+    const auto objections = [&] {
+        std::vector<Problem> found;
+        const std::vector<tlog::VerifierKey> keys;
+        audit::check_seals({one.dir,
+                            nullptr,
+                            keys,
+                            {{"2014-11", 0, 4}, {"2014-12", 4, 6}, {"2026-11", 6, 100}},
+                            [](const std::string&) { return false; }},
+                           found);
+        for (const Problem& problem : found) CHECK(problem.kind == "seal");
+        return found;
+    };
+    CHECK(objections().empty());
+    SECTION("by that name") {
+        one.removed(gates(), "2026-11-02");
+        CHECK(objections().empty());
+        CHECK(now() == sealed);
+    }
+    SECTION("by another") {
+        auto another = gates({{1, 1}});
+        another.kind = "import.room-entry";
+        one.removed(another, "2026-11-02");
+        // It is there still, too; once it is gone the other kind lacks it.
+        const auto found = objections();
+        REQUIRE(found.size() == 1);
+        CHECK(found.front().segment == "2014-11");
+        CHECK(unless(found.front().detail,
+                     "of the kind import.room-entry aren't those of then: 0 when it was sealed, 1 now")
+                  .empty());
+    }
+    SECTION("by none") {
+        one.change_index("2014-11", "DELETE FROM event WHERE number = 2");
+        const auto found = objections();
+        REQUIRE(found.size() == 1);
+        CHECK(unless(found.front().detail,
+                     "of the kind gate.closed aren't those of then: 4 when it was sealed, 3 now")
+                  .empty());
+    }
+    SECTION("as many others") {
+        one.change_index("2014-11", "UPDATE event SET number = 6 WHERE number = 2");
+        const auto found = objections();
+        REQUIRE(found.size() == 1);
+        CHECK(unless(found.front().detail, "4 now, with those that were removed by that name, and others")
+                  .empty());
     }
 }

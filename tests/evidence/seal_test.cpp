@@ -35,14 +35,14 @@ struct House {
         head = archive->head();
     }
     void add(const Entry& entry) { REQUIRE(archive->append(now, entry.event, entry.blobs)); }
-    Entry made(const std::string& month, tlog::TreeHead of) const {
+    Entry made(const std::string& month, tlog::TreeHead of, const Kinds& kinds = {}) const {
         const auto key =
             tlog::VerifierKey::make(archive->origin(), tlog::VerifierKey::Type::ed25519, Bytes(32, 1));
         REQUIRE(key);
         // Whether it is signed well isn't looked at here.
         const tlog::Note note{tlog::Checkpoint{archive->origin(), of}.text(),
                               {tlog::signature_line(*key, Bytes(64, 2))}};
-        return make_seal(month, {0, static_cast<store::RecordNumber>(of.size), 256}, of, note.write());
+        return make_seal(month, {0, static_cast<store::RecordNumber>(of.size), 256}, of, note.write(), kinds);
     }
     Seals seals(store::RecordNumber end = 1000) const {
         auto reader = store::ArchiveReader::open(dir);

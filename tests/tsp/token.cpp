@@ -476,7 +476,7 @@ TEST_CASE("of tokens that are read one after the other each is read as if it wer
     others.push_back(stranger);
 
     for (const auto which : {tsp::TokenCertificates::read, tsp::TokenCertificates::skip}) {
-        tsp::TokenReader reader(which);
+        tsp::TokenParser reader(which);
         for (int round = 0; round < 2; ++round)
             for (const Bytes& token : others) {
                 REQUIRE(said(reader.read(first)) == said(tsp::parse_token(first, which)));
@@ -485,7 +485,7 @@ TEST_CASE("of tokens that are read one after the other each is read as if it wer
     }
 
     // Whatever octet is another one, and whatever was read before.
-    tsp::TokenReader reader(tsp::TokenCertificates::skip);
+    tsp::TokenParser reader(tsp::TokenCertificates::skip);
     std::size_t refused = 0;
     for (std::size_t i = 0; i < first.size(); ++i)
         for (const unsigned change : {0x01U, 0x80U, 0xffU}) {

@@ -119,11 +119,11 @@ Result<Token> parse_token(View der, TokenCertificates certificates = TokenCertif
 /// Reads tokens one after the other, each as parse_token() does. Those of one signer differ in what they say
 /// and in their signature alone: whatever else is octet for octet that of a token that was read before isn't
 /// parsed again, since it would say the same. One thread at a time.
-class TokenReader {
+class TokenParser {
   public:
-    explicit TokenReader(TokenCertificates certificates);
-    ~TokenReader();
-    TokenReader(TokenReader&&) noexcept;
+    explicit TokenParser(TokenCertificates certificates);
+    ~TokenParser();
+    TokenParser(TokenParser&&) noexcept;
     /// Valid until the next call. Errors: those of parse_token().
     Result<const Token*> read(View der);
 

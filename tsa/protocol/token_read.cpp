@@ -273,16 +273,16 @@ Result<Token> parse_token(View der_octets, TokenCertificates which) {
     return parse(der_octets, which, places);
 }
 
-struct TokenReader::Known {
+struct TokenParser::Known {
     Token token;
     Places places;
 };
 
-TokenReader::TokenReader(TokenCertificates certificates) : certificates_(certificates) {}
-TokenReader::~TokenReader() = default;
-TokenReader::TokenReader(TokenReader&&) noexcept = default;
+TokenParser::TokenParser(TokenCertificates certificates) : certificates_(certificates) {}
+TokenParser::~TokenParser() = default;
+TokenParser::TokenParser(TokenParser&&) noexcept = default;
 
-Result<const Token*> TokenReader::read(View der_octets) {
+Result<const Token*> TokenParser::read(View der_octets) {
     const auto found = known_.find(der_octets.size());
     if (found != known_.end() && alike(found->second.token.der, der_octets, found->second.places)) {
         auto& [token, places] = found->second;
