@@ -159,16 +159,24 @@ class Judge {
 std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Problem>& problems) {
     const auto known = store::Removals::read(reader);  // an error is told by check_removals()
     const store::Removals removals = known ? *known : store::Removals();
+    // Those few, out of very many events.
+    std::vector<store::Found> events;
+    for (const char* kind : {"custody.shared", "custody.resharing", "custody.activated", "custody.agreed"}) {
+        store::EventQuery query;
+        query.kind = kind;
+        const auto done = reader.events(query, [&](const store::Found& found) {
+            events.push_back(found);
+            return true;
+        });
+        if (!done)
+            problems.push_back(
+                {"custody", "", {}, "", "what custodians did can't be read: " + done.error().text});
+    }
+    std::sort(events.begin(), events.end(),
+              [](const store::Found& a, const store::Found& b) { return a.record.number < b.record.number; });
     std::map<std::string, Judge> tokens;
-    const auto done = reader.events({}, [&](const store::Found& found) {
-        const auto& event = found.event();
-        if (event.kind.starts_with("custody."))
-            tokens.try_emplace(event.subject, reader, removals, problems).first->second.take(found);
-        return true;
-    });
-    if (!done)
-        problems.push_back(
-            {"custody", "", {}, "", "what custodians did can't be read: " + done.error().text});
+    for (const store::Found& found : events)
+        tokens.try_emplace(found.event().subject, reader, removals, problems).first->second.take(found);
     std::vector<Custody> all;
     for (const auto& [token, judge] : tokens)
         if (auto custody = judge.custody()) all.push_back(std::move(*custody));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <optional>
 
 #include "store/retention.h"
 #include "store/scan.h"
@@ -106,8 +108,6 @@ class Judge {
     }
 
     [[nodiscard]] std::string of_custodians(const store::Expiry& expiry) const {
-        std::optional<store::Found> shared;
-        bool agreed = false;
         const auto event = reader_.record(expiry.number);
         if (!event) return event.error().text;
         const auto& fields = event->event().fields;
@@ -119,14 +119,23 @@ class Judge {
             return said && said->ends_with(text);
         };
         const std::string list = "list sha256 " + to_hex(event->event().blobs.front());
-        (void)reader_.events({}, [&](const store::Found& found) {
-            if (found.record.number >= expiry.number) return false;
+        const auto each_before = [&](const char* kind,
+                                     const std::function<void(const store::Found&)>& visit) {
+            store::EventQuery query;
+            query.kind = kind;
+            (void)reader_.events(query, [&](const store::Found& found) {
+                if (found.record.number >= expiry.number) return false;
+                visit(found);
+                return true;
+            });
+        };
+        std::optional<store::Found> shared;
+        each_before("custody.shared", [&](const store::Found& found) { shared = found; });
+        bool agreed = false;
+        each_before("custody.agreed", [&](const store::Found& found) {
             const auto& one = found.event();
-            if (one.kind == "custody.shared") shared = found;
-            agreed =
-                agreed || (proposal && one.kind == "custody.agreed" && says(one, "act", "archive-expire") &&
-                           says(one, "proposal", *proposal) && says(one, "content", list));
-            return true;
+            agreed = agreed || (proposal && says(one, "act", "archive-expire") &&
+                                says(one, "proposal", *proposal) && says(one, "content", list));
         });
         if (!shared || agreed) return "";
         return "records were removed without custodians' agreement to this list, who hold the PIN since "
