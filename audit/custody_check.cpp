@@ -15,21 +15,11 @@ namespace {
 using hsm::custody::Roster;
 using hsm::custody::Statement;
 
-std::string field(const store::Event& event, const char* key) {
-    const auto at = event.fields.find(key);
-    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
-    return text ? *text : "";
-}
-std::int64_t number_field(const store::Event& event, const char* key) {
-    const auto at = event.fields.find(key);
-    const auto* number = at == event.fields.end() ? nullptr : std::get_if<std::int64_t>(&at->second);
-    return number ? *number : 0;
-}
-
 /// One token's events, in their order.
-class Judge {
+class CustodyJudge {
   public:
-    Judge(store::ArchiveReader& reader, const store::Removals& removals, std::vector<Problem>& problems)
+    CustodyJudge(store::ArchiveReader& reader, const store::Removals& removals,
+                 std::vector<Problem>& problems)
         : reader_(reader), removals_(removals), problems_(problems) {}
 
     void take(const store::Found& found) {
@@ -123,11 +113,11 @@ class Judge {
 
     void activated(const store::Found& found) {
         const auto& event = found.event();
-        const bool of_next = next_ && number_field(event, "generation") == next_->generation;
+        const bool of_next = next_ && event.value<std::int64_t>("generation") == next_->generation;
         if (!in_force_) return;
         const auto said = statement(found, of_next ? *next_ : *in_force_);
-        if (said && (said->act != "activate" || said->settings != field(event, "settings") ||
-                     said->content != field(event, "content")))
+        if (said && (said->act != "activate" || said->settings != event.value<std::string>("settings") ||
+                     said->content != event.value<std::string>("content")))
             object(found, "custodians have signed something else than its record says");
     }
 
@@ -137,8 +127,9 @@ class Judge {
             return object_if_known(found, "custodians are said to have agreed, and nobody was ever one");
         const auto said = statement(found, *in_force_);
         if (!said) return;
-        if (said->act != field(event, "act") || said->content != field(event, "content") ||
-            said->nonce != field(event, "proposal"))
+        if (said->act != event.value<std::string>("act") ||
+            said->content != event.value<std::string>("content") ||
+            said->nonce != event.value<std::string>("proposal"))
             return object(found, "custodians have signed something else than its record says");
         if (said->act == "reshare") reshare_ = *said;
     }
@@ -174,7 +165,7 @@ std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Pro
     }
     std::sort(events.begin(), events.end(),
               [](const store::Found& a, const store::Found& b) { return a.record.number < b.record.number; });
-    std::map<std::string, Judge> tokens;
+    std::map<std::string, CustodyJudge> tokens;
     for (const store::Found& found : events)
         tokens.try_emplace(found.event().subject, reader, removals, problems).first->second.take(found);
     std::vector<Custody> all;

@@ -12,21 +12,14 @@ constexpr std::int64_t cut_off_us = 1'000'000;
 /// More tokens than are ever being signed at once.
 constexpr store::RecordNumber on_their_way = 1024;
 
-template <typename T>
-const T* field(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    return at == event.fields.end() ? nullptr : std::get_if<T>(&at->second);
-}
-
 }  // namespace
 
 void KeyHistory::add(const store::BareRecord& record, const store::Event& event) {
     if (event.kind == "archive.key" || event.kind == "witness.key") {
         auto& keys = event.kind == "archive.key" ? log_keys_ : witness_keys_;
-        if (const auto* text = field<std::string>(event, "verifier"))
+        if (const auto* text = event.find<std::string>("verifier"))
             if (auto key = tlog::VerifierKey::parse(*text)) keys.push_back(std::move(*key));
-        if (const auto* within = field<std::int64_t>(event, "covered_within_us"))
-            covered_within_us_ = *within;
+        if (const auto* within = event.find<std::int64_t>("covered_within_us")) covered_within_us_ = *within;
         return;
     }
     if (event.kind == "tac.accepted") {
@@ -40,11 +33,11 @@ void KeyHistory::add(const store::BareRecord& record, const store::Event& event)
         }
         return;
     }
-    const auto* spki = field<std::string>(event, "spki_sha256");
+    const auto* spki = event.find<std::string>("spki_sha256");
     if (!spki) return;
     auto& turns = turns_[*spki];
     if (event.kind == "key.activated") {
-        const auto* since = field<std::int64_t>(event, "activated_us");
+        const auto* since = event.find<std::int64_t>("activated_us");
         turns.push_back({event.subject, record.number, since ? *since : record.at_us});
     } else if (event.kind == "key.retired" || event.kind == "key.compromised" ||
                event.kind == "key.destroyed") {

@@ -6,15 +6,7 @@
 #include "base/text.h"
 
 namespace kokuin::audit {
-namespace {
-
-std::string field_text(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
-    return text ? *text : std::string();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::set<store::BlobId>> certificates_of_key(store::ArchiveReader& reader, const std::string& key) {
     std::set<store::BlobId> found;
@@ -24,8 +16,9 @@ Result<std::set<store::BlobId>> certificates_of_key(store::ArchiveReader& reader
     query.kind = "key.certified";
     auto done = reader.events(query, [&](const store::Found& one) {
         const auto& event = one.event();
-        if (field_text(event, "key") != key && field_text(event, "spki_sha256") != spki) return true;
-        const auto certificate = from_hex(field_text(event, "certificate"));
+        if (event.value<std::string>("key") != key && event.value<std::string>("spki_sha256") != spki)
+            return true;
+        const auto certificate = from_hex(event.value<std::string>("certificate"));
         store::BlobId id{};
         if (!certificate || certificate->size() != id.size()) return true;
         std::copy(certificate->begin(), certificate->end(), id.begin());

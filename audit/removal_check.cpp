@@ -110,12 +110,9 @@ class Judge {
     [[nodiscard]] std::string of_custodians(const store::Expiry& expiry) const {
         const auto event = reader_.record(expiry.number);
         if (!event) return event.error().text;
-        const auto& fields = event->event().fields;
-        const auto in = fields.find("agreed_in");
-        const auto* proposal = in == fields.end() ? nullptr : std::get_if<std::string>(&in->second);
+        const auto* proposal = event->event().find<std::string>("agreed_in");
         const auto says = [](const store::Event& one, const char* key, const std::string& text) {
-            const auto field = one.fields.find(key);
-            const auto* said = field == one.fields.end() ? nullptr : std::get_if<std::string>(&field->second);
+            const auto* said = one.find<std::string>(key);
             return said && said->ends_with(text);
         };
         const std::string list = "list sha256 " + to_hex(event->event().blobs.front());

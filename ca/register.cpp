@@ -16,22 +16,9 @@ constexpr std::string_view revoked_kind = "ca.revoked";
 constexpr std::string_view crl_kind = "ca.crl";
 constexpr std::string_view published_kind = "ca.published";
 
-std::string text(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    const auto* value = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
-    return value ? *value : std::string();
-}
-
 std::int64_t number(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    const auto* value = at == event.fields.end() ? nullptr : std::get_if<std::int64_t>(&at->second);
+    const auto* value = event.find<std::int64_t>(key);
     return value ? *value : -1;
-}
-
-Bytes octets(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    const auto* value = at == event.fields.end() ? nullptr : std::get_if<Bytes>(&at->second);
-    return value ? *value : Bytes();
 }
 
 /// Builds the register record by record; the first that doesn't fit ends it.
@@ -69,8 +56,9 @@ class Reading {
     }
 
     Done issued(const store::Event& event, const store::Found& found) {
-        const auto profile = profile_from_name(text(event, "profile"));
-        if (!profile) return Error::environment("an unknown profile '" + text(event, "profile") + "'");
+        const auto profile = profile_from_name(event.value<std::string>("profile"));
+        if (!profile)
+            return Error::environment("an unknown profile '" + event.value<std::string>("profile") + "'");
         if (event.blobs.empty()) return Error::environment("no certificate");
         const auto der = source_.blob(event.blobs.front(), found.segment);
         if (!der) return der.error();
@@ -81,8 +69,8 @@ class Reading {
                    serial_text(certificate->serial()),
                    WallTime(microseconds(found.record.at_us)),
                    event.text,
-                   text(event, "by"),
-                   text(event, "successor_of"),
+                   event.value<std::string>("by"),
+                   event.value<std::string>("successor_of"),
                    std::nullopt};
         if (one.serial != event.subject) return Error::environment("another certificate than it says");
         if (register_.find(one.serial)) return Error::environment("a serial number that was used before");
@@ -99,12 +87,12 @@ class Reading {
     Done revoked(const store::Event& event) {
         const auto one = std::find_if(register_.issued.begin(), register_.issued.end(),
                                       [&](const Issued& issued) { return issued.serial == event.subject; });
-        const auto reason = pki::reason_from_name(text(event, "reason"));
+        const auto reason = pki::reason_from_name(event.value<std::string>("reason"));
         const auto at = number(event, "revoked_at");
         if (one == register_.issued.end()) return Error::environment("nothing of this serial was issued");
         if (one->revoked) return Error::environment("it was revoked before");
         if (!reason || at < 0) return Error::environment("no reason or no time");
-        one->revoked = Revocation{WallTime(seconds(at)), *reason, event.text, text(event, "by")};
+        one->revoked = Revocation{WallTime(seconds(at)), *reason, event.text, event.value<std::string>("by")};
         return {};
     }
 
@@ -138,7 +126,7 @@ class Reading {
         const auto key = pki::PublicKey::from_certificate(issuing->certificate);
         if (!key) return key.error();
         const auto to_sign = sealed_text(source_.archive_id, register_.records, register_.digest);
-        if (!key->verify(pki::Hash::sha256, to_sign, octets(event, "signature")))
+        if (!key->verify(pki::Hash::sha256, to_sign, event.value<Bytes>("signature")))
             return Error::environment("the CA's signature isn't over the records before it");
         register_.published = WallTime(microseconds(found.record.at_us));
         return {};

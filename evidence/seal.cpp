@@ -35,14 +35,8 @@ Entry stamp_entry(const std::string& segment, std::size_t index, std::size_t sta
     return entry;
 }
 
-template <typename T>
-const T* field(const store::Event& event, const char* name) {
-    const auto found = event.fields.find(name);
-    return found == event.fields.end() ? nullptr : std::get_if<T>(&found->second);
-}
-
 Result<Bytes> blob_field(const store::Event& event, const char* name, const FindBlob& blob) {
-    const auto* id = field<Bytes>(event, name);
+    const auto* id = event.find<Bytes>(name);
     store::BlobId wanted{};
     if (!id || id->size() != wanted.size())
         return Error::environment("its field '" + std::string(name) + "' names no blob");
@@ -65,9 +59,9 @@ struct Draft {
 };
 
 Result<Draft> read_made(const store::Record& record, const store::Event& event, const FindBlob& blob) {
-    const auto* first = field<std::int64_t>(event, "first");
-    const auto* size = field<std::int64_t>(event, "size");
-    const auto* root = field<Bytes>(event, "root");
+    const auto* first = event.find<std::int64_t>("first");
+    const auto* size = event.find<std::int64_t>("size");
+    const auto* root = event.find<Bytes>("root");
     auto note = blob_field(event, "checkpoint", blob);
     if (!note) return note.error();
     if (!first || !size || !root) return Error::environment("a field of it is missing");
@@ -92,11 +86,11 @@ Result<Draft> read_made(const store::Record& record, const store::Event& event, 
 }
 
 Done add_stamp(const store::Event& event, const FindBlob& blob, Draft& draft) {
-    const auto* index = field<std::int64_t>(event, "chain");
-    const auto* stamp_index = field<std::int64_t>(event, "stamp");
-    const auto* oid = field<std::string>(event, "algorithm");
-    const auto* time = field<std::int64_t>(event, "time_us");
-    const auto* until = field<std::int64_t>(event, "until_us");
+    const auto* index = event.find<std::int64_t>("chain");
+    const auto* stamp_index = event.find<std::int64_t>("stamp");
+    const auto* oid = event.find<std::string>("algorithm");
+    const auto* time = event.find<std::int64_t>("time_us");
+    const auto* until = event.find<std::int64_t>("until_us");
     auto stamp = blob_field(event, "time_stamp", blob);
     if (!stamp) return stamp.error();
     if (!index || !stamp_index || !oid || !time || !until)

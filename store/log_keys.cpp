@@ -9,9 +9,7 @@ Result<std::vector<tlog::VerifierKey>> recorded_keys(ArchiveReader& reader) {
     EventQuery query;
     query.kind = "archive.key";
     const auto done = reader.events(query, [&](const Found& found) {
-        const auto& fields = found.event().fields;
-        const auto field = fields.find("verifier");
-        const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
+        const auto* text = found.event().find<std::string>("verifier");
         if (auto key = text ? tlog::VerifierKey::parse(*text) : Error::no(""); key) keys.push_back(*key);
         return true;
     });

@@ -73,6 +73,20 @@ struct Event {
     std::string text;     ///< for people; UTF-8, one line, at most 4096 octets, may be empty
     std::map<std::string, FieldValue> fields;  ///< for programs; keys: UTF-8, one line, 1 to 64 octets
     std::vector<BlobId> blobs;                 ///< blobs of the segment that belong to it, e.g. the TAC
+
+    /// The field of this name, if it is a T (std::string, std::int64_t, Bytes); null: there is none, or it is
+    /// another type: events may be of another version, or anybody's. Valid as long as the event.
+    template <typename T>
+    [[nodiscard]] const T* find(const std::string& key) const {
+        const auto at = fields.find(key);
+        return at == fields.end() ? nullptr : std::get_if<T>(&at->second);
+    }
+    /// The same, for whom none and T() are the same.
+    template <typename T>
+    [[nodiscard]] T value(const std::string& key) const {
+        const T* found = find<T>(key);
+        return found ? *found : T();
+    }
     bool operator==(const Event&) const = default;
 };
 

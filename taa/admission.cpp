@@ -39,19 +39,11 @@ std::string date(WallTime at) {
     return to_rfc3339(at, 0);
 }
 
-// Of a newer taad a field may be missing or another type.
-std::string text_field(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    if (at == event.fields.end()) return "";
-    const auto* text = std::get_if<std::string>(&at->second);
-    return text ? *text : "";
-}
-
 void apply(Admission& admission, Step step, const store::Event& event, WallTime at,
            store::RecordNumber number) {
     if (looks_at_it(step)) {
-        admission.identity = {text_field(event, "certificate"), text_field(event, "peer"),
-                              text_field(event, "called")};
+        admission.identity = {event.value<std::string>("certificate"), event.value<std::string>("peer"),
+                              event.value<std::string>("called")};
         if (!event.blobs.empty()) admission.certificate = event.blobs.front();
         // Looked at anew: what followed another one is forgotten.
         if (step == Step::admit) {
@@ -65,16 +57,16 @@ void apply(Admission& admission, Step step, const store::Event& event, WallTime 
     admission.state = step == Step::suspend  ? State::suspended
                       : step == Step::remove ? State::removed
                                              : State::admitted;
-    if (auto tsa = text_field(event, "tsa"); !tsa.empty()) admission.tsa = std::move(tsa);
+    if (auto tsa = event.value<std::string>("tsa"); !tsa.empty()) admission.tsa = std::move(tsa);
     admission.since = at;
     admission.why = event.text;
-    admission.by = text_field(event, "by");
-    admission.account = text_field(event, "account");
+    admission.by = event.value<std::string>("by");
+    admission.account = event.value<std::string>("account");
 }
 
 /// What came of a successor, or of a key.
 void apply_notice(Admission& admission, const store::Event& event, WallTime at) {
-    const auto certificate = text_field(event, "certificate");
+    const auto certificate = event.value<std::string>("certificate");
     if (event.kind == compromised_kind) {
         admission.compromised.emplace(certificate, at);
         return;
@@ -84,7 +76,7 @@ void apply_notice(Admission& admission, const store::Event& event, WallTime at) 
         admission.candidates.insert_or_assign(certificate, event.blobs.front());
         return;
     }
-    admission.predecessors.insert(text_field(event, "predecessor"));
+    admission.predecessors.insert(event.value<std::string>("predecessor"));
     admission.predecessors.erase(certificate);
     admission.candidates.erase(certificate);
     admission.identity.certificate = certificate;
@@ -143,7 +135,7 @@ Result<Record> record_of(const store::Archive& archive, const std::string& tsu, 
     query.from = last.reviewed;
     auto done = archive.events(query, [&](const store::Found& found) {
         if (found.record.number <= last.reviewed_in) return true;
-        const auto outcome = text_field(found.event(), "outcome");
+        const auto outcome = found.event().value<std::string>("outcome");
         ++record.audits;
         if (outcome == name(Outcome::good)) ++record.good;
         if (outcome == name(Outcome::stop)) ++record.stops;

@@ -27,20 +27,12 @@ constexpr Outcome all_outcomes[] = {Outcome::good,
                                     Outcome::not_admitted};
 
 // Of a newer or an older taad a field may be missing: the report then lacks it, and no more.
-template <typename T>
-std::optional<T> field(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    if (at == event.fields.end()) return std::nullopt;
-    const auto* value = std::get_if<T>(&at->second);
-    return value ? std::optional<T>(*value) : std::nullopt;
-}
-
 std::string text_field(const store::Event& event, const std::string& key) {
-    return one_line(field<std::string>(event, key).value_or(""), any_length);
+    return one_line(event.value<std::string>(key), any_length);
 }
 
 std::int64_t limit(const store::Event& event, const std::string& key) {
-    return std::max<std::int64_t>(0, field<std::int64_t>(event, key).value_or(0));
+    return std::max<std::int64_t>(0, event.value<std::int64_t>(key));
 }
 
 std::int64_t towards_zero_us(std::int64_t ns) {
@@ -78,8 +70,8 @@ class TsuTrack {
         }
         if (!since_) since_ = at;
         const bool stop = outcome == name(Outcome::stop);
-        const auto offset = field<std::int64_t>(event, "offset_ns");
-        const auto delay = field<std::int64_t>(event, "delay_ns");
+        const auto* offset = event.find<std::int64_t>("offset_ns");
+        const auto* delay = event.find<std::int64_t>("delay_ns");
         if (in_month) {
             tried_ = true;
             ++report_.outcomes[outcome];
@@ -232,7 +224,7 @@ class Collector {
         const auto& event = found.event();
         const WallTime at = from_unix_us(found.record.at_us);
         if (event.kind == "audit.verdict") {
-            const auto audit = field<std::int64_t>(event, "audit");
+            const auto* audit = event.find<std::int64_t>("audit");
             if (audit)
                 for (auto& [key, track] : tracks_)
                     if (key.second == event.subject && track.verdict(*audit, event)) {
@@ -314,14 +306,14 @@ class Collector {
 
     void compared(const store::Event& event) {
         ++clock_.comparisons;
-        clock_.measurements += field<std::int64_t>(event, "measurements").value_or(0);
-        const auto least = field<std::int64_t>(event, "offset_min_us");
-        const auto most = field<std::int64_t>(event, "offset_max_us");
+        clock_.measurements += event.value<std::int64_t>("measurements");
+        const auto* least = event.find<std::int64_t>("offset_min_us");
+        const auto* most = event.find<std::int64_t>("offset_max_us");
         if (least) clock_.offset_min_us = std::min(*least, clock_.offset_min_us.value_or(*least));
         if (most) clock_.offset_max_us = std::max(*most, clock_.offset_max_us.value_or(*most));
-        if (const auto last = field<std::int64_t>(event, "offset_last_us")) clock_.offset_last_us = last;
-        if (const auto last = field<std::int64_t>(event, "uncertainty_last_us"))
-            clock_.uncertainty_last_us = last;
+        if (const auto* last = event.find<std::int64_t>("offset_last_us")) clock_.offset_last_us = *last;
+        if (const auto* last = event.find<std::int64_t>("uncertainty_last_us"))
+            clock_.uncertainty_last_us = *last;
     }
 
     void unproved(WallTime at, const store::Event& event) {

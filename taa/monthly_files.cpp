@@ -17,8 +17,7 @@ std::string sha256(std::string_view text) {
 }
 
 bool says(const store::Event& event, const std::string& key, const std::string& value) {
-    const auto at = event.fields.find(key);
-    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+    const auto* text = event.find<std::string>(key);
     return text && *text == value;
 }
 

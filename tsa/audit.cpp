@@ -182,9 +182,7 @@ Result<std::optional<store::Record>> Audited::last_accepted(const Tsu& tsu) cons
     const auto done = parts_.archive.events(query, [&](const store::Found& found) {
         // Of a successor that hasn't taken over, or a key before; records of before there were any say
         // nothing of it.
-        const auto& fields = found.event().fields;
-        const auto at = fields.find("certificate");
-        const auto* holder = at == fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+        const auto* holder = found.event().find<std::string>("certificate");
         if (!holder || *holder == own) last = found.record;
         return true;
     });

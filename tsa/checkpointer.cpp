@@ -9,20 +9,12 @@ namespace {
 
 constexpr const char* key_kind = "archive.key";
 
-using Fields = std::map<std::string, store::FieldValue>;
-
-/// What the archive said of the key last; empty if nothing.
-Result<Fields> recorded(const store::Archive& archive) {
+/// What the archive said of the key last; without fields if nothing.
+Result<store::Event> recorded(const store::Archive& archive) {
     const auto found = archive.latest_event(key_kind, archive.origin());
     if (!found) return found.error();
-    if (!*found) return Fields();
-    return std::get<store::Event>((*found)->body).fields;
-}
-
-std::string text_of(const Fields& fields, const std::string& key) {
-    const auto field = fields.find(key);
-    const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
-    return text ? *text : std::string();
+    if (!*found) return store::Event();
+    return std::get<store::Event>((*found)->body);
 }
 
 }  // namespace
@@ -98,12 +90,13 @@ Done Checkpointer::find_key() {
 
     const auto before = recorded(parts_.archive);
     if (!before) return before.error();
-    const Fields now{{"key", parts_.key},
-                     {"token", parts_.token.name()},
-                     {"verifier", verifier->text()},
-                     // An auditor judges by it what may be under no checkpoint.
-                     {"covered_within_us", std::chrono::duration_cast<microseconds>(parts_.within).count()}};
-    auto told = *before;
+    const std::map<std::string, store::FieldValue> now{
+        {"key", parts_.key},
+        {"token", parts_.token.name()},
+        {"verifier", verifier->text()},
+        // An auditor judges by it what may be under no checkpoint.
+        {"covered_within_us", std::chrono::duration_cast<microseconds>(parts_.within).count()}};
+    auto told = before->fields;
     told.erase("previous");
     if (told != now) {
         store::Event event;
@@ -112,7 +105,7 @@ Done Checkpointer::find_key() {
         event.text =
             "checkpoints are signed by the key '" + parts_.key + "' from now on: " + verifier->text();
         event.fields = now;
-        if (const auto previous = text_of(*before, "verifier");
+        if (const auto previous = before->value<std::string>("verifier");
             !previous.empty() && previous != verifier->text())
             event.fields["previous"] = previous;
         if (auto done = parts_.journal.write(event); !done) return done;

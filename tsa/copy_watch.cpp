@@ -14,9 +14,7 @@ constexpr const char* begun_kind = "copy.begun";
 constexpr nanoseconds longest_lag = seconds(10);
 
 bool is_about(const store::Record& record, const std::string& dir) {
-    const auto& fields = std::get<store::Event>(record.body).fields;
-    const auto field = fields.find("dir");
-    const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
+    const auto* text = std::get<store::Event>(record.body).find<std::string>("dir");
     return text && *text == dir;
 }
 

@@ -9,14 +9,6 @@ namespace {
 
 constexpr auto kind = "clock.followed";
 
-template <typename T>
-std::optional<T> field(const store::Event& event, const char* key) {
-    const auto found = event.fields.find(key);
-    if (found == event.fields.end()) return std::nullopt;
-    const auto* value = std::get_if<T>(&found->second);
-    return value ? std::optional<T>(*value) : std::nullopt;
-}
-
 }  // namespace
 
 Done Follower::restore(const store::Archive& archive, const std::string& boot_id,
@@ -25,11 +17,11 @@ Done Follower::restore(const store::Archive& archive, const std::string& boot_id
     if (!last) return std::move(last).error();
     if (!*last) return {};
     const auto& event = std::get<store::Event>((*last)->body);
-    const auto from = field<std::int64_t>(event, "from_ns");
-    const auto to = field<std::int64_t>(event, "to_ns");
-    const auto since = field<std::int64_t>(event, "since_m_ns");
-    const auto boot = field<std::string>(event, "boot_id");
-    const auto rate = field<std::int64_t>(event, "rate_ppm");
+    const auto* from = event.find<std::int64_t>("from_ns");
+    const auto* to = event.find<std::int64_t>("to_ns");
+    const auto* since = event.find<std::int64_t>("since_m_ns");
+    const auto* boot = event.find<std::string>("boot_id");
+    const auto* rate = event.find<std::int64_t>("rate_ppm");
     if (!from || !to || !since || !boot || !rate)
         return Error::environment("archive record " + std::to_string((*last)->number) +
                                   ": clock.followed without its fields; it was written by another program");

@@ -57,22 +57,16 @@ WallTime add_months(WallTime from, int count) {
     return WallTime(std::chrono::sys_days(then).time_since_epoch()) + (from.time_since_epoch() - day);
 }
 
-std::string text_of(const store::Event& event, const char* key) {
-    const auto at = event.fields.find(key);
-    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
-    return text ? *text : std::string();
-}
-
 KeyEntry fresh(const std::string& label, const store::Event& event, WallTime at) {
     KeyEntry entry;
     entry.label = label;
     entry.tsu = event.subject;
     entry.since = at;
-    entry.token = text_of(event, "token");
-    entry.id = text_of(event, "id");
-    entry.spki_sha256 = text_of(event, "spki_sha256");
+    entry.token = event.value<std::string>("token");
+    entry.id = event.value<std::string>("id");
+    entry.spki_sha256 = event.value<std::string>("spki_sha256");
     // Records before there were others don't say.
-    if (auto type = text_of(event, "type"); !type.empty()) entry.type = std::move(type);
+    if (auto type = event.value<std::string>("type"); !type.empty()) entry.type = std::move(type);
     entry.why = event.text;
     return entry;
 }
@@ -185,12 +179,12 @@ Result<std::unique_ptr<KeyLife>> KeyLife::open(store::Archive& archive, Journal&
 
 void KeyLife::apply(const store::Event& event, WallTime at) {
     if (event.kind == told_kind) {
-        const auto which = text_of(event, "certificate");
+        const auto which = event.value<std::string>("certificate");
         for (auto& one : compromises_)
             if (one.key.certificate_sha256 == which) one.told = true;
         return;
     }
-    const auto label = text_of(event, "key");
+    const auto label = event.value<std::string>("key");
     if (label.empty()) return;  // of those that aren't steps
     const auto state = std::find_if(states.begin(), states.end(),
                                     [&event](const StateFacts& one) { return one.event == event.kind; });
@@ -203,8 +197,8 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
     entry.label = label;
     entry.tsu = event.subject;
     entry.why = event.text;
-    if (auto token = text_of(event, "token"); !token.empty()) entry.token = std::move(token);
-    if (const auto spki = text_of(event, "spki_sha256"); !spki.empty()) entry.spki_sha256 = spki;
+    if (auto token = event.value<std::string>("token"); !token.empty()) entry.token = std::move(token);
+    if (const auto spki = event.value<std::string>("spki_sha256"); !spki.empty()) entry.spki_sha256 = spki;
     if (compromised) {
         if (!entry.compromised && !entry.certificates.empty()) compromises_.push_back({entry, at, false});
         entry.compromised = true;
@@ -230,10 +224,9 @@ void KeyLife::apply(const store::Event& event, WallTime at) {
             entry.order = ++steps_;
             break;
         case KeyState::certified:
-            entry.certificate_sha256 = text_of(event, "certificate");
-            if (const auto at_us = event.fields.find("not_after_us"); at_us != event.fields.end())
-                if (const auto* us = std::get_if<std::int64_t>(&at_us->second))
-                    entry.not_after = from_unix_us(*us);
+            entry.certificate_sha256 = event.value<std::string>("certificate");
+            if (const auto* us = event.find<std::int64_t>("not_after_us"))
+                entry.not_after = from_unix_us(*us);
             if (!event.blobs.empty()) {
                 entry.certificate = event.blobs.front();
                 entry.certificates.push_back(event.blobs.front());

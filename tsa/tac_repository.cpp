@@ -69,8 +69,7 @@ Done TacRepository::load() {
     query.kind = accepted_kind;
     return archive_.events(query, [&](const store::Found& found) {
         const auto& event = found.event();
-        const auto field = event.fields.find("tac");
-        const auto* der = field == event.fields.end() ? nullptr : std::get_if<Bytes>(&field->second);
+        const auto* der = event.find<Bytes>("tac");
         const auto tac = der ? tac::decode(*der) : Error::environment("holds no TAC");
         if (!tac || event.blobs.empty()) {
             // One event that says nothing takes no other one away.

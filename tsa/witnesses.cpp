@@ -36,10 +36,7 @@ Result<std::string> recorded_key(const store::Archive& archive, const std::strin
     const auto found = archive.latest_event(key_kind, witness);
     if (!found) return found.error();
     if (!*found) return std::string();
-    const auto& fields = std::get<store::Event>((*found)->body).fields;
-    const auto field = fields.find("verifier");
-    const auto* text = field == fields.end() ? nullptr : std::get_if<std::string>(&field->second);
-    return text ? *text : std::string();
+    return std::get<store::Event>((*found)->body).value<std::string>("verifier");
 }
 
 }  // namespace

@@ -20,20 +20,8 @@ namespace {
 /// Records that a start writes before it says that it is one, and what operators do while nothing runs.
 constexpr store::RecordNumber most_before_a_start = 1000;
 
-template <typename T>
-const T* field(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    return at == event.fields.end() ? nullptr : std::get_if<T>(&at->second);
-}
-
-std::int64_t number_field(const store::Event& event, const std::string& key) {
-    const auto* value = field<std::int64_t>(event, key);
-    return value ? *value : 0;
-}
-
 std::string text_field(const store::Event& event, const std::string& key) {
-    const auto* text = field<std::string>(event, key);
-    return text ? one_line(*text, any_length) : std::string();
+    return one_line(event.value<std::string>(key), any_length);
 }
 
 bool concerns_keys(const std::string& kind) {
@@ -117,9 +105,10 @@ class Collector {
         if (event.kind == "refusals")
             refusals(at, event);
         else if (event.kind == "reference.compared")
-            report_.clock.comparisons.add(
-                {at, number_field(event, "measurements"), number_field(event, "offset_min_us"),
-                 number_field(event, "offset_max_us"), number_field(event, "uncertainty_last_us")});
+            report_.clock.comparisons.add({at, event.value<std::int64_t>("measurements"),
+                                           event.value<std::int64_t>("offset_min_us"),
+                                           event.value<std::int64_t>("offset_max_us"),
+                                           event.value<std::int64_t>("uncertainty_last_us")});
         else if (concerns_keys(event.kind))
             report_.keys.add(step(number, at, event));
         else if (concerns_archive(event.kind))
@@ -158,7 +147,7 @@ class Collector {
             row.verdict = "stop";
         } else if (event.kind == "tac.refused") {
             row.verdict = "refused";
-            row.count = std::max<std::int64_t>(number_field(event, "count"), 1);
+            row.count = std::max<std::int64_t>(event.value<std::int64_t>("count"), 1);
             // Whatever came: what it says of the clock isn't believed.
             const auto der = in_month && !event.blobs.empty()
                                  ? reader_.blob(event.blobs.front(), found.segment)
@@ -167,13 +156,12 @@ class Collector {
                 row.tac = tac::serial_hex(tac->tac.serial);
         } else if (event.kind == "tac.revoked") {
             row.verdict = "taken-back";
-            if (const auto* serial = field<std::string>(event, "tac"))
-                row.tac = one_line(*serial, any_length);
+            if (const auto* serial = event.find<std::string>("tac")) row.tac = one_line(*serial, any_length);
         } else {
             return;
         }
         if (row.verdict != "accepted") row.text = one_line(event.text, any_length);
-        const auto* der = field<Bytes>(event, "tac");
+        const auto* der = event.find<Bytes>("tac");
         const auto tac = der ? tac::decode(*der) : Error::no("");
         if (tac) {
             row.tac = tac::serial_hex(tac->tac.serial);
@@ -182,7 +170,7 @@ class Collector {
             if (tac->tac.max_offset) row.max_offset_us = tac->tac.max_offset->count();
             row.until = tac->tac.expiration;
         }
-        if (const auto* offset = field<std::int64_t>(event, "offset_ns")) row.offset_us = *offset / 1000;
+        if (const auto* offset = event.find<std::int64_t>("offset_ns")) row.offset_us = *offset / 1000;
         in_force(row);
         if (!in_month) return;
         report_.verdicts[row.verdict] += static_cast<std::uint64_t>(row.count);

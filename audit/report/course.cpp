@@ -8,9 +8,7 @@ namespace kokuin::audit::report {
 namespace {
 
 std::string text_field(const store::Event& event, const std::string& key) {
-    const auto at = event.fields.find(key);
-    const auto* text = at == event.fields.end() ? nullptr : std::get_if<std::string>(&at->second);
-    return text ? one_line(*text, any_length) : std::string();
+    return one_line(event.value<std::string>(key), any_length);
 }
 
 }  // namespace

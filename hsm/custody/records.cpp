@@ -87,9 +87,7 @@ Result<std::optional<std::string>> read_agreed_settings(const std::string& archi
     const auto found = (*reader)->latest_event(activated, token);
     if (!found) return found.error();
     if (!*found) return std::optional<std::string>();
-    const auto& fields = (*found)->event().fields;
-    const auto at = fields.find("settings");
-    const auto* settings = at == fields.end() ? nullptr : std::get_if<std::string>(&at->second);
+    const auto* settings = (*found)->event().find<std::string>("settings");
     return settings ? std::optional(*settings) : std::nullopt;
 }
 
