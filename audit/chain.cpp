@@ -79,7 +79,7 @@ void Chain::add(const std::string& dir, const std::string& name, bool newest,
         whole_ = false;
         return;
     }
-    segments_.push_back({name, std::move(*scan), *last, first, std::max(first, *last + 1)});
+    segments_.push_back({name, std::move(*scan), first, std::max(first, *last + 1)});
 }
 
 void Chain::follow(std::size_t index, std::vector<Problem>& problems) {

@@ -17,7 +17,6 @@ namespace kokuin::audit {
 struct Segment {
     std::string name;  ///< "2026-11"
     store::SegmentScan scan;
-    store::RecordNumber last = -1;  ///< its highest record when it was opened
     store::RecordNumber first = 0;
     store::RecordNumber end = 0;  ///< records of this segment are below
 };

@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "audit/key_history.h"
+#include "base/text.h"
 #include "hsm/custody/papers/roster.h"
 #include "hsm/custody/papers/statement.h"
 #include "store/removal.h"
@@ -14,6 +16,11 @@ namespace {
 
 using hsm::custody::Roster;
 using hsm::custody::Statement;
+
+/// As a statement has it.
+std::string line(const store::Event& event, const char* key) {
+    return one_line(event.value<std::string>(key), any_length);
+}
 
 /// One token's events, in their order.
 class CustodyJudge {
@@ -36,12 +43,12 @@ class CustodyJudge {
     }
 
   private:
-    /// Where a record that told of other custodians, or of their agreement, may have been removed since the
-    /// last one that did, nobody knows any more.
-    void object_if_known(const store::Found& found, std::string detail) {
+    /// Not where a record that told of other custodians may have been removed since the last one that did
+    /// (or, `asks_agreement`, one of their agreement): then nobody knows any more.
+    void object_if_known(const store::Found& found, std::string detail, bool asks_agreement = false) {
         const auto tells = [&](const store::Removal& one) {
             const bool of_custodians = one.kind == "custody.shared" || one.kind == "custody.resharing" ||
-                                       one.kind == "custody.agreed";
+                                       (asks_agreement && one.kind == "custody.agreed");
             return of_custodians && std::any_of(one.runs.begin(), one.runs.end(), [&](const store::Run& run) {
                        return run.last > since_ && run.first < found.record.number;
                    });
@@ -76,6 +83,9 @@ class CustodyJudge {
         const auto json = paper(found);
         if (!json) return std::nullopt;
         auto read = hsm::custody::agreed(*json, by);
+        // What was on its way while they were replaced comes a moment later.
+        if (!read && before_ && found.record.number - since_ <= on_their_way)
+            if (auto earlier = hsm::custody::agreed(*json, *before_)) read = std::move(earlier);
         if (read) return std::move(*read);
         object_if_known(
             found, "custodians haven't signed what they are said to have agreed to: " + read.error().text);
@@ -92,6 +102,11 @@ class CustodyJudge {
         if (!follows) {
             anew_ = in_force_.has_value();
             begun_ = found.record.number;
+            before_.reset();
+            reshare_.reset();
+        } else if (*now != *in_force_) {
+            before_ = std::move(in_force_);
+            reshare_.reset();
         }
         in_force_ = std::move(now);
         since_ = found.record.number;
@@ -107,17 +122,20 @@ class CustodyJudge {
         if (next->ceremony != in_force_->ceremony || next->generation != in_force_->generation + 1)
             object_if_known(found, "the next custodians aren't those of the next generation");
         else if (!reshare_ || !is_wanted(*reshare_))
-            object_if_known(found, "the PINs are to go to custodians whom those before haven't agreed to");
+            object_if_known(found, "the PINs are to go to custodians whom those before haven't agreed to",
+                            true);
         next_ = std::move(next);
     }
 
     void activated(const store::Found& found) {
         const auto& event = found.event();
         const bool of_next = next_ && event.value<std::int64_t>("generation") == next_->generation;
-        if (!in_force_) return;
+        if (!in_force_)
+            return object_if_known(found,
+                                   "custodians are said to have opened the token, and nobody was ever one");
         const auto said = statement(found, of_next ? *next_ : *in_force_);
         if (said && (said->act != "activate" || said->settings != event.value<std::string>("settings") ||
-                     said->content != event.value<std::string>("content")))
+                     said->content != line(event, "content")))
             object(found, "custodians have signed something else than its record says");
     }
 
@@ -127,8 +145,7 @@ class CustodyJudge {
             return object_if_known(found, "custodians are said to have agreed, and nobody was ever one");
         const auto said = statement(found, *in_force_);
         if (!said) return;
-        if (said->act != event.value<std::string>("act") ||
-            said->content != event.value<std::string>("content") ||
+        if (said->act != event.value<std::string>("act") || said->content != line(event, "content") ||
             said->nonce != event.value<std::string>("proposal"))
             return object(found, "custodians have signed something else than its record says");
         if (said->act == "reshare") reshare_ = *said;
@@ -138,6 +155,7 @@ class CustodyJudge {
     const store::Removals& removals_;
     std::vector<Problem>& problems_;
     std::optional<Roster> in_force_;
+    std::optional<Roster> before_;  // of the same ceremony
     std::optional<Roster> next_;
     std::optional<Statement> reshare_;  // what they agreed to last
     store::RecordNumber since_ = -1;    // the record that told who is in force

@@ -99,21 +99,25 @@ std::vector<Problem> check_layout(Chain& chain, Segment& segment) {
 std::vector<Problem> check_outside(Chain& chain, Segment& segment, const std::vector<RecordNumber>& stray,
                                    RecordNumber from) {
     std::vector<Problem> problems;
-    const bool newest = is_newest(chain, segment);
-    const auto now = segment.scan.last();
-    const RecordNumber last = now ? *now : segment.last;
-    for (const RecordNumber number : stray)
-        if (number < segment.first || (number >= from && (!newest || number > last)))
-            problems.push_back(
-                {"index", segment.name, number, "", "its index names a record that it hasn't got"});
-    const auto outside = [&](RecordNumber first, RecordNumber to) {
+    // In the newest segment records without a gap have come while it was looked at, and still do.
+    RecordNumber end = segment.end;
+    const auto outside = [&](RecordNumber first, RecordNumber to, bool may_grow) {
         (void)segment.scan.records(first, to, [&](RecordNumber number, View) {
+            if (may_grow && number == end) {
+                ++end;
+                return;
+            }
             problems.push_back(
                 {"foreign", segment.name, number, "", "the record doesn't belong into this segment"});
         });
     };
-    outside(std::numeric_limits<RecordNumber>::min(), segment.first - 1);
-    outside(newest ? std::max(segment.end, last + 1) : segment.end, std::numeric_limits<RecordNumber>::max());
+    outside(std::numeric_limits<RecordNumber>::min(), segment.first - 1, false);
+    outside(segment.end, std::numeric_limits<RecordNumber>::max(), is_newest(chain, segment));
+    // Rows of the index came with their records, and were read before.
+    for (const RecordNumber number : stray)
+        if (number < segment.first || (number >= from && number >= end))
+            problems.push_back(
+                {"index", segment.name, number, "", "its index names a record that it hasn't got"});
     return problems;
 }
 

@@ -9,8 +9,6 @@ namespace {
 
 /// What genTime can lie before the moment at which the clock was read: a token may state whole seconds.
 constexpr std::int64_t cut_off_us = 1'000'000;
-/// More tokens than are ever being signed at once.
-constexpr store::RecordNumber on_their_way = 1024;
 
 }  // namespace
 

@@ -14,6 +14,10 @@
 
 namespace kokuin::audit {
 
+/// More records than are ever on their way into the archive at once: so far what belongs together may stand
+/// apart.
+constexpr store::RecordNumber on_their_way = 1024;
+
 /// Fed with all events in the order of their numbers; then only read, from any thread.
 class KeyHistory {
   public:

@@ -116,15 +116,17 @@ class Judge {
             return said && said->ends_with(text);
         };
         const std::string list = "list sha256 " + to_hex(event->event().blobs.front());
+        Done read;
         const auto each_before = [&](const char* kind,
                                      const std::function<void(const store::Found&)>& visit) {
             store::EventQuery query;
             query.kind = kind;
-            (void)reader_.events(query, [&](const store::Found& found) {
+            auto done = reader_.events(query, [&](const store::Found& found) {
                 if (found.record.number >= expiry.number) return false;
                 visit(found);
                 return true;
             });
+            if (!done) read = std::move(done);
         };
         std::optional<store::Found> shared;
         each_before("custody.shared", [&](const store::Found& found) { shared = found; });
@@ -134,6 +136,7 @@ class Judge {
             agreed = agreed || (proposal && says(one, "act", "archive-expire") &&
                                 says(one, "proposal", *proposal) && says(one, "content", list));
         });
+        if (!read) return "whether custodians had agreed can't be told: " + read.error().text;
         if (!shared || agreed) return "";
         return "records were removed without custodians' agreement to this list, who hold the PIN since "
                "record " +

@@ -184,7 +184,6 @@ class RecordCheck::Impl {
             return;
         }
         ++stretch.tokens;
-        stretch.times.push_back({number, own->gen_time_us});
         stretch.serials.push_back(RowSums::hash(context_.key, *rows[RowSums::serials], 0));
         stretch.blobs.insert(own->context);
         const auto whole = store::complete(std::move(*record), shared_,
@@ -196,7 +195,10 @@ class RecordCheck::Impl {
         const auto& issuance = std::get<Issuance>(whole->body);
         if (!issuance.tac) ++stretch.without_tac;
         for (const auto& id : store::blobs_of(issuance)) stretch.blobs.insert(id);
-        for (auto& objection : tokens_.check(*whole, issuance))
+        auto objections = tokens_.check(*whole, issuance);
+        // Others are judged by its time only if it is the one that was issued.
+        if (objections.empty()) stretch.times.push_back({number, issuance.gen_time_us});
+        for (auto& objection : objections)
             object(stretch, std::move(objection.kind), number, std::move(objection.detail), serial());
     }
 

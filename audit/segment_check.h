@@ -59,7 +59,7 @@ struct Stretch {
         store::RecordNumber number = 0;
         std::int64_t gen_time_us = 0;
     };
-    std::vector<Time> times;            ///< of its tokens
+    std::vector<Time> times;            ///< of its tokens to which nothing is objected
     std::vector<store::Run> removed{};  ///< of which only the leaf's hash is there
     std::uint64_t tokens = 0;
     std::uint64_t without_tac = 0;

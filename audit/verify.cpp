@@ -103,7 +103,8 @@ class Verification {
         std::vector<RecordNumber> wanted;
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
             if (kind == "archive.key" || kind == store::archive_expired || kind == "witness.key" ||
-                kind == "tac.accepted" || kind.starts_with("key.") || kind.starts_with("seal."))
+                kind == "tac.accepted" || kind.starts_with("key.") || kind.starts_with("seal.") ||
+                kind.starts_with("custody."))
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
@@ -275,6 +276,7 @@ class Verification {
         for (const RecordNumber number : believed_) {
             if (static_cast<std::uint64_t>(number) >= since_) continue;
             Segment* segment = chain_.of(static_cast<std::uint64_t>(number));
+            if (!segment) continue;  // a row of the index that names what never was there
             const auto der = segment->scan.record(number);
             const auto proof = (*tree)->inclusion_proof(static_cast<std::uint64_t>(number), since_);
             if (!der || !*der || !proof ||

@@ -241,6 +241,45 @@ TEST_CASE("custodians are replaced only as those before have agreed") {
     }
 }
 
+TEST_CASE("what was agreed to before a ceremony doesn't hold after it") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    Roster anew = roster_of({"x", "y"});
+    anew.ceremony = std::string(32, 'b');
+    Roster next = roster_of({"k", "l"}, 2);
+    next.ceremony = anew.ceremony;
+    const auto over = Held::statement(one.first, "reshare", Held::handing_over_to(next));
+    one.agreed(over, Held::signed_by(over, {"a", "b"}));
+    one.roster("custody.shared", anew);
+    one.roster("custody.resharing", next);
+    CHECK(says(one.objection(3), "whom those before haven't agreed to"));
+}
+
+TEST_CASE("nobody opens a token before a ceremony, and nobody is two custodians") {
+    const Held one;
+    const auto opened = Held::statement(one.first, "activate");
+    one.activated(opened, "{}");
+    CHECK(says(one.objection(0), "nobody was ever one"));
+    Roster twice = roster_of({"a", "b"});
+    twice.custodians[1].keys.signing = twice.custodians[0].keys.signing;
+    CHECK_FALSE(Roster::from_json(twice.to_json()));
+}
+
+TEST_CASE("what was on its way while custodians were replaced counts") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const Roster next = roster_of({"b", "d"}, 2);
+    const auto over = Held::statement(one.first, "reshare", Held::handing_over_to(next));
+    one.agreed(over, Held::signed_by(over, {"a", "b"}));
+    // Of a shared token's late record nothing comes in between.
+    one.roster("custody.shared", one.first);
+    one.roster("custody.resharing", next);
+    one.roster("custody.shared", next);
+    const auto said = Held::statement(one.first, "programs-accept", "tsad 1.2");
+    one.agreed(said, Held::signed_by(said, {"a", "c"}));
+    CHECK(one.problems().empty());
+}
+
 TEST_CASE("of what may have been removed since the custodians were known nothing is said") {
     const Held one;
     one.roster("custody.shared", one.first);
@@ -261,5 +300,22 @@ TEST_CASE("of what may have been removed since the custodians were known nothing
     // From the next record on that tells who they are they are known again.
     one.roster("custody.shared", next);
     one.agreed(said, Held::signed_by(said, {"x"}));
+    CHECK(one.problems().size() == 1);
+}
+
+TEST_CASE("that agreements were removed excuses no signature") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const auto said = Held::statement(one.first, "programs-accept", "tsad 1.3");
+    one.agreed(said, Held::signed_by(said, {"a", "b"}));
+    const store::Removal removal{"2026-11", "custody.agreed", {{1, 1}}, moment("2036-11-05"), std::nullopt};
+    const std::string lines = store::removal_lines({removal});
+    const store::Blob list(Bytes(lines.begin(), lines.end()));
+    REQUIRE(one.archive->append(moment("2036-12-01"),
+                                store::expired_event({removal}, list, {"why", "by", "account"}), {list},
+                                store::Archive::Month::stays));
+    one.agreed(said, Held::signed_by(said, {"a"}));
+    CHECK(says(one.objection(3), "and 1 approved"));
+    one.roster("custody.resharing", roster_of({"x", "y"}, 2));
     CHECK(one.problems().size() == 1);
 }

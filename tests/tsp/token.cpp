@@ -496,6 +496,16 @@ TEST_CASE("of tokens that are read one after the other each is read as if it wer
             REQUIRE(said(reader.read(changed)) == said(whole));
             if (i % 16 == 0) REQUIRE(reader.read(first).ok());
         }
+    // Nothing that could be looked at as a place.
+    const auto plain_profile = profile(EssForm::both, EmbedTac::none, false, tac);
+    const Bytes tst = tsp::encode(info);
+    const Bytes attributes = plain_profile.signed_attributes(tst);
+    for (int i = 0; i < 2; ++i) {
+        Bytes unsigned_one = plain_profile.assemble(tst, attributes, {});
+        unsigned_one[unsigned_one.size() / 2] ^= static_cast<std::uint8_t>(i);
+        REQUIRE(said(reader.read(unsigned_one)) ==
+                said(tsp::parse_token(unsigned_one, tsp::TokenCertificates::skip)));
+    }
     CHECK(refused > 100);
     CHECK(refused < first.size() * 3);
 }

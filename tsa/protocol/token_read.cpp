@@ -254,7 +254,7 @@ Result<Token> parse(View der_octets, TokenCertificates which, Places& places) {
 /// True if everything outside these places is the same. (Then so are all lengths and tags, and the values
 /// stand in the same places.)
 bool alike(View a, View b, const Places& places) {
-    if (places.message_digest.length == 0) return false;
+    if (places.message_digest.length == 0 || places.signature.length == 0) return false;
     std::size_t from = 0;
     for (const Range& range : {places.tst_info, places.message_digest, places.signature}) {
         if (!equal(a.subspan(from, range.begin - from), b.subspan(from, range.begin - from))) return false;

@@ -93,8 +93,12 @@ Result<Roster> Roster::from_json(std::string_view text) {
     const auto count = roster.custodians.size();
     if (!members.ok() || roster.threshold < 2 || roster.threshold > count || count > most_custodians)
         return wrong();
-    for (std::size_t i = 0; i < count; ++i)
+    // With one name, or one key, one person would be two.
+    for (std::size_t i = 0; i < count; ++i) {
         if (roster.find(roster.custodians[i].name) != &roster.custodians[i]) return wrong();
+        for (std::size_t j = 0; j < i; ++j)
+            if (roster.custodians[i].keys.signing == roster.custodians[j].keys.signing) return wrong();
+    }
     return roster;
 }
 
