@@ -93,7 +93,7 @@ void Chain::follow(std::size_t index, std::vector<Problem>& problems) {
         problems.push_back(chain_problem(
             one.name, "it goes on with record " + std::to_string(facts.first) + " after the segment " +
                           (facts.previous.empty() ? std::string("that it doesn't name") : facts.previous) +
-                          ", which isn't there"));
+                          ", which isn't there" + lost(0, one.first)));
         return;
     }
     const Segment& before = segments_[index - 1];
@@ -103,9 +103,17 @@ void Chain::follow(std::size_t index, std::vector<Problem>& problems) {
         change_log(one, before, problems);
     if (facts.previous != before.name) {
         whole_ = false;
-        problems.push_back(chain_problem(
-            one.name, "it says that it follows the segment " + facts.previous + ", which isn't there"));
+        problems.push_back(chain_problem(one.name, "it says that it follows the segment " + facts.previous +
+                                                       ", which isn't there" + lost(before.end, one.first)));
     }
+}
+
+/// What is said of such records; nothing if there are none.
+std::string Chain::lost(RecordNumber first, RecordNumber end) {
+    if (end <= first) return "";
+    lost_ += static_cast<std::uint64_t>(end - first);
+    return ": the records " + std::to_string(first) + " to " + std::to_string(end - 1) +
+           " are missing, and which of them are tokens can't be told from here";
 }
 
 /// A segment may be of another log than the one before only where the archive was restored.

@@ -34,6 +34,8 @@ class Chain {
     [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
     /// That no segment is missing, as far as they say themselves.
     [[nodiscard]] bool whole() const { return whole_; }
+    /// Records of segments that aren't there, as far as the others tell.
+    [[nodiscard]] std::uint64_t lost() const { return lost_; }
     /// How often the archive was restored, oldest first.
     [[nodiscard]] const std::vector<Restored>& restored() const { return restored_; }
     /// Of its newest log; of a chain that has segments.
@@ -53,10 +55,12 @@ class Chain {
     void add(const std::string& dir, const std::string& name, bool newest, std::vector<Problem>& problems);
     void follow(std::size_t index, std::vector<Problem>& problems);
     void change_log(Segment& one, const Segment& before, std::vector<Problem>& problems);
+    std::string lost(store::RecordNumber first, store::RecordNumber end);
 
     std::vector<Segment> segments_;
     std::vector<Restored> restored_;
     bool whole_ = true;
+    std::uint64_t lost_ = 0;
 };
 
 }  // namespace kokuin::audit

@@ -43,6 +43,7 @@ class Verification {
     }
 
     Result<VerifyReport> run() {
+        report_.lost = chain_.lost();
         if (segments().empty()) return finish();
         report_.origin = chain_.origin();
         report_.restored = chain_.restored();

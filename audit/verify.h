@@ -39,6 +39,7 @@ struct VerifyReport {
     std::uint64_t tokens = 0;
     std::uint64_t without_tac = 0;  ///< of these: issued on a reference clock alone
     std::uint64_t events = 0;
+    std::uint64_t lost = 0;  ///< records of segments that aren't there, as far as the others tell
     std::uint64_t checkpoints = 0;
     std::vector<std::string> segments;
     std::string origin;                    ///< of its newest log

@@ -101,6 +101,7 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                {"tokens", report.tokens},
                {"without_tac", report.without_tac},
                {"events", report.events},
+               {"lost", report.lost},
                {"checkpoints", report.checkpoints},
                {"covered", report.covered ? Json(*report.covered) : Json(nullptr)},
                {"uncovered", report.uncovered},
@@ -177,10 +178,15 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
             << (report.covered && report.uncovered == 0 ? "\n"
                 : report.covered
                     ? " among the " + std::to_string(*report.covered) + " records under checkpoints\n"
-                    : ", as far as records tell that nobody has signed\n");
+                    : ", as far as can be told: nobody has signed any of these records, and whoever can "
+                      "write "
+                      "the files can have written them anew\n");
     } else {
         out << "NOT WHOLE: " << counted(count, "problem", "problems") << ", "
-            << counted(affected(report).size(), "token", "tokens") << " affected\n";
+            << counted(affected(report).size(), "token", "tokens") << " affected";
+        if (report.lost > 0)
+            out << ", and those among " << counted(report.lost, "record", "records") << " that are missing";
+        out << '\n';
     }
 }
 

@@ -366,6 +366,26 @@ class TamperTest(harness.TestCase):
             self.assertIn('damaged', {one['kind'] for one in self.accused(report, number)}, report['problems'][:5])
             self.assertIn(names[context][number], report['affected'])
 
+    def test_4d_a_time_changed_accuses_its_token_alone(self):
+        for change in (0x01, 0x20):
+            self.reset()
+            path = self.newest(self.work)
+            number, serial = self.tokens(path)[5]
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                gen_time = db.execute('SELECT gen_time FROM by_time WHERE number = ?', (number,)).fetchone()[0]
+                der = db.execute('SELECT der FROM record WHERE number = ?', (number,)).fetchone()[0]
+                octets = gen_time.to_bytes(7, 'big')
+                self.assertEqual(der.count(octets), 1)
+                db.execute('UPDATE record SET der = ? WHERE number = ?', (der.replace(octets, bytes((octets[0] ^ change,)) + octets[1:]), number))
+                db.commit()
+            for trust in (True, False):
+                report = self.verify(trust=trust)
+                self.assertIn('token', {one['kind'] for one in self.accused(report, number)})
+                self.assertEqual({one['number'] for one in report['problems'] if one['kind'] == 'clock'} - {number}, set())
+                if not trust:
+                    self.assertLess(len(report['affected']), 50)
+                self.assertIn(serial, report['affected'])
+
     def records_in(self, folder):
         with contextlib.closing(sqlite3.connect(f'file:{self.newest(folder)}?mode=ro', uri=True)) as db:
             return db.execute('SELECT max(number) + 1 FROM record').fetchone()[0]
@@ -429,6 +449,10 @@ class TamperTest(harness.TestCase):
             self.assertFalse(report['ok'])
             if index < 2:
                 self.assertIn('chain', {one['kind'] for one in report['problems']})
+                with contextlib.closing(sqlite3.connect(f'file:{self.archive / name}?mode=ro', uri=True)) as db:
+                    first, last, count = db.execute('SELECT min(number), max(number), count(*) FROM record').fetchone()
+                self.assertEqual(report['lost'], count)
+                self.assertIn(f'the records {first} to {last} are missing', ' '.join(one['detail'] for one in report['problems']))
             else:
                 self.assertIn('rolled-back', {one['kind'] for one in report['problems']})
         # The middle one as it was, so to say, an hour before its end: with its last records gone it doesn't reach the next.
