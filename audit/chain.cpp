@@ -45,6 +45,11 @@ Result<Chain> Chain::open(const std::string& dir, std::vector<Problem>& problems
                         [&](const Restored& restored) { return restored.origin == facts.origin; });
         if (!facts.origin.ends_with("/" + facts.archive) && !began_with_restore)
             problems.push_back(segment_problem(one.name, "its log isn't named after its archive"));
+        if (chain.whole_ && facts.restored != !chain.restored_.empty())
+            problems.push_back(segment_problem(
+                one.name, facts.restored
+                              ? "its format is that of an archive that was restored, which this one wasn't"
+                              : "its format isn't that of an archive that was restored, which this one was"));
         if (has_journal(dir, one.name))
             problems.push_back(segment_problem(one.name,
                                                "beside it lies the journal of a write that was broken off, "

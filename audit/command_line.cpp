@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -57,7 +58,7 @@ Result<WallTime> read_time(const std::string& option, const std::string& text) {
     return *time;
 }
 
-/// [from, to) of a search for tokens or events.
+/// [from, to) of a search for tokens or events, and after which record it begins.
 template <typename Query>
 Done read_period(const Options& options, Query& query) {
     for (const auto& [option, text, end] :
@@ -67,6 +68,9 @@ Done read_period(const Options& options, Query& query) {
         if (!time) return std::move(time).error();
         *end = *time;
     }
+    // After the highest number there is there is none.
+    constexpr auto highest = std::numeric_limits<store::RecordNumber>::max();
+    if (options.after) query.first = *options.after == highest ? highest : *options.after + 1;
     return {};
 }
 
@@ -138,7 +142,6 @@ Result<store::Query> read_query(const Options& options) {
         std::copy(digest->begin(), digest->end(), id.begin());
         query.certificates = {id};
     }
-    if (options.after) query.first = *options.after + 1;
     return query;
 }
 
@@ -205,7 +208,6 @@ Done events(const Options& options, std::ostream& out) {
     query.kind = options.kind;
     query.subject = options.subject;
     if (auto done = read_period(options, query); !done) return done;
-    if (options.after) query.first = *options.after + 1;
     auto reader = open_archive(options);
     if (!reader) return reader.error();
     Listing listing{options, out, event_json, event_text};
@@ -312,7 +314,9 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                                "Checkpoint that --save has written: look at newer records only");
     verify_command->add_option("--save", verification.save,
                                "Where to write the newest checkpoint if all is well");
-    verify_command->add_option("--threads", verification.threads, "As many at once (default: all cores)");
+    verify_command
+        ->add_option("--threads", verification.threads, "As many at once, at most 256 (default: all cores)")
+        ->check(CLI::Range(0U, 256U));
     verify_command->add_flag("--progress", verification.progress,
                              "Tell how far it is, also where stderr is no terminal");
     CLI::App* prove_command =

@@ -275,7 +275,8 @@ Done check_proof_file(const VerifyArguments& arguments, std::ostream& out) {
     auto report = check_proof(as_text(*file), *trust ? &**trust : nullptr);
     if (!report) return std::move(report).error().in(arguments.proof);
     report->shown.found.segment = "(proof)";
-    if (!arguments.token.empty())
+    // Only one that holds is handed on.
+    if (!arguments.token.empty() && report->objections.empty())
         if (auto done = write_file(arguments.token, report->shown.token); !done) return done;
     if (arguments.json) {
         Json json = Json::parse(show_json(report->shown));

@@ -80,6 +80,8 @@ class Reader {
     Element expect(std::uint8_t tag, std::string_view what);
     /// A Reader of the content of the next element, which must have this identifier octet.
     Reader enter(std::uint8_t tag, std::string_view what);
+    /// A Reader of the content of an element that this one has read.
+    [[nodiscard]] Reader inside(const Element& element) const { return Reader(element.content, *this); }
 
     bool read_boolean(std::string_view what);        ///< FF or 00 only
     Bytes read_integer(std::string_view what);       ///< content octets, two's complement, as they stand

@@ -38,7 +38,8 @@ class SegmentScan::Impl {
     Impl(SegmentReader opened, std::string path_)
         : reader(std::move(opened)), database(reader.database()), path(std::move(path_)) {
         const Meta& meta = reader.meta();
-        facts = {meta.segment, meta.archive, meta.origin, meta.first, meta.previous};
+        facts = {meta.segment, meta.archive,  meta.origin,
+                 meta.first,   meta.previous, meta.format == restored_format};
     }
 
     /// Runs a select to its end, in one transaction: a row that another order or another type of value would

@@ -23,6 +23,7 @@ struct SegmentFacts {
     std::string origin;      ///< of its log
     RecordNumber first = 0;  ///< number of its first record
     std::string previous;    ///< name of the segment before
+    bool restored = false;   ///< its format is that of an archive that was restored
 };
 
 /// Reads one segment whole or in part, also while it is being written and where it is damaged: a row of which

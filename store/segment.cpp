@@ -11,6 +11,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "base/text.h"
+
 namespace kokuin::store {
 namespace {
 
@@ -109,6 +111,18 @@ Result<Meta> read_meta(sqlite::Database& database, const std::string& path) {
             path + ": archive format " + std::to_string(*version) +
             ", this program knows the formats 4 and 5: use the program of that time, or "
             "a newer one");
+    // What such a thing would do when it is read nobody knows.
+    auto strange = database.prepare(
+        "SELECT name FROM sqlite_schema WHERE type IN ('view', 'trigger') OR (type = 'table' AND "
+        "ifnull(rootpage, 0) = 0) LIMIT 1");
+    if (!strange) return strange.error();
+    const auto found = strange->step();
+    if (!found) return found.error();
+    if (*found)
+        return Error::environment(
+            path + ": holds '" + one_line(strange->text(0)) +
+            "', a view, a trigger or a virtual table, which no segment has: the archive was "
+            "tampered with, restore a copy");
     Meta meta;
     meta.format = *version;
     const auto archive = database.text("SELECT value FROM meta WHERE key = 'archive'");

@@ -225,6 +225,8 @@ TEST_CASE("exit codes: 1 nothing found, 2 wrong usage, 3 the environment") {
     CHECK(tsaudit({"--archive", town.folder.at("no"), "find"}).code == 2);
     CHECK(tsaudit({"tac", "show", town.folder.at("no")}).code == 3);
     CHECK(tsaudit({"tac", "show", town.folder.at("tsu.pem")}).code == 2);
+    CHECK(tsaudit({"--archive", town.archive, "find", "--after", "9223372036854775807"}).code == 1);
+    CHECK(tsaudit({"--archive", town.archive, "verify", "--threads", "100000"}).code == 2);
     CHECK(tsaudit({"--help"}).code == 0);
     CHECK(tsaudit({"find", "--help"}).code == 0);
 }

@@ -366,6 +366,27 @@ class TamperTest(harness.TestCase):
             self.assertIn('damaged', {one['kind'] for one in self.accused(report, number)}, report['problems'][:5])
             self.assertIn(names[context][number], report['affected'])
 
+    def test_4c_what_no_segment_has(self):
+        """A view in place of a table, which never ends; the format of an archive that was restored."""
+        self.reset()
+        self.sql(('DROP TABLE cosignature',),
+                 ('CREATE VIEW cosignature AS WITH RECURSIVE endless(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless) '
+                  'SELECT n AS size, n AS witness, n AS line FROM endless',))
+        report = self.verify(trust=False)
+        self.assertIn("'cosignature', a view", ' '.join(one['detail'] for one in report['problems'] if one['kind'] == 'segment'))
+        self.reset()
+        self.sql(('PRAGMA user_version = 5',))
+        self.assertIn("its format is that of an archive that was restored, which this one wasn't",
+                      [one['detail'] for one in self.verify(trust=False)['problems'] if one['kind'] == 'segment'])
+        # A row of the index that names what never was there, with nothing before it.
+        self.reset()
+        saved = self.folder / 'before-stray.txt'
+        self.verify('--save', saved, trust=False, folder=self.early)
+        first = sorted(self.work.glob('*.sqlite'))[0]
+        first.unlink()
+        self.sql(("INSERT INTO event (number, kind, subject) VALUES (0, 'archive.key', 'x')",), segment=sorted(self.work.glob('*.sqlite'))[0])
+        self.assertFalse(self.verify('--since', saved)['ok'])
+
     def test_4d_a_time_changed_accuses_its_token_alone(self):
         for change in (0x01, 0x20):
             self.reset()

@@ -510,6 +510,31 @@ TEST_CASE("of tokens that are read one after the other each is read as if it wer
     CHECK(refused < first.size() * 3);
 }
 
+TEST_CASE("where a token breaks is told in octets of the token") {
+    const auto made = profile(EssForm::both, EmbedTac::none, false, {});
+    const Bytes token = support::token(made, support::tst_info(Bytes(32, 1)));
+    const auto place = [&](const Bytes& octets) {
+        const auto at = std::search(token.begin(), token.end(), octets.begin(), octets.end());
+        REQUIRE(at != token.end());
+        return static_cast<std::size_t>(at - token.begin());
+    };
+    const auto told = [&](std::size_t at, std::uint8_t octet) {
+        Bytes changed = token;
+        changed[at] = octet;
+        const auto parsed = tsp::parse_token(changed);
+        REQUIRE_FALSE(parsed.ok());
+        return parsed.error().text;
+    };
+    // messageImprint's hash, an OCTET STRING; and contentType in signedAttrs.
+    Bytes imprint{0x04, 0x20};
+    imprint.resize(34, 1);
+    CHECK_THAT(told(place(imprint), 0x05),
+               Catch::Contains("at octet " + std::to_string(place(imprint)) + ": "));
+    const Bytes content_type = der::oid("1.2.840.113549.1.9.3");
+    CHECK_THAT(told(place(content_type), 0x05),
+               Catch::Contains("at octet " + std::to_string(place(content_type)) + ": "));
+}
+
 TEST_CASE("a token costs little beside its signature") {
     const auto made =
         profile(EssForm::both, EmbedTac::signer_attribute, true, support::attribute_certificate(1));

@@ -192,11 +192,10 @@ void read_signer(der::Reader& infos, Token& token, Places& places) {
 
     token.signed_attributes = copy(attributes.whole);
     token.signed_attributes[0] = der::set_tag;  // RFC 5652 5.4
-    der::Reader own(attributes.content, der::Integers::tolerate_long);
+    der::Reader own = signer.inside(attributes);
     std::vector<Bytes> certified;
     View digest;
     read_attributes(own, token, certified, digest);
-    if (own.failed()) signer.fail("in signedAttrs " + own.fault().text());
     for (Bytes& der : certified) token.tacs.push_back({std::move(der), name(EmbedTac::signer_attribute)});
 
     places.attributes = range_in(token.der, attributes.whole);
@@ -245,7 +244,7 @@ Result<Token> parse(View der_octets, TokenCertificates which, Places& places) {
         in.fail("digestAlgorithms lacks the signer's, " + token.digest_oid);
     if (outer.failed()) return Error::usage(outer.fault().text()).in(no_token);
 
-    auto info = parse_tst_info(token.tst_info_der);
+    auto info = parse_tst_info(token.tst_info_der, places.tst_info.begin);
     if (!info) return std::move(info).error().in(no_token);
     token.tst_info = std::move(*info);
     return token;
@@ -286,7 +285,7 @@ Result<const Token*> TokenParser::read(View der_octets) {
     const auto found = known_.find(der_octets.size());
     if (found != known_.end() && alike(found->second.token.der, der_octets, found->second.places)) {
         auto& [token, places] = found->second;
-        auto info = parse_tst_info(places.tst_info.of(der_octets));
+        auto info = parse_tst_info(places.tst_info.of(der_octets), places.tst_info.begin);
         if (!info) return std::move(info).error().in(no_token);
         token.tst_info = std::move(*info);
         const auto take = [&](const Range& from, Bytes& to, std::size_t at = 0) {

@@ -91,7 +91,7 @@ Bytes encode(const TstInfo& info) {
     return out.take();
 }
 
-Result<TstInfo> parse_tst_info(View der_octets) {
+Result<TstInfo> parse_tst_info(View der_octets, std::size_t at) {
     der::Reader outer(der_octets, der::Integers::tolerate_long);
     der::Reader in = outer.enter(der::sequence_tag, "TSTInfo");
     TstInfo info;
@@ -151,7 +151,9 @@ Result<TstInfo> parse_tst_info(View der_octets) {
     }
     in.finish("the fields of TSTInfo");
     outer.finish("TSTInfo");
-    if (outer.failed()) return Error::usage("not a TSTInfo: " + outer.fault().text());
+    if (outer.failed())
+        return Error::usage("not a TSTInfo: " +
+                            der::Fault{outer.fault().offset + at, outer.fault().what}.text());
     return info;
 }
 

@@ -1,6 +1,7 @@
 // TSTInfo (RFC 3161 2.4.2): what a token says.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -39,7 +40,8 @@ struct TstInfo {
 Bytes encode(const TstInfo& info);
 
 /// Reads a TSTInfo, ours or a foreign one: strict DER, except that integers may be longer than needed, that
-/// ordering FALSE may be written out, and that accuracy parts may be 0. Takes anything.
-Result<TstInfo> parse_tst_info(View der);
+/// ordering FALSE may be written out, and that accuracy parts may be 0. Takes anything. `at`: where in the
+/// token it stands, from where errors count their octets.
+Result<TstInfo> parse_tst_info(View der, std::size_t at = 0);
 
 }  // namespace kokuin::tsp
