@@ -11,10 +11,16 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "hsm/cryptoki.h"
 #include "hsm/module.h"
 
 namespace kokuin::hsm {
+
+/// A PIN as PKCS#11 takes it, which doesn't change it. Valid as long as the secret.
+inline CK_UTF8CHAR* pin_octets(const Secret& pin) {
+    return const_cast<CK_UTF8CHAR*>(pin.view().data());
+}
 
 struct Module::State {
     CK_FUNCTION_LIST* functions = nullptr;

@@ -10,10 +10,6 @@
 namespace kokuin::hsm {
 namespace {
 
-CK_UTF8CHAR* octets(const Secret& secret) {
-    return const_cast<CK_UTF8CHAR*>(secret.view().data());
-}
-
 // What to tell if the HSM doesn't want a PIN because of what it is.
 std::optional<Error> refused_pin(CK_RV value, const std::string& file) {
     if (value != CKR_PIN_LEN_RANGE && value != CKR_PIN_INVALID) return std::nullopt;
@@ -66,7 +62,7 @@ Done make_token(const ModuleCall& module, CK_SLOT_ID slot, const Settings& setti
     CK_UTF8CHAR label[sizeof(CK_TOKEN_INFO::label)];
     std::memset(label, ' ', sizeof label);
     std::copy(settings.token.begin(), settings.token.end(), label);
-    CK_RV done = module->C_InitToken(slot, octets(pins.officer), pins.officer.view().size(), label);
+    CK_RV done = module->C_InitToken(slot, pin_octets(pins.officer), pins.officer.view().size(), label);
     // A free slot has no PIN that this one could differ from: SoftHSM calls a wrong length incorrect.
     if (done == CKR_PIN_INCORRECT) done = CKR_PIN_INVALID;
     if (const auto refused = refused_pin(done, pins.officer_from)) return *refused;
@@ -114,7 +110,7 @@ Done initialise_token(const Settings& settings, const NewPins& pins) {
     if (done != CKR_OK) return failed(settings, "opening a session", done);
     const char* doing = "the security officer's login";
     const std::string* from = &pins.officer_from;
-    done = module->C_Login(session, CKU_SO, octets(pins.officer), pins.officer.view().size());
+    done = module->C_Login(session, CKU_SO, pin_octets(pins.officer), pins.officer.view().size());
     // A token that keeps no officer's PIN (NSS) calls the one that it was given a moment ago incorrect: there
     // the officer is whoever comes before the user has a PIN.
     if (done == CKR_PIN_INCORRECT && !place->begun && module->C_Login(session, CKU_SO, nullptr, 0) == CKR_OK)
@@ -122,7 +118,7 @@ Done initialise_token(const Settings& settings, const NewPins& pins) {
     if (done == CKR_OK) {
         doing = "setting the user's PIN";
         from = &pins.user_from;
-        done = module->C_InitPIN(session, octets(pins.user), pins.user.view().size());
+        done = module->C_InitPIN(session, pin_octets(pins.user), pins.user.view().size());
         module->C_Logout(session);
     }
     module->C_CloseSession(session);

@@ -3,13 +3,8 @@
 namespace kokuin::hsm {
 namespace {
 
-CK_UTF8CHAR* octets(const Secret& pin) {
-    // PKCS#11 takes the PIN as char*, and doesn't change it.
-    return const_cast<CK_UTF8CHAR*>(pin.view().data());
-}
-
 CK_RV login(const ModuleCall& call, const Session& session, const Secret& pin) {
-    return call->C_Login(session.handle(), CKU_SO, octets(pin), pin.view().size());
+    return call->C_Login(session.handle(), CKU_SO, pin_octets(pin), pin.view().size());
 }
 
 }  // namespace
@@ -47,12 +42,13 @@ std::optional<PinFailure> set_pins(const std::shared_ptr<Module>& module, const 
     }
     const char* doing = "setting the security officer's PIN";
     if (!is_new)
-        rv = (*call)->C_SetPIN(session->handle(), octets(change.officer), change.officer.view().size(),
-                               octets(change.new_officer), change.new_officer.view().size());
+        rv = (*call)->C_SetPIN(session->handle(), pin_octets(change.officer), change.officer.view().size(),
+                               pin_octets(change.new_officer), change.new_officer.view().size());
     const bool officer_set = rv == CKR_OK;
     if (officer_set) {
         doing = "setting the user's PIN";
-        rv = (*call)->C_InitPIN(session->handle(), octets(change.new_user), change.new_user.view().size());
+        rv =
+            (*call)->C_InitPIN(session->handle(), pin_octets(change.new_user), change.new_user.view().size());
     }
     (*call)->C_Logout(session->handle());
     if (rv == CKR_OK) return std::nullopt;

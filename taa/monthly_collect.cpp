@@ -11,7 +11,7 @@
 namespace kokuin::taa {
 namespace {
 
-constexpr nanoseconds day = std::chrono::hours(24);
+constexpr nanoseconds one_day = std::chrono::hours(24);
 /// Verdicts may be this much later than the end of the month.
 constexpr nanoseconds verdict_window = month_settles * 2;
 
@@ -27,7 +27,7 @@ constexpr Outcome all_outcomes[] = {Outcome::good,
                                     Outcome::not_admitted};
 
 // Of a newer or an older taad a field may be missing: the report then lacks it, and no more.
-std::string text_field(const store::Event& event, const std::string& key) {
+std::string field_line(const store::Event& event, const std::string& key) {
     return one_line(event.value<std::string>(key), any_length);
 }
 
@@ -58,13 +58,13 @@ class TsuTrack {
 
     void audit(const store::Found& found, WallTime at, bool in_month) {
         const auto& event = found.event();
-        const auto outcome = text_field(event, "outcome");
+        const auto outcome = field_line(event, "outcome");
         known_ = true;
         // What ran when it was suspended may end later; it begins no time in which audits are missed.
         if (!served_) {
             if (in_month) {
                 tried_ = true;
-                ++report_.outcomes[text_field(event, "outcome")];
+                ++report_.outcomes[field_line(event, "outcome")];
             }
             return;
         }
@@ -75,7 +75,7 @@ class TsuTrack {
         if (in_month) {
             tried_ = true;
             ++report_.outcomes[outcome];
-            add_once(report_.limits, {text_field(event, "policy"), limit(event, "max_offset_us"),
+            add_once(report_.limits, {field_line(event, "policy"), limit(event, "max_offset_us"),
                                       limit(event, "max_delay_us")});
             if (event.blobs.size() > 1) add_once(holders_, event.blobs[1]);
             if (event.blobs.size() > 2) add_once(issuers_, event.blobs[2]);
@@ -86,10 +86,10 @@ class TsuTrack {
             return;
         }
 
-        Waiting waiting{at, stop, promise_of(event, at), std::nullopt, text_field(event, "tac_serial")};
+        Waiting waiting{at, stop, promise_of(event, at), std::nullopt, field_line(event, "tac_serial")};
         if (in_month) {
             waiting.row = report_.audits.size();
-            report_.audits.push_back({found.record.number, at, stop, text_field(event, "cause"),
+            report_.audits.push_back({found.record.number, at, stop, field_line(event, "cause"),
                                       towards_zero_us(*offset), upwards_us(*delay), waiting.tac, "none", ""});
             run_open_ = false;
         }
@@ -103,10 +103,10 @@ class TsuTrack {
         if (at == waiting_.end()) return false;
         const Waiting waiting = std::move(at->second);
         waiting_.erase(at);
-        const auto verdict = text_field(event, "verdict");
+        const auto verdict = field_line(event, "verdict");
         if (waiting.row) {
             report_.audits[*waiting.row].verdict = verdict;
-            report_.audits[*waiting.row].reason = text_field(event, "reason");
+            report_.audits[*waiting.row].reason = field_line(event, "reason");
         }
         if (verdict != "accepted" && verdict != "stop-accepted") return true;
         end_span(waiting.at, waiting.row.has_value());
@@ -147,7 +147,7 @@ class TsuTrack {
         served_ = true;
         known_ = true;
         if (!since_) since_ = at;
-        promised_ = day;
+        promised_ = one_day;
         failures_ = 0;
     }
     void stepped() { stepped_ = true; }
@@ -170,9 +170,9 @@ class TsuTrack {
     };
 
     static nanoseconds promise_of(const store::Event& event, WallTime at) {
-        const auto end = from_rfc3339(text_field(event, "tac_not_after"));
+        const auto end = from_rfc3339(field_line(event, "tac_not_after"));
         // An order to stop has no life; the next audit is promised all the same.
-        return end && *end > at + seconds(1) ? std::min<nanoseconds>(*end - at, day) : day;
+        return end && *end > at + seconds(1) ? std::min<nanoseconds>(*end - at, one_day) : one_day;
     }
 
     [[nodiscard]] seconds promised() const { return std::chrono::duration_cast<seconds>(promised_); }
@@ -202,7 +202,7 @@ class TsuTrack {
     bool run_open_ = false;                           // a failure now continues the last run
     std::map<store::RecordNumber, Waiting> waiting_;  // audits whose verdict isn't known yet
     std::optional<WallTime> since_;                   // the last audit that reached the TSU, or the first try
-    nanoseconds promised_ = day;
+    nanoseconds promised_ = one_day;
     std::size_t failures_ = 0;         // since then
     std::optional<WallTime> stopped_;  // the first order to stop that nothing has lifted yet
     std::vector<store::BlobId> holders_;
@@ -274,7 +274,7 @@ class Collector {
 
   private:
     std::string tsa(const store::Event& event) const {
-        auto said = text_field(event, "tsa");
+        auto said = field_line(event, "tsa");
         if (!said.empty()) return said;
         const auto at = tsa_of_.find(event.subject);
         return at == tsa_of_.end() ? TsuSettings().tsa : at->second;

@@ -30,10 +30,6 @@ constexpr nanoseconds ask_again_every = seconds(2);
 constexpr nanoseconds look_every = milliseconds(20);
 constexpr nanoseconds last_token_within = seconds(30);
 
-std::string dump(const json& value) {
-    return json_text(value);
-}
-
 /// "active key of tsu-1 since …, signs until …".
 std::string about(const KeyEntry& entry, WallTime now) {
     auto text =
@@ -196,7 +192,7 @@ Result<std::string> KeyDesk::list() {
         describe(key, entry, now);
         keys.push_back(std::move(key));
     }
-    return dump(keys);
+    return json_text(keys);
 }
 
 Result<std::string> KeyDesk::generate(const Order& order) {
@@ -235,11 +231,11 @@ Result<std::string> KeyDesk::generate(const Order& order) {
     }
     spdlog::info("key={} tsu={} event=generated account={} by=\"{}\"", order.label, tsu, order.step.account,
                  order.step.by);
-    return dump({{"label", key->label()},
-                 {"type", hsm::name(key->algorithm())},
-                 {"bits", key->bits()},
-                 {"id", id},
-                 {"tsu", tsu}});
+    return json_text(json({{"label", key->label()},
+                           {"type", hsm::name(key->algorithm())},
+                           {"bits", key->bits()},
+                           {"id", id},
+                           {"tsu", tsu}}));
 }
 
 Result<std::string> KeyDesk::csr(const Order& order) {
@@ -256,7 +252,7 @@ Result<std::string> KeyDesk::csr(const Order& order) {
     if (known)
         if (auto done = parts_.life.requested(order.label, *pem, order.step); !done)
             return std::move(done).error();
-    return dump({{"pem", *pem}});
+    return json_text(json({{"pem", *pem}}));
 }
 
 Result<std::string> KeyDesk::import(const Order& order) {
@@ -428,10 +424,10 @@ Result<std::string> KeyDesk::rotate(const Order& order) {
             return Error::environment(order.label + " signs now, but that " + before->label +
                                       " is retired isn't recorded: " + done.error().text +
                                       "; repeat it with: tsactl key retire " + before->label);
-    return dump({{"tsu", entry.tsu},
-                 {"key", order.label},
-                 {"retired", before ? json(before->label) : json(nullptr)},
-                 {"signs_until", to_rfc3339(successor->signs_until(), 0)}});
+    return json_text(json({{"tsu", entry.tsu},
+                           {"key", order.label},
+                           {"retired", before ? json(before->label) : json(nullptr)},
+                           {"signs_until", to_rfc3339(successor->signs_until(), 0)}}));
 }
 
 Result<std::string> KeyDesk::retire(const Order& order) {
@@ -447,8 +443,8 @@ Result<std::string> KeyDesk::retire(const Order& order) {
     spdlog::warn("key={} tsu={} event=retired account={} by=\"{}\" text=\"{}\"", order.label, entry.tsu,
                  order.step.account, order.step.by, order.step.why);
     const auto retired = parts_.life.find(order.label)->retired.value();
-    return dump(
-        {{"tsu", entry.tsu}, {"key", order.label}, {"destroy_by", to_rfc3339(destroy_by(retired), 0)}});
+    return json_text(
+        json({{"tsu", entry.tsu}, {"key", order.label}, {"destroy_by", to_rfc3339(destroy_by(retired), 0)}}));
 }
 
 Result<std::string> KeyDesk::compromise(const Order& order) {
@@ -475,7 +471,7 @@ Result<std::string> KeyDesk::compromise(const Order& order) {
     const auto known = std::find_if(all.rbegin(), all.rend(), [&entry](const Compromise& one) {
         return one.key.spki_sha256 == entry->spki_sha256;
     });
-    if (known == all.rend()) return dump(said);  // it never had a certificate: nothing depends on it
+    if (known == all.rend()) return json_text(said);  // it never had a certificate: nothing depends on it
     const auto certificates = parts_.life.certificates(known->key);
     if (!certificates)
         return Error{certificates.error()}.in(
@@ -486,7 +482,7 @@ Result<std::string> KeyDesk::compromise(const Order& order) {
     said["revocation_request"] = revocation_request_json(*known, certificate, order.step.why, order.step.by);
     for (const auto& id : known->key.certificates) said["certificates"].push_back(to_hex(id));
     if (known->key.activated) said["activated_us"] = to_unix_us(*known->key.activated);
-    return dump(said);
+    return json_text(said);
 }
 
 bool KeyDesk::close(const std::string& label, const std::string& why) {
@@ -519,7 +515,7 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
     if (!approvals) {
         auto done = carry_out_destruction(order.label, order.step);
         if (!done) return done;
-        return dump({{"key", order.label}, {"text", *done}});
+        return json_text(json({{"key", order.label}, {"text", *done}}));
     }
     const auto proposal = approvals->propose(
         {"key-destroy", "key " + order.label + ", spki_sha256 " + entry.spki_sha256, order.step.why,
@@ -535,7 +531,7 @@ Result<std::string> KeyDesk::destroy(const Order& order) {
             return carry_out_destruction(order.label, step);
         });
     if (!proposal) return proposal.error();
-    return dump({{"proposal", parse_json(proposal->to_json())}, {"hsm", (*hsm)->name()}});
+    return json_text(json({{"proposal", parse_json(proposal->to_json())}, {"hsm", (*hsm)->name()}}));
 }
 
 Result<std::string> KeyDesk::carry_out_destruction(const std::string& label, const KeyStep& step) {
