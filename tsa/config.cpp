@@ -277,7 +277,10 @@ Result<Settings> load_settings(const std::string& path) {
         settings.follow_tac = correction;
         if (!settings.taa) clock.problem("follow_tac", "there is no [taa] to follow; allowed: false");
     }
-    if (auto table = root.maybe_table("repository")) settings.publication = table->path("publication");
+    if (auto table = root.maybe_table("repository")) {
+        settings.publication = table->maybe_path("publication").value_or("");
+        settings.policy_document = table->maybe_path("policy").value_or("");
+    }
     if (auto table = root.maybe_table("seal")) {
         settings.seal = read_seal(*table);
         if (!settings.checkpoints)

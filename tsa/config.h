@@ -100,10 +100,10 @@ struct Settings {
     std::string file;    ///< absolute path of the configuration
     std::string digest;  ///< SHA-256 of its content, hex: what custodians agree to (ARC-7)
     std::string archive;
-    std::string personal;                           ///< folder of the imports' contents
-    std::string archive_name;                       ///< what a new archive's log is called in front of its id
-    std::string copy;         ///< folder of the archive's second place (ARC-2); empty: none
-    bool copy_waits = false;  ///< a token leaves only when the copy has its record too
+    std::string personal;      ///< folder of the imports' contents
+    std::string archive_name;  ///< what a new archive's log is called in front of its id
+    std::string copy;          ///< folder of the archive's second place (ARC-2); empty: none
+    bool copy_waits = false;   ///< a token leaves only when the copy has its record too
     std::optional<CheckpointSettings> checkpoints;  ///< nothing: nobody signs any
     std::vector<WitnessSettings> witnesses;
     nanoseconds witness_every{};      ///< how often they are asked
@@ -119,8 +119,9 @@ struct Settings {
     std::optional<RevocationSettings> revocation;  ///< nothing: CRLs are files that others keep
     /// The stamping clock follows the TAA by a correction of its own (TAC-5); nothing: it is CLOCK_REALTIME.
     std::optional<tac::clock::CorrectionRules> follow_tac;
-    std::string leap_seconds;  ///< leap-seconds.list (TSA-15)
-    std::string publication;   ///< folder of `tsca publish`; empty: nothing of a CA is published here
+    std::string leap_seconds;     ///< leap-seconds.list (TSA-15)
+    std::string publication;      ///< folder of `tsca publish`; empty: nothing of a CA is published here
+    std::string policy_document;  ///< a file that everybody may read; empty: none is published here
     std::optional<config::Endpoint> admin;
     std::string control;  ///< path of the Unix socket
     std::optional<HookSettings> hook;

@@ -36,6 +36,7 @@
 #include "tsa/programs.h"
 #include "tsa/programs_desk.h"
 #include "tsa/publication.h"
+#include "tsa/published_keys.h"
 #include "tsa/refused_tacs.h"
 #include "tsa/revocation_watch.h"
 #include "tsa/routes.h"
@@ -257,6 +258,7 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
         tsa::add_log_routes(*router, **archive, tiles);
         tsa::add_collation_routes(*router, {settings->archive, **life, settings->algorithm_ends});
         tsa::add_notice_routes(*router, **life, settings->archive);
+        tsa::add_key_routes(*router, **life, settings->archive, settings->policy_document);
         if (!settings->publication.empty()) tsa::add_publication_routes(*router, settings->publication, wall);
         if (with_health) tsa::add_health_routes(*router, status);
         return router;

@@ -99,5 +99,42 @@ class RepositoryTest(harness.TestCase):
             self.assert_served(*known)
 
 
+class PublishedTest(harness.TestCase):
+    """TSA-11: without the operators' help a token is verified, and an auditor knows whose signatures count."""
+
+    def fetch(self, name):
+        """(HTTP status, headers, body) of what stands below /repository."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.demo.port, timeout=30)
+        self.addCleanup(connection.close)
+        connection.request('GET', '/repository/' + name)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+    def test_what_verification_needs(self):
+        demo = self.demo
+        demo.start()
+        status, headers, body = self.fetch('policy')
+        self.assertEqual((status, headers['Cache-Control'], body), (404, 'no-store', b'no policy is published here\n'))
+        self.assertEqual(demo.tsad.stop(), 0)
+        demo.edit('tsad', (r'^#   \[repository\]$', '[repository]'), (r'^#   policy = "policy.pdf"$', 'policy = "policy.txt"'))
+        demo.start_tsad()
+        self.assertEqual(self.fetch('policy')[0], 503)
+        (demo.dir / 'policy.txt').write_text('Tokens are issued under …\n')
+        status, headers, body = self.fetch('policy')
+        self.assertEqual((status, headers['Content-Type'], body.decode()), (200, 'text/plain; charset=utf-8', 'Tokens are issued under …\n'))
+
+        data, response, tsus = (self.folder / name for name in ('data', 'data.tsr', 'tsus.pem'))
+        data.write_bytes(b'what verification needs')
+        run(BIN / 'tsactl', 'stamp', data, '-o', response, '--url', demo.url('/'))
+        status, headers, body = self.fetch('certificates')
+        self.assertEqual((status, headers['Content-Type']), (200, 'application/x-pem-file'))
+        self.assertIn(b'# TSU tsu-1, active\n-----BEGIN CERTIFICATE-----\n', body)
+        tsus.write_bytes(body)
+        run('openssl', 'ts', '-verify', '-data', data, '-in', response, '-CAfile', demo.root(), '-untrusted', tsus)
+        status, headers, body = self.fetch('log-key')
+        self.assertEqual(status, 200)
+        self.assertEqual(body.decode().splitlines(), [event['fields']['verifier'] for event in demo.events('archive.key')])
+
+
 if __name__ == '__main__':
     harness.main()
