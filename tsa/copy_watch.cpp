@@ -73,6 +73,7 @@ void CopyWatch::tell(const char* kind, const store::CopyState& state, const std:
     event.text = text;
     event.fields["dir"] = state.dir;
     event.fields["records"] = state.next;
+    event.fields["waits"] = std::int64_t{state.waits ? 1 : 0};
     spdlog::log(late_ ? spdlog::level::err : spdlog::level::info, "archive {} text=\"{}\"", kind, text);
     (void)journal_.keep(std::move(event));
 }

@@ -250,7 +250,7 @@ void Programs::tell(const Troubles& troubles) {
             note(
                 kind,
                 enumerate(texts) + (parts_.settings.stop ? "; nothing is stamped until that is settled" : ""),
-                kind == changed ? &now_ : nullptr);
+                kind == changed ? &now_ : nullptr, {{"stops", std::int64_t{parts_.settings.stop ? 1 : 0}}});
     }
     std::vector<std::string> ended;
     for (const auto& [key, trouble] : troubles_)
@@ -258,7 +258,8 @@ void Programs::tell(const Troubles& troubles) {
     if (!ended.empty())
         note("programs.settled",
              "no more: " + enumerate(ended) +
-                 (troubles.empty() ? "; the programs are whole" : "; there is more, though"));
+                 (troubles.empty() ? "; the programs are whole" : "; there is more, though"),
+             nullptr, {{"left", static_cast<std::int64_t>(troubles.size())}});
 }
 
 void Programs::say(const store::Event& event) {
@@ -279,8 +280,10 @@ void Programs::start() {
     ticker_.start();
 }
 
-void Programs::note(const char* kind, const std::string& text, const ProgramList* list) {
+void Programs::note(const char* kind, const std::string& text, const ProgramList* list,
+                    std::map<std::string, store::FieldValue> fields) {
     store::Event event;
+    event.fields = std::move(fields);
     event.kind = kind;
     event.subject = subject;
     event.text = text;

@@ -113,7 +113,8 @@ class Programs {
     [[nodiscard]] bool nothing_to_accept() const;
     Result<std::optional<ProgramList>> recorded() const;
     static void say(const store::Event& event);
-    void note(const char* kind, const std::string& text, const ProgramList* list = nullptr);
+    void note(const char* kind, const std::string& text, const ProgramList* list = nullptr,
+              std::map<std::string, store::FieldValue> fields = {});
 
     const ProgramsParts parts_;
     std::mutex turn_;  // guards what follows

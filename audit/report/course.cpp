@@ -51,6 +51,18 @@ void Course::add(store::RecordNumber number, WallTime at, const store::Event& ev
         begin("witness", event.subject, at, kind.substr(kind.find('.') + 1), event.text);
     } else if (kind == "witness.back") {
         end("witness", event.subject, at);
+    } else if (kind == "copy.late") {
+        begin("copy", "", at, "late", event.text);
+        lasting_.at({"copy", ""}).stops = event.value<std::int64_t>("waits") != 0;
+    } else if (kind == "copy.back") {
+        end("copy", "", at);
+    } else if (kind == "programs.changed" || kind == "programs.memory" || kind == "programs.traced") {
+        // What is only told is no outage.
+        if (event.value<std::int64_t>("stops") == 0) return;
+        begin("programs", "", at, kind.substr(kind.find('.') + 1), event.text);
+        lasting_.at({"programs", ""}).stops = true;
+    } else if (kind == "programs.settled") {
+        if (event.value<std::int64_t>("left") == 0) end("programs", "", at);
     }
 }
 
@@ -125,7 +137,7 @@ void Course::begin(const std::string& what, const std::string& subject, WallTime
     if (known != lasting_.end() && known->second.cause == cause) return;
     end(what, subject, at);
     lasting_[{what, subject}] = {what, subject, std::move(cause), one_line(text, any_length),
-                                 at,   {},      recorded};
+                                 at,   {},      recorded,         false};
 }
 
 void Course::end(const std::string& what, const std::string& subject, WallTime at) {
@@ -151,12 +163,13 @@ void Course::finish(WallTime from, WallTime until, Report& report) {
         const auto token = token_of_.find(key.first);
         for (const auto& open : gate.open) {
             row.open += inside(open.from, open.to);
-            // A gate knows nothing of the key behind it. What overlaps counts once: each begins where the
-            // last ended.
+            // A gate knows nothing of the key behind it, of programs or copies. What overlaps counts once:
+            // each begins where the last ended.
             WallTime counted = open.from;
             for (const auto& outage : over_) {
-                if (outage.what != "hsm" && outage.what != "custody") continue;
-                if (token != token_of_.end() && outage.subject != token->second) continue;
+                const bool of_token = outage.what == "hsm" || outage.what == "custody";
+                if (!of_token && !outage.stops) continue;
+                if (of_token && token != token_of_.end() && outage.subject != token->second) continue;
                 const auto begin = std::max(outage.from, counted);
                 const auto end = std::min(outage.to.value_or(until), open.to);
                 if (end <= begin) continue;

@@ -106,14 +106,15 @@ struct Step {
 
 /// Something didn't work.
 struct Outage {
-    std::string
-        what;  ///< "server", "gate", "hsm", "custody", "reference", "revocation", "checkpoint", "witness"
-    std::string subject;           ///< whom it concerns
-    std::string cause;             ///< one word
-    std::string text;              ///< for people, as it was recorded
-    WallTime from{};               ///< may lie in an earlier month
+    std::string what;     ///< "server", "gate", "hsm", "custody", "reference", "revocation", "checkpoint",
+                          ///< "witness", "programs", "copy"
+    std::string subject;  ///< whom it concerns
+    std::string cause;    ///< one word
+    std::string text;     ///< for people, as it was recorded
+    WallTime from{};      ///< may lie in an earlier month
     std::optional<WallTime> to{};  ///< nothing: it lasted when the report ends
     bool recorded = true;  ///< false: nobody wrote down that it began; `from` is the last sign of life
+    bool stops = false;    ///< that nothing was stamped for it, whatever a gate says
 };
 /// A gate: a TSU under policies that want the same.
 struct Availability {

@@ -179,6 +179,30 @@ TEST_CASE("report: a server that waits for its custodians", "[report]") {
                                "server stopped 11-10T05:00:00Z 11-10T06:00:00Z"});
 }
 
+TEST_CASE("report: nothing is stamped while programs or the second place stop it", "[report]") {
+    Story story;
+    story.tell("2026-11-10T10:00:00Z", "server.started");
+    story.tell("2026-11-10T10:00:00Z", "gate.opened", "tsu-1", all_policies);
+    story.tell("2026-11-10T10:10:00Z", "programs.changed", "", {{"stops", std::int64_t{0}}});
+    story.tell("2026-11-10T10:11:00Z", "programs.settled", "", {{"left", std::int64_t{0}}});
+    story.tell("2026-11-10T10:20:00Z", "programs.changed", "", {{"stops", std::int64_t{1}}});
+    story.tell("2026-11-10T10:25:00Z", "programs.traced", "", {{"stops", std::int64_t{1}}});
+    story.tell("2026-11-10T10:27:00Z", "programs.settled", "", {{"left", std::int64_t{1}}});
+    story.tell("2026-11-10T10:30:00Z", "programs.settled", "", {{"left", std::int64_t{0}}});
+    story.tell("2026-11-10T10:40:00Z", "copy.late", "copy", {{"waits", std::int64_t{0}}});
+    story.tell("2026-11-10T10:45:00Z", "copy.back", "copy");
+    story.tell("2026-11-10T10:50:00Z", "copy.late", "copy", {{"waits", std::int64_t{1}}});
+    story.tell("2026-11-10T10:55:00Z", "copy.back", "copy");
+    const auto report = story.end("2026-11-10T10:00:00Z", "2026-11-10T11:00:00Z");
+    CHECK(told(report) == Told{"programs changed 11-10T10:20:00Z 11-10T10:25:00Z",
+                               "programs traced 11-10T10:25:00Z 11-10T10:30:00Z",
+                               "copy late 11-10T10:40:00Z 11-10T10:45:00Z",
+                               "copy late 11-10T10:50:00Z 11-10T10:55:00Z"});
+    REQUIRE(report.availability.size() == 1);
+    CHECK(report.availability.front().open == std::chrono::minutes(45));
+    CHECK(report.availability.front().of == std::chrono::minutes(60));
+}
+
 TEST_CASE("report: tokens by the hour, and their bounds", "[report]") {
     Tokens tokens(november(), {2, 4, 9});
     tokens.add(token(0, "2026-10-31T23:59:59.999Z", 9'999));  // not of this month
