@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "audit/trust.h"
@@ -112,7 +113,7 @@ class Check {
             object("missing", name + "so many records were signed; here are " + std::to_string(rules_.end) +
                                   ": the last " + std::to_string(row.size - rules_.end) + " are missing");
         } else if (head.size > rules_.since && !beyond) {
-            found_.heads.push_back({head, row.note});
+            found_.heads.push_back({head, row.note, false});
         }
     }
 
@@ -128,10 +129,15 @@ class Check {
             objections[i] = note == notes.end() ? "there is no checkpoint of this size"
                                                 : objection(rows[i], *note->second, keys.at(rows[i].witness));
         });
+        std::set<std::uint64_t> seen;
         for (std::size_t i = 0; i < rows.size(); ++i)
-            if (!objections[i].empty())
+            if (objections[i].empty()) {
+                if (rules_.is_trusted(rows[i].witness)) seen.insert(static_cast<std::uint64_t>(rows[i].size));
+            } else {
                 object("cosignature", "the cosignature by the witness '" + rows[i].witness + "' at size " +
                                           std::to_string(rows[i].size) + ": " + objections[i]);
+            }
+        for (SignedHead& one : found_.heads) one.seen_outside = seen.contains(one.head.size);
     }
 
     store::SegmentScan& scan_;

@@ -27,11 +27,14 @@ struct HeadRules {
     const std::vector<tlog::VerifierKey>& log_keys;
     /// Which keys a witness of this name may sign with.
     std::function<std::vector<tlog::VerifierKey>(const std::string& witness)> witness_keys;
+    /// Whether these keys are known from outside of the archive.
+    std::function<bool(const std::string& witness)> is_trusted;
 };
 
 struct SignedHead {
     tlog::TreeHead head;
     std::string note;
+    bool seen_outside = false;  ///< a witness that is trusted has cosigned it
 };
 struct SignedHeads {
     std::vector<SignedHead> heads;  ///< signed well, in their place, and beyond `since`

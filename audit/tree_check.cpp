@@ -103,12 +103,12 @@ void TreeCheck::meet(std::uint64_t size) {
     for (const Expected& head : heads) {
         if (head.root == root) {
             if (head.seen_outside) last_seen_ = size;
+            if (head.seen_outside) misfit_outside_ = false;
             continue;
         }
-        if (head.seen_outside)
-            told_.misfit(last_seen_, size, true);
-        else
-            other = true;
+        if (!head.seen_outside) other = true;
+        if (head.seen_outside && !misfit_outside_) told_.misfit(last_seen_, size, true);
+        misfit_outside_ = misfit_outside_ || head.seen_outside;
     }
     if (other && !misfit_) told_.misfit(last_good_.value_or(0), size, false);
     misfit_ = other && !fits && !tiles_fit;

@@ -28,8 +28,8 @@ class TreeCheck {
         std::function<void(unsigned level, std::uint64_t position, const std::string& how)> tile;
         /// A head that isn't over these records, and the size of the last one before it that is (0: none), of
         /// heads seen outside only another one of these: something between them was changed with all its
-        /// hashes, or it was signed over others. Of a row of them that were not seen outside only the first
-        /// is told.
+        /// hashes, or it was signed over others. Of a row of them only the first is told, and the first that
+        /// was seen outside.
         std::function<void(std::uint64_t last_good, std::uint64_t size, bool seen_outside)> misfit;
         /// From this record on the tree can't be computed: it is missing, and no tile names its hash.
         std::function<void(std::uint64_t number)> lost;
@@ -83,6 +83,7 @@ class TreeCheck {
     std::optional<std::uint64_t> last_good_;
     std::uint64_t last_seen_ = 0;  // the last good one that was seen outside
     bool misfit_ = false;
+    bool misfit_outside_ = false;
     bool lost_ = false;
 };
 

@@ -121,17 +121,22 @@ class Verification {
         if (event) keys.add(*record, *event);
     }
 
+    static std::vector<tlog::VerifierKey> of_name(const std::vector<tlog::VerifierKey>& all,
+                                                  const std::string& name) {
+        std::vector<tlog::VerifierKey> keys;
+        for (const auto& key : all)
+            if (key.name() == name) keys.push_back(key);
+        return keys;
+    }
+    /// Those that the trust file has of this witness.
+    [[nodiscard]] std::vector<tlog::VerifierKey> trusted_keys(const std::string& name) const {
+        return options_.trust ? of_name(options_.trust->witnesses, name) : std::vector<tlog::VerifierKey>();
+    }
     /// The keys that a witness of this name may sign with: those of the trust file, if it names it; else what
     /// the archive itself says, as it stands by now.
     std::vector<tlog::VerifierKey> witness_keys(const std::string& name, Segment& segment) {
-        const auto of_name = [&name](const std::vector<tlog::VerifierKey>& all) {
-            std::vector<tlog::VerifierKey> keys;
-            for (const auto& key : all)
-                if (key.name() == name) keys.push_back(key);
-            return keys;
-        };
-        auto keys = of_name(options_.trust ? options_.trust->witnesses : std::vector<tlog::VerifierKey>());
-        if (keys.empty()) keys = of_name(keys_.witness_keys());
+        auto keys = trusted_keys(name);
+        if (keys.empty()) keys = of_name(keys_.witness_keys(), name);
         if (!keys.empty()) return keys;
         KeyHistory newer;
         std::vector<RecordNumber> wanted;
@@ -139,7 +144,7 @@ class Verification {
             if (kind == "witness.key" && number >= segment.end) wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) read_keys(segment, number, newer);
-        return of_name(newer.witness_keys());
+        return of_name(newer.witness_keys(), name);
     }
 
     /// Where the tree begins, and the heads from outside that it must have.
@@ -331,18 +336,22 @@ class Verification {
 
     /// Which roots the tree must have at which sizes, as far as the segment says.
     void check_checkpoints(Segment& segment, Workers& workers) {
-        HeadRules rules{
-            segment.name,  segment.scan.facts().origin,
-            segment.first, segment.end,
-            since_,        {},
-            log_keys_,     [&](const std::string& witness) { return witness_keys(witness, segment); }};
+        HeadRules rules{segment.name,
+                        segment.scan.facts().origin,
+                        segment.first,
+                        segment.end,
+                        since_,
+                        {},
+                        log_keys_,
+                        [&](const std::string& witness) { return witness_keys(witness, segment); },
+                        [&](const std::string& witness) { return !trusted_keys(witness).empty(); }};
         if (&segment == &segments().back())
             rules.grown_to = [this](std::uint64_t size) { return chain_.grown_to(size); };
         auto found = check_heads(segment.scan, rules, workers);
         report_.checkpoints += found.checkpoints;
         add(std::move(found.problems));
         for (SignedHead& one : found.heads) {
-            tree_->expect(one.head, false);
+            tree_->expect(one.head, one.seen_outside);
             notes_[one.head.size] = std::move(one.note);
         }
     }

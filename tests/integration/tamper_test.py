@@ -407,6 +407,31 @@ class TamperTest(harness.TestCase):
                     self.assertLess(len(report['affected']), 50)
                 self.assertIn(serial, report['affected'])
 
+    def test_4e_what_a_witness_has_cosigned_narrows_it(self):
+        """A change among the last records, which no full tile names: all since the last checkpoint that somebody outside has seen."""
+        (keys,) = [[event['fields']['verifier'] for event in self.demo.events('witness.key')]]
+        self.assertTrue(keys)
+        near = self.folder / 'near.toml'
+        without = [line for line in self.trust.read_text().splitlines() if not line.startswith('checkpoint')]
+        near.write_text('\n'.join([*without, f'witnesses = {json.dumps(keys)}', '']))
+        self.reset()
+        sizes = []
+        for path in self.work.glob('*.sqlite'):
+            with contextlib.closing(sqlite3.connect(f'file:{path}?mode=ro', uri=True)) as db:
+                sizes += [size for (size,) in db.execute('SELECT DISTINCT size FROM cosignature')]
+        sizes.sort()
+        with contextlib.closing(sqlite3.connect(self.newest(self.work))) as db:
+            number, der = db.execute('SELECT number, der FROM by_serial JOIN record USING (number) WHERE number < ? ORDER BY number DESC LIMIT 1', (sizes[-1],)).fetchone()
+            db.execute('UPDATE record SET der = ? WHERE number = ?', (der[:-1] + bytes((der[-1] ^ 1,)), number))
+            db.commit()
+        last = max((size for size in sizes if size <= number), default=0)
+        self.assertGreater(last, 0)
+        far, close = (run(harness.BIN / 'tsaudit', '--archive', self.work, 'verify', '--json', '--trust', trust, ok=(1,)) for trust in (self.trust, near))
+        named = lambda done: {one['number'] for one in json.loads(done.out)['problems'] if one['kind'] == 'tree' and one['number'] is not None}
+        self.assertLess(len(named(close)), len(named(far)))
+        self.assertGreaterEqual(min(named(close)), last)
+        self.assertIn(number, {one['number'] for one in json.loads(close.out)['problems']})
+
     def records_in(self, folder):
         with contextlib.closing(sqlite3.connect(f'file:{self.newest(folder)}?mode=ro', uri=True)) as db:
             return db.execute('SELECT max(number) + 1 FROM record').fetchone()[0]
