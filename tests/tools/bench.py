@@ -27,11 +27,20 @@ class Bench:
     def __init__(self, folder, options):
         self.options = options
         self.demo = Demo(pathlib.Path(folder) / 'demo')
+        # Nobody knows the PIN of the demo's token: an equal key in another one.
+        self.bare = pathlib.Path(folder) / 'bare'
+        (self.bare / 'tokens').mkdir(parents=True)
+        (self.bare / 'softhsm2.conf').write_text(f'directories.tokendir = {self.bare}/tokens\n')
+        (self.bare / 'pin').write_text('123456')
+        (self.bare / 'pin').chmod(0o600)
+        self.bare_env = {'SOFTHSM2_CONF': str(self.bare / 'softhsm2.conf')}
+        run('softhsm2-util', '--init-token', '--free', '--label', 'bare', '--pin', '123456', '--so-pin', '123456', env=self.bare_env)
+        run('pkcs11-tool', '--module', MODULE, '--token-label', 'bare', '--login', '--pin', '123456', '--keypairgen', '--key-type', 'rsa:2048',
+            '--label', 'bare', '--usage-sign', env=self.bare_env)
 
     def sign_rate(self, threads=2):
-        done = run(BIN / 'kokuin-sign-rate', '--module', MODULE, '--token', 'kokuin-tsu', '--key', 'tsu-1', '--pin-file',
-                   self.demo.dir / 'tsu.pin', '--threads', threads, '--seconds', self.options.seconds,
-                   env={'SOFTHSM2_CONF': str(self.demo.dir / 'softhsm2.conf')})
+        done = run(BIN / 'kokuin-sign-rate', '--module', MODULE, '--token', 'bare', '--key', 'bare', '--pin-file', self.bare / 'pin',
+                   '--threads', threads, '--seconds', self.options.seconds, env=self.bare_env)
         return json.loads(done.out)
 
     def load(self, connections, *more, seconds=None):
