@@ -50,7 +50,7 @@ void name_tokens(Chain& chain, std::vector<Problem>& problems) {
     for (auto& [name, numbers] : wanted) {
         Segment* segment = chain.named(name);
         if (!segment) continue;
-        (void)segment->scan.serials([&](View serial, RecordNumber number) {
+        (void)segment->scan.serials([&numbers = numbers](View serial, RecordNumber number) {
             if (const auto at = numbers.find(number); at != numbers.end()) at->second = to_hex(serial);
         });
     }
