@@ -165,7 +165,8 @@ class CustodyJudge {
 
 }  // namespace
 
-std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Problem>& problems) {
+std::vector<Custody> check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+                                   std::vector<Problem>& problems) {
     const auto known = store::Removals::read(reader);  // an error is told by check_removals()
     const store::Removals removals = known ? *known : store::Removals();
     // Those few, out of very many events.
@@ -174,6 +175,7 @@ std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Pro
         store::EventQuery query;
         query.kind = kind;
         const auto done = reader.events(query, [&](const store::Found& found) {
+            if (found.record.number >= end) return false;
             events.push_back(found);
             return true;
         });

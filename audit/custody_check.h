@@ -26,7 +26,8 @@ struct Custody {
 /// Events "custody.shared", ".resharing", ".activated" and ".agreed" of the whole archive: each approval is
 /// signed by so many custodians in force as it takes, over what its event says; custodians are replaced only
 /// as those before have agreed. Where that isn't so: problem "custody". What was removed after its time isn't
-/// asked for.
-std::vector<Custody> check_custody(store::ArchiveReader& reader, std::vector<Problem>& problems);
+/// asked for. Only records below `end`: those that come while it looks would be met in part.
+std::vector<Custody> check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+                                   std::vector<Problem>& problems);
 
 }  // namespace kokuin::audit

@@ -421,7 +421,7 @@ class Verification {
         const auto reader = store::ArchiveReader::open(options_.dir);
         if (!reader) return;  // told elsewhere
         std::vector<Problem> found;
-        report_.custody = check_custody(**reader, found);
+        report_.custody = check_custody(**reader, segments().back().end, found);
         add(std::move(found));
     }
 

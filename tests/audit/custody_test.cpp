@@ -80,10 +80,11 @@ struct Held {
     static std::string handing_over_to(const Roster& next) {
         return std::to_string(next.threshold) + " of " + next.keys_text();
     }
-    [[nodiscard]] std::vector<Problem> problems(std::vector<Custody>* custody = nullptr) const {
+    [[nodiscard]] std::vector<Problem> problems(std::vector<Custody>* custody = nullptr,
+                                                store::RecordNumber end = 1000) const {
         std::vector<Problem> found;
         auto reader = std::move(store::ArchiveReader::open(dir)).value();
-        auto all = audit::check_custody(*reader, found);
+        auto all = audit::check_custody(*reader, end, found);
         if (custody) *custody = std::move(all);
         return found;
     }
@@ -131,6 +132,9 @@ TEST_CASE("custodians who signed what they agreed to, and handed over by agreeme
     CHECK(custody.front().generation == 2);
     CHECK(custody.front().begun == 0);
     CHECK_FALSE(custody.front().anew);
+    // As it was before the last activation but one, while the rest was being written.
+    CHECK(one.problems(&custody, 5).empty());
+    CHECK(custody.front().generation == 1);
 }
 
 TEST_CASE("what custodians haven't signed, or not so, is objected to") {
