@@ -9,9 +9,9 @@
 
 namespace kokuin::tsa {
 
-/// - GET /repository/certificates: PEM, the certificate of every TSU's key that ever had one, each with a
-/// line
-///   "# TSU NAME, STATE" before it, then those above them, each once
+/// - GET /repository/certificates: PEM, the newest certificate of every TSU's key that ever had one (of keys
+/// that had one label after the other, of the last), each with a line "# TSU NAME, STATE" before it, then
+/// those above them, each once
 /// - GET /repository/log-key: a line for each key that has signed checkpoints, oldest first, as a trust file
 ///   takes it (`log_keys`, docs/audit.md); 404 if there is none
 /// - GET /repository/policy: the file `policy` as it is now; 404 if it is empty
