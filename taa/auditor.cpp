@@ -19,14 +19,15 @@ void end(Report& report, Outcome outcome, const std::string& text) {
 
 Auditor::Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive,
                  const Admissions& admissions, Clocks clocks, const OwnClock* own,
-                 const tac::clock::LeapFile* leaps)
+                 const tac::clock::LeapFile* leaps, std::function<std::optional<std::string>()> held_back)
     : measuring_(measuring),
       issuer_(issuer),
       archive_(archive),
       admissions_(admissions),
       clocks_(clocks),
       own_(own),
-      leaps_(leaps) {}
+      leaps_(leaps),
+      held_back_(std::move(held_back)) {}
 
 Report Auditor::audit(const AuditedTsu& tsu, Cause cause) {
     Report report;
@@ -65,6 +66,11 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
     const auto held = admissions_.hold(tsu.settings.name);
     if (const auto refusal = admissions_.refusal(tsu.settings.name, tsu.certificate.sha256())) {
         end(report, Outcome::not_admitted, *refusal);
+        return record_failure(tsu, report);
+    }
+    const auto held_back = held_back_();
+    if (held_back && judge(report.sample->measurement, tsu.settings.rules) == Judgement::good) {
+        end(report, Outcome::not_signed, *held_back);
         return record_failure(tsu, report);
     }
     auto issued = issuer_.issue(tsu.certificate, report.sample->measurement, tsu.settings.rules,

@@ -1,6 +1,8 @@
 // One audit of one TSU, from the connection to the recorded verdict (design section 3 "Audit exchange").
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "store/archive.h"
@@ -28,9 +30,11 @@ class Auditor {
   public:
     /// `admissions`: who is served at all. `leaps`: what TACs announce a month ahead (TAA-9); null or
     /// unreadable: nothing. `own`: what is known of this TAA's clock; null where nobody watches it.
+    /// `held_back`: why no TAC may leave now (its archive is under no checkpoint for too long), or nothing;
+    /// for any thread.
     Auditor(const Measuring& measuring, const Issuer& issuer, store::Archive& archive,
             const Admissions& admissions, Clocks clocks, const OwnClock* own,
-            const tac::clock::LeapFile* leaps);
+            const tac::clock::LeapFile* leaps, std::function<std::optional<std::string>()> held_back);
 
     /// One audit of a TSU that is admitted (TAA-6); of another one nothing is measured and nothing recorded,
     /// its outcome is `not_admitted`. In this order:
@@ -43,6 +47,7 @@ class Auditor {
     ///     the exchange that runs;
     ///  3. while no operator can suspend it any more: judge, and sign a TAC or an order to stop in the HSM;
     ///     the signature is checked (TAA-2, TAA-5);
+    ///     While TACs are held back none is signed; an order to stop is, whose clock is wrong must hear it;
     ///  4. record, durably: what left this house is in the archive, always (TAA-8);
     ///  5. deliver, with the nonce of the sample that counted;
     ///  6. record the TSU's verdict.
@@ -66,6 +71,7 @@ class Auditor {
     const Clocks clocks_;
     const OwnClock* const own_;
     const tac::clock::LeapFile* const leaps_;
+    const std::function<std::optional<std::string>()> held_back_;
 };
 
 }  // namespace kokuin::taa

@@ -59,7 +59,11 @@ Result<Settings> read(config::Document& document) {
     Settings settings;
     auto root = document.root();
     settings.digest = to_hex(pki::digest(pki::Hash::sha256, as_view(document.content())));
-    settings.archive = root.table("archive").path("dir");
+    auto archive = root.table("archive");
+    settings.archive = archive.path("dir");
+    settings.archive_name = archive.string("name", "kokuin");
+    const auto within = archive.duration("covered_within", seconds(1), hours(1), seconds(5));
+    if (auto key = archive.maybe_string("key")) settings.checkpoints = {std::move(*key), within};
     settings.hsm = hsm::read_settings(root.table("hsm"));
 
     auto taa = root.table("taa");

@@ -41,8 +41,15 @@ struct TsuSettings {
 
 /// Everything taad.toml says; paths absolute. Files it names are not looked at.
 struct Settings {
-    std::string digest;   ///< SHA-256 of the file's content, hex: what custodians agree to (ARC-7)
-    std::string archive;  ///< folder
+    std::string digest;        ///< SHA-256 of the file's content, hex: what custodians agree to (ARC-7)
+    std::string archive;       ///< folder
+    std::string archive_name;  ///< what a new archive's log is called in front of its id
+    /// Who signs checkpoints over the archive (TAA-8); nothing: nobody does.
+    struct Checkpoints {
+        std::string key;       ///< label of an Ed25519 key in the token
+        nanoseconds within{};  ///< no record is under none for longer, or no TAC is issued
+    };
+    std::optional<Checkpoints> checkpoints;
     hsm::Settings hsm;
     std::string key;                          ///< label of the signing key in the token
     std::string certificate;                  ///< PEM: its certificate, then what is between it and the root

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "pki/certificate.h"
+#include "store/log_keys.h"
 #include "taa/admission.h"
 #include "taa/report.h"
 
@@ -480,6 +481,11 @@ Result<std::vector<MonthlyReport>> collect(store::ArchiveReader& archive,
 
     if (auto done = admit(collector, archive, configured, month); !done) return std::move(done).error();
 
+    const auto signed_head = archive.latest_checkpoint();
+    if (!signed_head) return signed_head.error();
+    const auto keys = store::recorded_keys(archive);
+    if (!keys) return keys.error();
+
     std::map<std::string, MonthlyReport> reports;
     std::map<std::string, std::vector<store::BlobId>> issuers;  // by TSA, as the reports
     for (auto& [key, track] : collector.tracks()) {
@@ -501,6 +507,8 @@ Result<std::vector<MonthlyReport>> collect(store::ArchiveReader& archive,
         report.last_record = collector.last_record();
         report.downtimes = collector.downtimes();
         report.clock = collector.clock();
+        if (*signed_head) report.checkpoint = (*signed_head)->note;
+        for (const auto& key : *keys) report.log_keys.push_back(key.text());
         auto taa = read_certificates(archive, issuers[tsa]);
         if (!taa) return taa.error();
         report.taa = std::move(*taa);

@@ -73,6 +73,15 @@ class Writer {
         if (language_ == Language::en) return utc(at);
         return utc(at) + "（" + word(Word::jst) + " " + utc(at + std::chrono::hours(9)) + "）";
     }
+    [[nodiscard]] static std::string lines(const std::string& text) {
+        std::string html;
+        for (std::size_t at = 0; at < text.size();) {
+            const auto end = std::min(text.find('\n', at), text.size());
+            html += (html.empty() ? "" : "<br>") + escaped(text.substr(at, end - at));
+            at = end + 1;
+        }
+        return html;
+    }
     [[nodiscard]] Cell end(const std::optional<WallTime>& at) const {
         return at ? time(*at) : Cell{word(Word::lasting), "time"};
     }
@@ -95,6 +104,7 @@ class Writer {
         if (report_.interim) fact(Word::known_until, bound(report_.until));
         fact(Word::made, utc(report_.made));
         fact(Word::time_faults, std::to_string(report_.time_faults()));
+        if (!report_.checkpoint.empty()) fact(Word::checkpoint, lines(report_.checkpoint));
         foot();
     }
 

@@ -136,6 +136,9 @@ std::string to_json(const MonthlyReport& report) {
                     {"recorded", downtime.recorded}};
     });
     json["tsus"] = array(report.tsus, tsu_json);
+    json["log"] = report.checkpoint.empty()
+                      ? Json(nullptr)
+                      : Json{{"keys", report.log_keys}, {"checkpoint", report.checkpoint}};
     json["remarks"] = array(report.remarks, [](const Remark& remark) {
         return Json{{"code", name(remark.code)},
                     {"tsu", remark.tsu},

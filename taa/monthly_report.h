@@ -153,6 +153,10 @@ struct MonthlyReport {
     std::vector<MonthlyTsu> tsus;      ///< by name
     std::vector<Downtime> downtimes;
     ClockRecord clock;
+    /// The newest checkpoint over the TAA's archive when it was made (a signed note, TAA-8): from now on its
+    /// reader, another organisation, knows what the archive was. Empty: nobody has signed one.
+    std::string checkpoint;
+    std::vector<std::string> log_keys;  ///< with which, by the archive; oldest first
     std::vector<Remark> remarks;
 
     [[nodiscard]] std::size_t time_faults() const;

@@ -26,6 +26,8 @@ constexpr std::array words{
     Said{Word::made, {"Made", "作成日時"}},
     Said{Word::jst, {"JST", "日本標準時"}},
     Said{Word::time_faults, {"Time faults", "時刻異常件数"}},
+    Said{Word::checkpoint,
+         {"Signed head of the TAA's records (checkpoint)", "記録全体の署名付きチェックポイント"}},
     Said{Word::audits_made, {"Time audits", "時刻監査件数"}},
     Said{Word::summary, {"Summary", "概要"}},
     Said{Word::remarks, {"Remarks", "備考"}},

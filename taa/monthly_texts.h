@@ -23,6 +23,7 @@ enum class Word {
     made,
     jst,
     time_faults,
+    checkpoint,
     audits_made,
     summary,
     remarks,

@@ -21,7 +21,7 @@ enum class Outcome {
     bad_answer,         ///< the TSU answered, but not with its clock
     other_certificate,  ///< the TSU signs with another certificate than the one we are to audit
     delay_too_large,    ///< no sample was fast enough to say anything
-    not_signed,         ///< HSM or the TAA's certificate; nothing left
+    not_signed,         ///< HSM, the TAA's certificate, or a late checkpoint; nothing left
     not_recorded,       ///< the archive failed; nothing left
     own_clock,          ///< the TAA's own clock isn't known to be right (TAA-4): nobody was measured
     not_admitted,       ///< nobody has admitted it, or it was suspended or removed (TAA-6)

@@ -92,22 +92,23 @@ Service::Service(const Settings& settings, Issuer issuer, std::vector<AuditedTsu
     : settings_(settings),
       issuer_(std::move(issuer)),
       tsus_(std::move(tsus)),
-      parts_(parts),
+      parts_(std::move(parts)),
       on_doubt_(std::move(on_doubt)),
       leaps_(settings.leap_seconds),
       watch_(settings.reference
                  ? std::optional<ClockWatch>(
-                       std::in_place, *settings.reference, settings.own_limit, parts.clock, parts.clocks,
-                       leaps_, parts.diary,
+                       std::in_place, *settings.reference, settings.own_limit, parts_.clock, parts_.clocks,
+                       leaps_, parts_.diary,
                        // The audit tells each TSU, or makes up for those that couldn't be.
                        ClockWatch::Listener{[this] { scheduler_.start(); }, [this] { audit_all(); }})
                  : std::nullopt),
       health_(settings.unreachable_after),
-      auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, parts.archive,
-               parts.admissions, parts.clocks, watch_ ? &watch_->own() : nullptr, &leaps_),
-      desk_(settings.archive, settings.reports, reported(tsus_), parts.archive, parts.clocks.wall),
+      auditor_({settings.samples, settings.measurements, settings.deadline}, issuer_, parts_.archive,
+               parts_.admissions, parts_.clocks, watch_ ? &watch_->own() : nullptr, &leaps_,
+               parts_.held_back),
+      desk_(settings.archive, settings.reports, reported(tsus_), parts_.archive, parts_.clocks.wall),
       scheduler_(
-          settings.pace, names(tsus_), parts.clocks.mono,
+          settings.pace, names(tsus_), parts_.clocks.mono,
           [this](const std::string& name, bool requested) { return audit(name, requested); }, dice),
       server_(server_options(settings), router([this](net::Router& router) {
                   add_request_route(

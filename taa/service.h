@@ -45,6 +45,8 @@ class Service {
         hsm::custody::Activation* custody = nullptr;
         hsm::custody::Approvals* approvals = nullptr;
         hsm::Token* token = nullptr;
+        /// Why no TAC may leave now, or nothing; as of Auditor.
+        std::function<std::optional<std::string>()> held_back;
     };
     /// `on_doubt` is called, once or more, from any thread, when the archive has stopped for good
     /// (Archive::in_doubt): no TAC leaves any more and the process should end.

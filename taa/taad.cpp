@@ -16,6 +16,7 @@
 #include "base/json_text.h"
 #include "base/program.h"
 #include "base/stop_signal.h"
+#include "checkpoint/checkpointer.h"
 #include "hsm/commands.h"
 #include "hsm/custody/commands.h"
 #include "hsm/custody/desk.h"
@@ -53,9 +54,36 @@ struct House {
     std::vector<taa::AuditedTsu> tsus;
     std::unique_ptr<taa::Admissions> admissions;
     std::optional<taa::Diary> diary;
-    std::optional<hsm::custody::Activation> custody;   ///< nothing where a pin_file has the PIN
-    std::optional<hsm::custody::Approvals> approvals;  ///< likewise
+    std::optional<hsm::custody::Activation> custody;      ///< nothing where a pin_file has the PIN
+    std::optional<hsm::custody::Approvals> approvals;     ///< likewise
+    std::optional<checkpoint::Checkpointer> checkpoints;  ///< nothing: nobody signs any
+
+    /// Why no TAC may leave now, or nothing.
+    [[nodiscard]] std::optional<std::string> held_back() const {
+        return checkpoints ? checkpoints->overdue() : std::nullopt;
+    }
 };
+
+/// Who signs the archive's tree. What was recorded while nobody was here is signed for at once, if it can be.
+void seat_checkpointer(House& house, const taa::Settings& settings) {
+    if (!settings.checkpoints) {
+        spdlog::warn(
+            "archive text=\"nobody signs checkpoints over it ([archive] key, TAA-8): what its operators "
+            "change "
+            "can't be told\"");
+        return;
+    }
+    const auto tell = [&house](const store::Event& event) { return house.diary->announce(event); };
+    house.checkpoints.emplace(checkpoint::CheckpointerParts{
+        house.mono, *house.archive, tell, [tell](const store::Event& event) { (void)tell(event); },
+        [&house]() -> Result<hsm::Token*> {
+            if (auto done = house.signer->open(); !done) return std::move(done).error();
+            return house.signer->token();
+        },
+        settings.checkpoints->key, settings.checkpoints->within,
+        "taad key generate " + settings.checkpoints->key + " --type ed25519", "no TAC is issued"});
+    house.checkpoints->tick();
+}
 
 /// The custodians' side, if they hold the PIN; the token is locked until they come.
 Done seat_custodians(House& house, const taa::Settings& settings, hsm::custody::Keeper* keeper) {
@@ -129,15 +157,17 @@ Done furnish(House& house, const taa::Settings& settings, Hook* hook, hsm::custo
         spdlog::error("hsm text=\"{}; no TAC until it is back\"", done.error().text);
     }
     house.diary.emplace(*house.archive, house.wall, hook);
-    return seat_custodians(house, settings, keeper);
+    if (auto done = seat_custodians(house, settings, keeper); !done) return done;
+    seat_checkpointer(house, settings);
+    return {};
 }
 
 Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     set_log_level(settings.log_level);
     hsm::apply_environment(settings.hsm);  // before there are threads
 
-    House house;
     std::optional<Hook> hook;
+    House house;
     if (settings.hook) hook.emplace(*settings.hook);
     if (auto done = furnish(house, settings, hook ? &*hook : nullptr, keeper); !done)
         return std::move(done).error();
@@ -150,7 +180,8 @@ Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
                           house.clock,
                           house.custody ? &*house.custody : nullptr,
                           house.approvals ? &*house.approvals : nullptr,
-                          house.custody ? house.signer->token() : nullptr},
+                          house.custody ? house.signer->token() : nullptr,
+                          [&house] { return house.held_back(); }},
                          [&doubt] {
                              doubt = true;
                              StopSignal::stop();
@@ -158,6 +189,7 @@ Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
     // From here on there is something to stop in good order.
     StopSignal ends;
     if (hook) hook->start();
+    if (house.checkpoints) house.checkpoints->start();
     if (auto done = service.start(); !done) return std::move(done).error();
     if (house.custody) hsm::custody::say_if_locked(*house.custody);
     spdlog::info("taad channel={} tsus={} archive={} interval={}", config::to_text(settings.channel.listen),
@@ -165,6 +197,7 @@ Result<int> serve(const taa::Settings& settings, hsm::custody::Keeper* keeper) {
 
     spdlog::info("taad stops text=\"{}\" (a second signal ends it at once)", ends.wait());
     service.stop();
+    if (house.checkpoints) house.checkpoints->stop();
     if (hook) hook->stop();
     if (doubt)
         return Error::environment(
@@ -224,7 +257,7 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
     }
     taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                          *house.archive, *house.admissions, {house.wall, house.mono},
-                         own ? &own->own() : nullptr, &leaps);
+                         own ? &own->own() : nullptr, &leaps, [&house] { return house.held_back(); });
     auto served = *tsu;
     served.certificate = house.admissions->certificate(name);
     const auto report = auditor.audit(served, taa::Cause::operator_order);
@@ -235,7 +268,8 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
 }
 
 Result<int> archive_init(const taa::Settings& settings, bool json) {
-    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now()); !done)
+    if (auto done = store::Archive::create(settings.archive, SystemWallClock().now(), settings.archive_name);
+        !done)
         return std::move(done).error();
     if (json)
         std::cout << json_text(nlohmann::json{{"made", "archive"}, {"dir", settings.archive}}) << '\n';
@@ -245,26 +279,30 @@ Result<int> archive_init(const taa::Settings& settings, bool json) {
 }
 
 hsm::custody::Site site_of(const taa::Settings& settings) {
-    return {settings.hsm,
-            "taad",
-            "taad",
-            settings.control,
-            settings.archive,
-            hsm::keytool::Purpose::plain,
-            [](const hsm::Key& key, const std::string& csr, const std::string& custodians,
-               const std::string& account) {
-                std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
-                const auto add = [&](const char* kind) {
-                    records.emplace_back(
-                        hsm::custody::key_event(kind, key.label(), key.spki(), account, custodians),
-                        std::vector<store::Blob>());
-                };
-                add("key.generated");
-                add("key.requested");
-                records.back().second.emplace_back(Bytes(csr.begin(), csr.end()));
-                records.back().first.blobs.push_back(records.back().second.back().id());
-                return records;
-            }};
+    hsm::custody::Site site{
+        settings.hsm,
+        "taad",
+        "taad",
+        settings.control,
+        settings.archive,
+        hsm::keytool::Purpose::plain,
+        [](const hsm::Key& key, const std::string& csr, const std::string& custodians,
+           const std::string& account) {
+            std::vector<std::pair<store::Event, std::vector<store::Blob>>> records;
+            const auto add = [&](const char* kind) {
+                records.emplace_back(
+                    hsm::custody::key_event(kind, key.label(), key.spki(), account, custodians),
+                    std::vector<store::Blob>());
+            };
+            add("key.generated");
+            if (csr.empty()) return records;  // the archive's
+            add("key.requested");
+            records.back().second.emplace_back(Bytes(csr.begin(), csr.end()));
+            records.back().first.blobs.push_back(records.back().second.back().id());
+            return records;
+        }};
+    if (settings.checkpoints) site.archive_key = settings.checkpoints->key;
+    return site;
 }
 
 Result<int> key_list(const taa::Settings& settings, bool json) {

@@ -14,12 +14,12 @@
 #include "base/result.h"
 #include "base/ticker.h"
 #include "base/time.h"
+#include "checkpoint/checkpointer.h"
 #include "evidence/check.h"
 #include "evidence/seal.h"
 #include "pki/hash.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
-#include "tsa/checkpointer.h"
 #include "tsa/config.h"
 #include "tsa/journal.h"
 #include "tsa/stamp_client.h"
@@ -47,7 +47,8 @@ struct SealerParts {
     store::Archive& archive;
     std::string dir;  ///< the archive's folder
     Journal& journal;
-    Checkpointer* checkpointer = nullptr;  ///< null: there is no archive key, and no month is sealed
+    checkpoint::Checkpointer* checkpointer =
+        nullptr;                           ///< null: there is no archive key, and no month is sealed
     std::optional<SealSettings> settings;  ///< nothing: months are sealed, but time-stamped by nobody
     evidence::Believed believed;           ///< whose time-stamps are taken
     AskForStamp ask;

@@ -10,10 +10,10 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "checkpoint/checkpointer.h"
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "tac/clock/reading.h"
-#include "tsa/checkpointer.h"
 #include "tsa/programs.h"
 #include "tsa/protocol/policy.h"
 #include "tsa/protocol/request.h"
@@ -28,8 +28,8 @@ struct StamperParts {
     store::Archive& archive;
     Tsus& tsus;
     Refusals& refusals;
-    const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
-    const Programs* programs = nullptr;         ///< null: nobody looks at them
+    const checkpoint::Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
+    const Programs* programs = nullptr;                     ///< null: nobody looks at them
 };
 
 /// Turns requests into responses. Thread-safe.

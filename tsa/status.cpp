@@ -135,7 +135,7 @@ json more_hsms_of(const StatusParts& parts) {
     return more;
 }
 
-json checkpoints_of(const Checkpointer* checkpoints) {
+json checkpoints_of(const checkpoint::Checkpointer* checkpoints) {
     if (!checkpoints) return nullptr;
     const auto seen = checkpoints->snapshot();
     const auto overdue = checkpoints->overdue();

@@ -42,7 +42,7 @@ struct StatusParts {
     pki::CrlFiles* crls = nullptr;                          ///< null: nobody keeps any
     bool has_taa = false;
     RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
-    const Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
+    const checkpoint::Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
     const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
     const Sealer* sealer = nullptr;
     const Programs* programs = nullptr;  ///< null: nobody looks at them

@@ -10,6 +10,7 @@
 #include "base/net/server.h"
 #include "base/program.h"
 #include "base/stop_signal.h"
+#include "checkpoint/checkpointer.h"
 #include "hsm/custody/commands.h"
 #include "hsm/custody/keeper.h"
 #include "store/archive.h"
@@ -18,14 +19,13 @@
 #include "tac/clock/reference_watch.h"
 #include "tsa/audit.h"
 #include "tsa/backups.h"
-#include "tsa/checkpointer.h"
 #include "tsa/collation.h"
 #include "tsa/comparisons.h"
 #include "tsa/compromise.h"
 #include "tsa/config.h"
 #include "tsa/copy_watch.h"
-#include "tsa/housekeeper.h"
 #include "tsa/expiry_desk.h"
+#include "tsa/housekeeper.h"
 #include "tsa/hsms.h"
 #include "tsa/imports_desk.h"
 #include "tsa/journal.h"
@@ -145,10 +145,14 @@ Done serve(const std::string& config_file, hsm::custody::Keeper* keeper) {
     (*hsms)->seat_custodians(tsus);
 
     tsa::Refusals refusals;
-    std::optional<tsa::Checkpointer> checkpoints;
+    std::optional<checkpoint::Checkpointer> checkpoints;
     if (const auto& wanted = settings->checkpoints)
-        checkpoints.emplace(tsa::CheckpointerParts{
-            mono, **archive, journal, (*hsms)->find(wanted->hsm)->token(), wanted->key, wanted->within});
+        checkpoints.emplace(checkpoint::CheckpointerParts{
+            mono, **archive, [&journal](const store::Event& event) { return journal.write(event); },
+            [&journal](const store::Event& event) { (void)journal.keep(event); },
+            [token = &(*hsms)->find(wanted->hsm)->token()] { return token; }, wanted->key, wanted->within,
+            "tsactl key generate " + wanted->key + " --type ed25519 --why TEXT --by NAME",
+            "nothing is stamped"});
     const auto* checkpointer = checkpoints ? &*checkpoints : nullptr;
     std::optional<tsa::Witnesses> witnesses;
     if (!settings->witnesses.empty())

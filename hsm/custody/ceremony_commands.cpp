@@ -144,7 +144,8 @@ void tell_ceremony(const Site& site, const Arguments& arguments, const Roster& r
         out << "made the key '" << arguments.key << "', its certificate request: " << arguments.csr << '\n';
     if (!no_archive_key.empty())
         out << "the archive's key '" << site.archive_key << "' was NOT made: " << no_archive_key
-            << "; name an [archive] hsm that makes it, or nobody signs checkpoints\n";
+            << "; take [archive] key away, and nobody signs checkpoints (or, with tsad, name an "
+               "[archive] hsm that makes it)\n";
     else if (!arguments.key.empty() && !site.archive_key.empty())
         out << "made the archive's key '" << site.archive_key << "'\n";
     out << "Each custodian takes the own share away, on two carriers, and deletes it here.\n";

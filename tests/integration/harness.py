@@ -308,9 +308,9 @@ class Demo:
             assert count == 1, f'{pattern} matches {count} times in {path}'
         path.write_text(text + append)
 
-    def without_archive_key(self):
+    def without_archive_key(self, name='tsad'):
         """Nobody signs checkpoints: for HSMs that have no Ed25519."""
-        self.edit('tsad', (r'^key = "archive" .*\n(?: +#.*\n)?', ''))
+        self.edit(name, (r'^key = "archive" .*\n(?: +#.*\n)?', ''))
 
     def audit_often(self):
         """Audits follow each other within a second, whatever came of the last one."""
@@ -385,9 +385,9 @@ class Demo:
     def tsactl(self, *arguments, ok=(0,)):
         return run(BIN / 'tsactl', '--config', self.dir / 'tsad.toml', *arguments, ok=ok)
 
-    def trust(self, file, checkpoint=None):
-        """A trust file for this archive, with the log key that its newest event names."""
-        key = self.events('archive.key')[-1]['fields']['verifier']
+    def trust(self, file, checkpoint=None, taa=False):
+        """A trust file for this archive, or the TAA's, with the log key that its newest event names."""
+        key = (self.taa_events if taa else self.events)('archive.key')[-1]['fields']['verifier']
         lines = {'log_keys': [key], 'anchors': [str(self.root())], 'certificates': [str(self.chain()), str(self.dir / 'pki/taa.pem')]}
         if checkpoint:
             lines['checkpoint'] = str(checkpoint)

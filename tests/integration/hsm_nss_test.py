@@ -112,6 +112,7 @@ class NssTest(Keys):
         self.certified(self.folder / 'tsu.csr', demo.dir / 'pki/tsu.pem',
                        'extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n')
 
+        demo.without_archive_key('taad')
         self.taad('archive', 'init')
         secret_file(demo.dir / 'taa.pin', "the TAA's PIN")
         so_pin = secret_file(demo.dir / 'taa-so.pin', 'nobody will want it')

@@ -172,6 +172,7 @@ class OpponentsTest(harness.TestCase):
         name = 'C=JP,O=Kokuin Demo TAA,CN=Kokuin Demo TAA '
         taad('token', 'init', '--so-pin-file', self.folder / 'rogue.pin')
         taad('key', 'generate', 'rogue')
+        taad('key', 'generate', 'archive', '--type', 'ed25519')
         taad('archive', 'init')
         taad('tsu', 'admit', 'tsu-1', '--why', 'it is worth attacking', '--by', 'opponent')
         (self.folder / 'rogue.ext').write_text('keyUsage=critical,digitalSignature,nonRepudiation\nsubjectKeyIdentifier=hash\n'

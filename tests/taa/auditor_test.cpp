@@ -38,8 +38,10 @@ struct Taa {
     [[nodiscard]] std::string archive_dir() const { return folder.at("archive"); }
     const tac::clock::LeapFile* leaps = nullptr;
     const OwnClock* own_clock = nullptr;  // nobody watches its clock
+    std::optional<std::string> held_back{};
     Report audit(Cause cause = Cause::schedule) {
-        Auditor auditor(measuring, *issuer, *archive, *admissions, {wall, mono}, own_clock, leaps);
+        Auditor auditor(measuring, *issuer, *archive, *admissions, {wall, mono}, own_clock, leaps,
+                        [this] { return held_back; });
         return auditor.audit(tsu, cause);
     }
     void step(Step step) const {
@@ -305,6 +307,27 @@ TEST_CASE("an HSM that fails: no TAC, recorded", "[auditor]") {
     check_failure(taa, report, Outcome::not_signed);
     CHECK(report.text == "the token is gone");
     CHECK(tsu.deliveries == 0);
+}
+
+TEST_CASE("a TAC waits for the archive's checkpoint, an order to stop doesn't", "[auditor]") {
+    town::FakeTsu tsu;
+    Taa taa(tsu.port());
+    taa.held_back = "records are under no signed checkpoint in time";
+    SECTION("a TAC") {
+        const auto report = taa.audit();
+        check_failure(taa, report, Outcome::not_signed);
+        CHECK(report.text == *taa.held_back);
+        CHECK(tsu.deliveries == 0);
+        taa.held_back.reset();
+        CHECK(taa.audit().outcome == Outcome::good);
+    }
+    SECTION("an order to stop") {
+        tsu.clock.shift(700ms);
+        const auto report = taa.audit();
+        CHECK(report.outcome == Outcome::stop);
+        REQUIRE(report.verdict);
+        CHECK(report.verdict->kind == tac::DeliveryVerdict::Kind::stop_accepted);
+    }
 }
 
 TEST_CASE("a refusal is recorded with its reason", "[auditor]") {

@@ -37,6 +37,10 @@ TEST_CASE("the sample configuration is complete, and its comments tell the defau
     const auto settings = parse_settings(sample(), "/etc/kokuin/taad.toml");
     REQUIRE(settings);
     CHECK(settings->archive == "/etc/kokuin/taa-archive");
+    CHECK(settings->archive_name == "kokuin");
+    REQUIRE(settings->checkpoints);
+    CHECK(settings->checkpoints->key == "archive");
+    CHECK(settings->checkpoints->within == 5s);
     CHECK(settings->key == "taa");
     CHECK(settings->certificate == "/etc/kokuin/pki/taa.pem");
     CHECK(settings->channel.listen == config::Endpoint{"127.0.0.1", 3164});

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/net/client.h"
+#include "store/log_keys.h"
 #include "store/reader.h"
 #include "tac/exchange.h"
 #include "tests/taa/fake_tsu.h"
@@ -98,6 +99,7 @@ struct House {
     void settle() {
         must("token init --so-pin-file " + folder.at("so.pin"));
         must("key generate taa");
+        must("key generate archive --type ed25519");
         must("key csr taa --subject 'C=JP,O=Kokuin Test TAA,CN=TAA 1' -o " + folder.at("taa.csr"));
         std::ofstream(folder.at("taa.ext")) << town::taa_extensions << "\n";
         folder.must("openssl x509 -req -in taa.csr -CA " + town::folder().at("root.pem") + " -CAkey " +
@@ -130,6 +132,17 @@ struct House {
             return true;
         }));
         return found;
+    }
+    /// How many records there are, and how many of them the archive's key has signed for.
+    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> covered() const {
+        const auto dir = folder.at("taa-archive");
+        auto reader = store::ArchiveReader::open(dir);
+        REQUIRE(reader);
+        const auto covered = store::covered_in(dir, **reader);
+        REQUIRE(covered);
+        std::uint64_t records = *covered;
+        while ((*reader)->record(static_cast<store::RecordNumber>(records))) ++records;
+        return {records, *covered};
     }
     [[nodiscard]] Result<net::Response> ask() const {
         net::ClientOptions options;
@@ -205,6 +218,13 @@ TEST_CASE("taad from an empty folder to TACs by schedule and on request", "[taad
     CHECK(house.events("audit.verdict").size() == audits.size());
     CHECK(house.events("taa.started").size() == 1);
     CHECK(house.events("taa.stopped").size() == 1);
+    // All of it is signed for, the last word too (TAA-8); what was done before the server was there, first.
+    auto [records, covered] = house.covered();
+    CHECK(records == covered);
+    CHECK(house.events("archive.key").size() == 1);
+    house.must("tsu review tsu-1 --by test --why 'while taad is down'");
+    std::tie(records, covered) = house.covered();
+    CHECK(records == covered + 1);
 
     // One audit by hand, while taad is down.
     const auto now = house.taad("audit now tsu-1");
@@ -212,10 +232,36 @@ TEST_CASE("taad from an empty folder to TACs by schedule and on request", "[taad
     CHECK(now.exit == 0);
     CHECK(now.output.find("cause=operator") != std::string::npos);
     CHECK(field(house.events("audit").back(), "cause") == "operator");
+    std::tie(records, covered) = house.covered();
+    CHECK(records == covered);
     tsu.clock.shift(milliseconds(-700));
     CHECK(house.taad("audit now tsu-1").exit == 1);
     CHECK(field(house.events("audit").back(), "outcome") == "stop");
     CHECK(house.taad("audit now tsu-9").exit == 2);
+}
+
+TEST_CASE("without its archive's key taad issues no TAC, and says how to make one", "[taad]") {
+    town::FakeTsu tsu;
+    House house(tsu.port());
+    house.settle();
+    auto text = house.folder.read("taad.toml");
+    const std::string key = "key = \"archive\"";
+    text.replace(text.find(key), key.size(), "key = \"archive-2\"");
+    house.folder.write("taad.toml", as_view(text));
+    auto process = house.start();
+    REQUIRE(tsu.asked(9));  // a second audit has begun: the first ended without a TAC
+    CHECK(tsu.deliveries == 0);
+    CHECK(field(house.events("audit").front(), "outcome") == "not-signed");
+    CHECK(house.events("checkpoint.late").size() == 1);
+    const auto late = house.events("checkpoint.late").front().text;
+    CHECK(late.find("no TAC is issued: records are under no signed checkpoint in time") == 0);
+    CHECK(late.find("taad key generate archive-2 --type ed25519") != std::string::npos);
+    house.must("key generate archive-2 --type ed25519");
+    REQUIRE(tsu.delivered(1));
+    CHECK(process->end(SIGTERM) == 0);
+    CHECK(house.events("checkpoint.back").size() == 1);
+    const auto [records, covered] = house.covered();
+    CHECK(records == covered);
 }
 
 TEST_CASE("taad starts before its TSU, and is there when it comes", "[taad]") {

@@ -18,7 +18,7 @@
 #include "pki/hash.h"
 #include "tests/support/folder.h"
 #include "tests/support/text.h"
-#include "tests/tsa/set_mono.h"
+#include "tests/support/set_mono.h"
 #include "tsa/config.h"
 #include "tsa/process_maps.h"
 #include "tsa/program_list.h"

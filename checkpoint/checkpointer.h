@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -12,19 +13,24 @@
 #include "hsm/token.h"
 #include "store/archive.h"
 #include "store/tlog/note.h"
-#include "tsa/journal.h"
 
-namespace kokuin::tsa {
+namespace kokuin::checkpoint {
 
 /// What a checkpointer works with; all of it must outlive it.
 struct CheckpointerParts {
     const MonoClock& mono;
     store::Archive& archive;
-    Journal& journal;
-    hsm::Token& token;  ///< that has the archive key
-    std::string key;    ///< its label
-    /// No record stays uncovered for longer, or nothing is stamped until one is signed.
+    /// Durable on return, or an error: then it isn't there, and comes again.
+    std::function<Done(const store::Event&)> record;
+    /// Recorded as soon as it can be, and told to the operators.
+    std::function<void(const store::Event&)> tell;
+    /// The one that has the archive key, open or locked; an error while there is none.
+    std::function<Result<hsm::Token*>()> token;
+    std::string key;  ///< its label
+    /// No record stays uncovered for longer: whoever asks overdue() lets nothing out until one is signed.
     nanoseconds within{};
+    std::string make_key;     ///< the command that makes it: "tsactl key generate archive …"
+    std::string consequence;  ///< of being overdue, for people: "nothing is stamped"
 };
 
 /// Signs a C2SP checkpoint over all durable records when the oldest that is under none is half of `within`
@@ -50,8 +56,8 @@ class Checkpointer {
     /// of the HSM.
     Result<tlog::Note> sign(const tlog::TreeHead& head);
 
-    /// Why no token may leave now: records, of before the last start too, have been under no checkpoint for
-    /// too long. Nothing while they are in time. For the stamping path.
+    /// Why nothing may leave now (no token, no TAC): records, of before the last start too, have been under
+    /// no checkpoint for too long. Nothing while they are in time. For the stamping path.
     [[nodiscard]] std::optional<std::string> overdue() const;
 
     /// For status pages.
@@ -64,8 +70,8 @@ class Checkpointer {
   private:
     void look(bool at_once);
     Done cover();
-    Result<tlog::Note> sign_locked(const tlog::TreeHead& head);
-    Done find_key();
+    Result<tlog::Note> sign_by(hsm::Token& token, const tlog::TreeHead& head);
+    Result<hsm::Token*> find_key();
     void tell(const char* kind, const std::string& text);
 
     CheckpointerParts parts_;
@@ -82,4 +88,4 @@ class Checkpointer {
     Ticker ticker_{rest_, [this] { look(false); }};
 };
 
-}  // namespace kokuin::tsa
+}  // namespace kokuin::checkpoint

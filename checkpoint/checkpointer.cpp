@@ -1,10 +1,10 @@
-#include "tsa/checkpointer.h"
+#include "checkpoint/checkpointer.h"
 
 #include <spdlog/spdlog.h>
 
 #include <utility>
 
-namespace kokuin::tsa {
+namespace kokuin::checkpoint {
 namespace {
 
 constexpr const char* key_kind = "archive.key";
@@ -67,23 +67,26 @@ void Checkpointer::look(bool at_once) {
         late_ = false;
         tell("checkpoint.back", "all records are under a signed checkpoint again");
     }
-    // That custodians are waited for is told elsewhere.
-    if (!done && !late_ && overdue() && !parts_.token.locked()) {
+    if (!done && !late_ && overdue()) {
+        // That custodians are waited for is told elsewhere.
+        const auto token = parts_.token();
+        if (token && (*token)->locked()) return;
         late_ = true;
-        tell("checkpoint.late", "nothing is stamped: " + *overdue());
+        tell("checkpoint.late", parts_.consequence + ": " + *overdue());
     }
 }
 
-Done Checkpointer::find_key() {
-    if (key_) return {};
-    if (!parts_.token.available()) return Error::environment("hsm: " + parts_.token.state());
-    auto key = parts_.token.find_key(parts_.key, hsm::KeyAlgorithm::ed25519);
+Result<hsm::Token*> Checkpointer::find_key() {
+    auto found = parts_.token();
+    if (!found) return Error::environment("hsm: " + found.error().text);
+    auto& token = **found;
+    if (key_) return &token;
+    if (!token.available()) return Error::environment("hsm: " + token.state());
+    auto key = token.find_key(parts_.key, hsm::KeyAlgorithm::ed25519);
     if (!key)
         return Error::environment(
             "[archive] key: " + key.error().text +
-            (key.error().kind == Error::Kind::no
-                 ? "; make one: tsactl key generate " + parts_.key + " --type ed25519 --why TEXT --by NAME"
-                 : ""));
+            (key.error().kind == Error::Kind::no ? "; make one: " + parts_.make_key : ""));
     auto verifier = tlog::VerifierKey::make(parts_.archive.origin(), tlog::VerifierKey::Type::ed25519,
                                             View(key->spki()).last(32));
     if (!verifier) return verifier.error();
@@ -92,7 +95,7 @@ Done Checkpointer::find_key() {
     if (!before) return before.error();
     const std::map<std::string, store::FieldValue> now{
         {"key", parts_.key},
-        {"token", parts_.token.name()},
+        {"token", token.name()},
         {"verifier", verifier->text()},
         // An auditor judges by it what may be under no checkpoint.
         {"covered_within_us", std::chrono::duration_cast<microseconds>(parts_.within).count()}};
@@ -108,36 +111,38 @@ Done Checkpointer::find_key() {
         if (const auto previous = before->value<std::string>("verifier");
             !previous.empty() && previous != verifier->text())
             event.fields["previous"] = previous;
-        if (auto done = parts_.journal.write(event); !done) return done;
+        if (auto done = parts_.record(event); !done) return std::move(done).error();
         spdlog::info("archive key=\"{}\" verifier=\"{}\"", parts_.key, verifier->text());
     }
     const std::lock_guard lock(mutex_);
     snapshot_.key = std::move(*verifier);
     key_ = std::move(*key);
-    return {};
+    return &token;
 }
 
 Done Checkpointer::cover() {
     std::unique_lock lock(signing_);
     // Before the head is taken: that the key signs is a record too.
-    if (auto done = find_key(); !done) return done;
+    const auto token = find_key();
+    if (!token) return token.error();
     const auto head = parts_.archive.head();
-    const auto note = sign_locked(head);
+    const auto note = sign_by(**token, head);
     lock.unlock();
     return note ? parts_.archive.add_checkpoint(head, *note) : Done(note.error());
 }
 
 Result<tlog::Note> Checkpointer::sign(const tlog::TreeHead& head) {
     const std::lock_guard lock(signing_);
-    if (auto done = find_key(); !done) return done.error();
-    return sign_locked(head);
+    const auto token = find_key();
+    if (!token) return token.error();
+    return sign_by(**token, head);
 }
 
-Result<tlog::Note> Checkpointer::sign_locked(const tlog::TreeHead& head) {
+/// `signing_` is held.
+Result<tlog::Note> Checkpointer::sign_by(hsm::Token& token, const tlog::TreeHead& head) {
     tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), head}.text(), {}};
     const auto verifier = *snapshot().key;
-    const auto signature =
-        parts_.token.sign_ed25519(*key_, as_view(tlog::signed_text(verifier.type(), note.text)));
+    const auto signature = token.sign_ed25519(*key_, as_view(tlog::signed_text(verifier.type(), note.text)));
     if (!signature) return signature.error();
     note.signatures.push_back(tlog::signature_line(verifier, *signature));
     if (tlog::check(note, verifier).outcome != tlog::Checked::Outcome::good) {
@@ -154,7 +159,7 @@ void Checkpointer::tell(const char* kind, const std::string& text) {
     event.subject = parts_.archive.origin();
     event.text = text;
     spdlog::log(late_ ? spdlog::level::err : spdlog::level::info, "archive {} text=\"{}\"", kind, text);
-    (void)parts_.journal.keep(std::move(event));
+    parts_.tell(event);
 }
 
-}  // namespace kokuin::tsa
+}  // namespace kokuin::checkpoint

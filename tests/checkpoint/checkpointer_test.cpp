@@ -1,5 +1,5 @@
 // Checkpoints over a real archive, signed by a real token of SoftHSM; only the monotonic clock is the test's.
-#include "tsa/checkpointer.h"
+#include "checkpoint/checkpointer.h"
 
 #include <catch2/catch.hpp>
 
@@ -7,8 +7,8 @@
 #include "store/reader.h"
 #include "store/tree_reader.h"
 #include "tests/support/folder.h"
+#include "tests/support/set_mono.h"
 #include "tests/support/softhsm.h"
-#include "tests/tsa/set_mono.h"
 
 using namespace kokuin;
 using namespace std::chrono_literals;
@@ -20,14 +20,11 @@ struct CheckpointPlace {
     const testing::Folder folder;
     const std::string dir = folder.path + "/archive";
     const SystemWallClock wall;
-    const SystemMonoClock real;
-    const tac::clock::SystemBootClock boot;
-    const tac::clock::StampingClock clock{wall, real, boot};
     testing::SetMono mono;
     std::unique_ptr<hsm::Token> token;
+    bool reachable = true;  // whether the program has the token at all
     std::unique_ptr<store::Archive> archive;
-    std::optional<tsa::Journal> journal;
-    std::optional<tsa::Checkpointer> checkpoints;
+    std::optional<checkpoint::Checkpointer> checkpoints;
 
     CheckpointPlace() {
         hsm::TokenOptions with;
@@ -46,19 +43,25 @@ struct CheckpointPlace {
         auto kept = store::Archive::open(dir);
         REQUIRE(kept);
         archive = std::move(*kept);
-        journal.emplace(*archive, clock);
-        checkpoints.emplace(tsa::CheckpointerParts{mono, *archive, *journal, *token, key, 5s});
+        checkpoints.emplace(checkpoint::CheckpointerParts{
+            mono, *archive, [this](const store::Event& event) { return append(event); },
+            [this](const store::Event& event) { CHECK(append(event)); },
+            [this] { return reachable ? Result(token.get()) : Error::environment("it isn't plugged in"); },
+            key, 5s, "tsactl key generate " + key + " --type ed25519", "nothing is stamped"});
     }
     /// As a crash would: nothing is covered in the end.
     void end() {
         checkpoints.reset();
-        journal.reset();
         archive.reset();
     }
     void happens(const char* kind) {
         store::Event event;
         event.kind = kind;
-        REQUIRE(journal->keep(std::move(event)));
+        REQUIRE(append(event));
+    }
+    Done append(const store::Event& event) {
+        const auto number = archive->append(wall.now(), event, {}, store::Archive::Month::stays);
+        return number ? Done() : Done(number.error());
     }
     void after(nanoseconds time) {
         mono.time += time;
@@ -140,6 +143,12 @@ TEST_CASE("while the key is away nothing may leave, and what a crash left is cov
     CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("locked"));
     // Custodians are waited for; that is told elsewhere.
     CHECK(place.events("checkpoint.late").empty());
+    // That a program has no token at all yet, nobody else tells.
+    place.reachable = false;
+    place.after(0s);
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("hsm: it isn't plugged in"));
+    CHECK(place.events("checkpoint.late").size() == 1);
+    place.reachable = true;
 
     place.end();
     place.start();
