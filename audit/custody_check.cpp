@@ -165,8 +165,8 @@ class CustodyJudge {
 
 }  // namespace
 
-std::vector<Custody> check_custody(store::ArchiveReader& reader, store::RecordNumber end,
-                                   std::vector<Problem>& problems) {
+CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+                              std::vector<Problem>& problems) {
     const auto known = store::Removals::read(reader);  // an error is told by check_removals()
     const store::Removals removals = known ? *known : store::Removals();
     // Those few, out of very many events.
@@ -188,10 +188,19 @@ std::vector<Custody> check_custody(store::ArchiveReader& reader, store::RecordNu
     std::map<std::string, CustodyJudge> tokens;
     for (const store::Found& found : events)
         tokens.try_emplace(found.event().subject, reader, removals, problems).first->second.take(found);
-    std::vector<Custody> all;
+    CustodyFindings findings;
+    const auto agreements = Agreements::read(reader, removals);
+    if (agreements)
+        findings.alone = agreements->check_acts(reader, end, problems);
+    else
+        problems.push_back({"custody",
+                            "",
+                            {},
+                            "",
+                            "whether custodians had agreed can't be told: " + agreements.error().text});
     for (const auto& [token, judge] : tokens)
-        if (auto custody = judge.custody()) all.push_back(std::move(*custody));
-    return all;
+        if (auto custody = judge.custody()) findings.tokens.push_back(std::move(*custody));
+    return findings;
 }
 
 }  // namespace kokuin::audit

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/agreements.h"
 #include "audit/problem.h"
 #include "store/reader.h"
 
@@ -23,11 +24,17 @@ struct Custody {
     bool anew = false;
 };
 
+struct CustodyFindings {
+    std::vector<Custody> tokens;  ///< each whose PINs are shared
+    std::vector<Alone> alone;
+};
+
 /// Events "custody.shared", ".resharing", ".activated" and ".agreed" of the whole archive: each approval is
 /// signed by so many custodians in force as it takes, over what its event says; custodians are replaced only
-/// as those before have agreed. Where that isn't so: problem "custody". What was removed after its time isn't
+/// as those before have agreed. What had to be agreed to (agreements.h) was. Where that
+/// isn't so: problem "custody". What was removed after its time isn't
 /// asked for. Only records below `end`: those that come while it looks would be met in part.
-std::vector<Custody> check_custody(store::ArchiveReader& reader, store::RecordNumber end,
-                                   std::vector<Problem>& problems);
+CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+                              std::vector<Problem>& problems);
 
 }  // namespace kokuin::audit

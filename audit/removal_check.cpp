@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <optional>
 
+#include "audit/agreements.h"
 #include "store/retention.h"
 #include "store/scan.h"
 
@@ -20,8 +20,9 @@ constexpr nanoseconds most_late = std::chrono::minutes(10);
 /// One archive and what it says of removals.
 class Judge {
   public:
-    Judge(const RemovalContext& context, store::ArchiveReader& reader, std::vector<Problem>& problems)
-        : context_(context), reader_(reader), problems_(problems) {}
+    Judge(const RemovalContext& context, store::ArchiveReader& reader, const Agreements& agreements,
+          std::vector<Problem>& problems)
+        : context_(context), reader_(reader), agreements_(agreements), problems_(problems) {}
 
     /// That no token speaks for the time of one of those that were judged.
     [[nodiscard]] bool time_unproved() const { return time_unproved_; }
@@ -110,41 +111,18 @@ class Judge {
     [[nodiscard]] std::string of_custodians(const store::Expiry& expiry) const {
         const auto event = reader_.record(expiry.number);
         if (!event) return event.error().text;
-        const auto* proposal = event->event().find<std::string>("agreed_in");
-        const auto says = [](const store::Event& one, const char* key, const std::string& text) {
-            const auto* said = one.find<std::string>(key);
-            return said && said->ends_with(text);
-        };
-        const std::string list = "list sha256 " + to_hex(event->event().blobs.front());
-        Done read;
-        const auto each_before = [&](const char* kind,
-                                     const std::function<void(const store::Found&)>& visit) {
-            store::EventQuery query;
-            query.kind = kind;
-            auto done = reader_.events(query, [&](const store::Found& found) {
-                if (found.record.number >= expiry.number) return false;
-                visit(found);
-                return true;
-            });
-            if (!done) read = std::move(done);
-        };
-        std::optional<store::Found> shared;
-        each_before("custody.shared", [&](const store::Found& found) { shared = found; });
-        bool agreed = false;
-        each_before("custody.agreed", [&](const store::Found& found) {
-            const auto& one = found.event();
-            agreed = agreed || (proposal && says(one, "act", "archive-expire") &&
-                                says(one, "proposal", *proposal) && says(one, "content", list));
-        });
-        if (!read) return "whether custodians had agreed can't be told: " + read.error().text;
-        if (!shared || agreed) return "";
+        const auto proposal = event->event().value<std::string>("agreed_in");
+        const auto since = agreements_.lacking({expiry.number, "archive-expire", proposal,
+                                                "list sha256 " + to_hex(event->event().blobs.front())});
+        if (!since) return "";
         return "records were removed without custodians' agreement to this list, who hold the PIN since "
                "record " +
-               std::to_string(shared->record.number);
+               std::to_string(*since);
     }
 
     const RemovalContext& context_;
     store::ArchiveReader& reader_;
+    const Agreements& agreements_;
     std::vector<Problem>& problems_;
     bool time_unproved_ = false;
 };
@@ -163,9 +141,13 @@ Removed check_removals(const RemovalContext& context, const std::vector<store::R
         return static_cast<std::uint64_t>(number) < context.covered;
     };
     std::vector<store::Run> named;
+    const auto agreements = reader ? Agreements::read(**reader, known) : Result<Agreements>(reader.error());
+    if (!agreements)
+        problems.push_back({"removal", "", std::nullopt, "",
+                            "whether custodians had agreed can't be told: " + agreements.error().text});
     for (const store::Expiry& expiry : known.all()) {
-        if (!is_covered(expiry.number)) continue;
-        Judge judge(context, **reader, problems);
+        if (!is_covered(expiry.number) || !agreements) continue;
+        Judge judge(context, **reader, *agreements, problems);
         judge.judge(expiry);
         removed.time_unproved = removed.time_unproved || judge.time_unproved();
         for (const store::Removal& removal : expiry.removals)

@@ -49,7 +49,7 @@ struct VerifyReport {
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves
     std::vector<SealedMonth> seals;
     Removed removed;               ///< of what was looked at
-    std::vector<Custody> custody;  ///< of each token whose PINs are shared
+    CustodyFindings custody;
     bool anchored = false;         ///< judged by a trust file that lacks nothing
     std::string not_anchored_because;
     std::vector<Problem> problems;  ///< by segment and number; at most `most_problems`

@@ -71,6 +71,14 @@ Json custody_json(const std::vector<Custody>& all) {
     return json;
 }
 
+Json alone_json(const std::vector<Alone>& all) {
+    Json json = Json::array();
+    for (const Alone& one : all)
+        json.push_back(
+            {{"number", one.number}, {"segment", one.segment}, {"kind", one.kind}, {"since", one.since}});
+    return json;
+}
+
 void tell_json(const VerifyReport& report, std::ostream& out) {
     Json problems = Json::array();
     for (const Problem& problem : report.problems)
@@ -113,7 +121,8 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
                  {"still_there", report.removed.still_there},
                  {"time_unproved", report.removed.time_unproved},
                  {"last", report.removed.last ? Json(to_rfc3339(*report.removed.last, 6)) : Json(nullptr)}}},
-               {"custody", custody_json(report.custody)},
+               {"custody", custody_json(report.custody.tokens)},
+               {"alone", alone_json(report.custody.alone)},
                {"problems", problems},
                {"more_problems", report.more_problems},
                {"affected", affected(report)}})
@@ -161,7 +170,10 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
     if (report.removed.still_there > 0)
         out << counted(report.removed.still_there, "record is", "records are")
             << " named as removed, and still there\n";
-    for (const Custody& one : report.custody)
+    for (const Alone& one : report.custody.alone)
+        out << "record " << one.number << " (" << one_line(one.kind, any_length)
+            << "): done by one person alone, though custodians hold a PIN since record " << one.since << '\n';
+    for (const Custody& one : report.custody.tokens)
         out << "the PINs of the token " << one_line(one.token) << " are with " << one.custodians
             << ", generation " << one.generation << " of the ceremony of record " << one.begun
             << (one.anew ? ", which those who held them before haven't agreed to\n" : "\n");

@@ -77,6 +77,23 @@ struct Held {
         one.fields = {{"settings", said.settings}, {"generation", std::int64_t{said.generation}}};
         event(one, paper);
     }
+    /// One that names what it was agreed in.
+    void act(const std::string& kind, std::map<std::string, store::FieldValue> fields) const {
+        store::Event one;
+        one.kind = kind;
+        one.fields = std::move(fields);
+        REQUIRE(archive->append(moment("2026-11-02"), one));
+    }
+    /// As if all custodians' agreements up to this record had passed their time.
+    void agreements_removed(store::RecordNumber first, store::RecordNumber last) const {
+        const store::Removal removal{
+            "2026-11", "custody.agreed", {{first, last}}, moment("2036-11-05"), std::nullopt};
+        const std::string lines = store::removal_lines({removal});
+        const store::Blob list(Bytes(lines.begin(), lines.end()));
+        REQUIRE(archive->append(moment("2036-12-01"),
+                                store::expired_event({removal}, list, {"why", "by", "account"}), {list},
+                                store::Archive::Month::stays));
+    }
     static std::string handing_over_to(const Roster& next) {
         return std::to_string(next.threshold) + " of " + next.keys_text();
     }
@@ -85,8 +102,13 @@ struct Held {
         std::vector<Problem> found;
         auto reader = std::move(store::ArchiveReader::open(dir)).value();
         auto all = audit::check_custody(*reader, end, found);
-        if (custody) *custody = std::move(all);
+        if (custody) *custody = std::move(all.tokens);
         return found;
+    }
+    [[nodiscard]] std::vector<audit::Alone> alone() const {
+        std::vector<Problem> found;
+        auto reader = std::move(store::ArchiveReader::open(dir)).value();
+        return audit::check_custody(*reader, 1000, found).alone;
     }
     /// The one objection there is, and to which record.
     [[nodiscard]] std::string objection(store::RecordNumber number) const {
@@ -322,4 +344,146 @@ TEST_CASE("that agreements were removed excuses no signature") {
     CHECK(says(one.objection(3), "and 1 approved"));
     one.roster("custody.resharing", roster_of({"x", "y"}, 2));
     CHECK(one.problems().size() == 1);
+}
+
+TEST_CASE("what several people must agree to isn't done without them") {
+    const Held one;
+    struct Case {
+        std::string act;
+        std::string content;
+        std::string kind;
+        std::map<std::string, store::FieldValue> fields;
+        std::string proposal;  // name of the field
+    };
+    const auto c = GENERATE(Case{"key-destroy",
+                                 "key tsu-1, spki_sha256 0a0b",
+                                 "key.destroyed",
+                                 {{"key", "tsu-1"}, {"spki_sha256", "0a0b"}, {"token", "token"}},
+                                 "proposal"},
+                            Case{"programs-accept",
+                                 "programs, list sha256 77aa",
+                                 "programs.accepted",
+                                 {{"list", "77aa"}},
+                                 "agreed_in"},
+                            Case{"import-erase",
+                                 "import 12ab, room-entry, hmac sha256 00",
+                                 "import.erased",
+                                 {{"id", "12ab"}},
+                                 "agreed_in"});
+    CAPTURE(c.kind);
+    const auto with = [&c](const std::string& proposal) {
+        auto fields = c.fields;
+        fields[c.proposal] = proposal;
+        return fields;
+    };
+    // Before anybody shared the PIN.
+    one.act(c.kind, c.fields);
+    one.roster("custody.shared", one.first);
+    const auto agree = [&one](const Statement& said) { one.agreed(said, Held::signed_by(said, {"a", "b"})); };
+    const auto said = Held::statement(one.first, c.act, c.content);
+    SECTION("agreed to") {
+        agree(said);
+        one.act(c.kind, with(said.nonce));
+        CHECK(one.problems().empty());
+    }
+    SECTION("nobody was asked") {
+        one.act(c.kind, c.fields);
+        CHECK(one.problems().empty());
+        const auto alone = one.alone();
+        REQUIRE(alone.size() == 1);
+        CHECK(alone.front().number == 2);
+        CHECK(alone.front().kind == c.kind);
+        CHECK(alone.front().since == 1);
+    }
+    SECTION("they are only named") {
+        auto fields = c.fields;
+        fields["custodians"] = "a, b";
+        one.act(c.kind, fields);
+        CHECK(says(one.objection(2), "they hold the PIN since record 1"));
+    }
+    SECTION("they agreed afterwards") {
+        one.act(c.kind, with(said.nonce));
+        agree(said);
+        CHECK(says(one.objection(2), "no record before it says"));
+    }
+    SECTION("to another thing") {
+        auto other = said;
+        other.content = "key tsu-2, list sha256 00, import 00,";
+        agree(other);
+        one.act(c.kind, with(said.nonce));
+        CHECK(says(one.objection(3), "no record before it says"));
+    }
+    SECTION("to another act") {
+        auto other = said;
+        other.act = "archive-expire";
+        agree(other);
+        one.act(c.kind, with(said.nonce));
+        CHECK(says(one.objection(3), "no record before it says"));
+    }
+    SECTION("in another proposal") {
+        agree(said);
+        one.act(c.kind, with("4567"));
+        CHECK(says(one.objection(3), "no record before it says"));
+    }
+    SECTION("that they did may have been removed, ten years on") {
+        one.act("any", {});
+        one.act(c.kind, with(said.nonce));
+        one.agreements_removed(2, 2);
+        CHECK(one.problems().empty());
+    }
+}
+
+TEST_CASE("custodians of another token agree to nothing about this one's keys") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const auto said = Held::statement(one.first, "key-destroy", "key tsu-1, spki_sha256 0a0b");
+    one.agreed(said, Held::signed_by(said, {"a", "b"}));
+    std::map<std::string, store::FieldValue> fields{
+        {"key", "tsu-1"}, {"spki_sha256", "0a0b"}, {"token", "second"}, {"proposal", said.nonce}};
+    one.act("key.destroyed", fields);
+    CHECK(one.problems().empty());  // nobody has shared that one's PIN
+    auto other = one.first;
+    other.token = "second";
+    store::Event shared;
+    shared.kind = "custody.shared";
+    const std::string paper = other.to_json();
+    const store::Blob blob(Bytes(paper.begin(), paper.end()));
+    shared.blobs = {blob.id()};
+    shared.subject = "second";
+    REQUIRE(one.archive->append(moment("2026-11-02"), shared, {blob}));
+    one.act("key.destroyed", fields);
+    CHECK(says(one.objection(4), "they hold the PIN since record 3"));
+}
+
+TEST_CASE("custodians who are said to have restored an archive opened a token for that") {
+    const Held one;
+    one.roster("custody.shared", one.first);
+    const auto restored = [&one](const std::string& custodians) {
+        one.act("archive.restored", {{"root", Bytes(32, 7)}, {"custodians", custodians}});
+    };
+    const auto opened = [&one](std::uint8_t root) {
+        auto said = Held::statement(one.first, "activate",
+                                    "restore the archive x into y from z: 1 record, root " +
+                                        to_hex(Bytes(32, root)) + "; witnessed: none");
+        store::Event event;
+        event.kind = "custody.activated";
+        event.fields = {{"settings", said.settings},
+                        {"generation", std::int64_t{said.generation}},
+                        {"content", said.content}};
+        one.event(event, Held::signed_by(said, {"a", "b"}));
+    };
+    SECTION("they did") {
+        restored("a, b");
+        opened(7);
+        CHECK(one.problems().empty());
+    }
+    SECTION("for another one") {
+        restored("a, b");
+        opened(8);
+        CHECK(says(one.objection(1), "no record behind it says"));
+    }
+    SECTION("one person alone, which is told elsewhere") {
+        restored("");
+        CHECK(one.problems().empty());
+    }
 }

@@ -267,6 +267,25 @@ TEST_CASE("custodians who hold the PIN have agreed to this list") {
         remove("");
         CHECK(objected());
     }
+    SECTION("to this one, and the record of that has passed its time, too") {
+        const auto number = one.archive->state().next;
+        REQUIRE(one.archive->append(moment("2026-11-02"), store::Event{"any", "", "", {}, {}}, {},
+                                    store::Archive::Month::stays));
+        remove("ab12");
+        CHECK(objected());
+        const store::Removal gone{
+            "2026-11", "custody.agreed", {{number, number}}, moment("2036-12-01"), std::nullopt};
+        const std::string more = store::removal_lines({gone});
+        const store::Blob named(Bytes(more.begin(), more.end()));
+        REQUIRE(
+            one.archive->append(moment("2037-01-02"),
+                                store::expired_event({gone}, named, {"why", "by", "account", "cd34", "a, b"}),
+                                {named}, store::Archive::Month::stays));
+        const auto found = one.problems();
+        CHECK(std::count_if(found.begin(), found.end(), [](const Problem& problem) {
+                  return unless(problem.detail, "without custodians' agreement to this list").empty();
+              }) == 1);  // the removal of that record itself, for which nobody has asked them
+    }
     SECTION("to this one") {
         agree("remove 4 records; list sha256 " + to_hex(list.id()));
         remove("ab12");
