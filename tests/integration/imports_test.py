@@ -236,6 +236,11 @@ class ImportsTest(harness.TestCase):
         self.assertIn('is erased', demo.tsactl('archive', 'erase', which, *REASONS).out)
         self.assertNotIn('custodians', demo.events('import.erased')[-1]['fields'])
         self.assertEqual(self.listed()[0][which]['state'], 'erased')
+        # Custodians had held the PIN until then, and an auditor is told.
+        last = demo.events('import.erased')[-1]['number']
+        alone = json.loads(demo.tsaudit('verify', '--json').out)['alone']
+        self.assertEqual([(one['kind'], one['number'], one['since']) for one in alone], [('import.erased', last, 0)])
+        self.assertIn(f'record {last} (import.erased): done by one person alone', demo.tsaudit('verify').out)
 
 
 if __name__ == '__main__':
