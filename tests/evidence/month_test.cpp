@@ -125,6 +125,32 @@ TEST_CASE("a TSA that signs with ECDSA") {
     CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
 }
 
+TEST_CASE("a TSA that signs with RSA-PSS") {
+    testing::OpensslTsa other;
+    SECTION("an RSA key") {
+        other.sign_with_pss(
+            {"-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048"},
+            {"-md", "sha256", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32"});
+    }
+    SECTION("with another hash in its mask, and a salt of another length") {
+        other.sign_with_pss({"-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048"},
+                            {"-md", "sha512", "-keyopt", "rsa_padding_mode:pss", "-keyopt",
+                             "rsa_mgf1_md:sha256", "-keyopt", "rsa_pss_saltlen:20"});
+    }
+    Town town{other, {1000, 1030, 8}, {'h'}, {}};
+    town.new_tree(Hash::sha256);
+    town.renew();
+    const auto chains = town.evidence(1001);
+    const auto verdict = town.judge(chains, Town::token(1001).octets);
+    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
+    CHECK(verdict.stamps.size() == 2);
+    auto spoiled = chains;
+    auto stamps = chains[0].stamps;
+    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
+    spoiled[0] = make_chain(stamps);
+    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
+}
+
 TEST_CASE("what is altered, left out or too late is told") {
     Town town;
     town.new_tree(Hash::sha256);

@@ -11,6 +11,7 @@
 #include "tests/support/run.h"
 #include "tsa/protocol/request.h"
 #include "tsa/protocol/response.h"
+#include "tsa/protocol/token.h"
 
 namespace kokuin::testing {
 
@@ -43,6 +44,20 @@ class OpensslTsa {
         believed.anchors = std::move(*root);
     }
 
+    /// From now on another key of this TSA signs, with RSA-PSS, which `openssl ts` can't: `openssl cms` does,
+    /// over the same TSTInfo. `options`: of that. `key`: what `openssl genpkey` is told to make.
+    void sign_with_pss(const std::vector<std::string>& key, const std::vector<std::string>& options) {
+        std::vector<std::string> make{"openssl", "genpkey", "-out", at("pss.key")};
+        make.insert(make.end(), key.begin(), key.end());
+        run_well(make);
+        run_well({"openssl", "req", "-new", "-key", at("pss.key"), "-out", at("pss.csr"), "-subj",
+                  "/O=Other/CN=Other TSA"});
+        run_well({"openssl", "x509", "-req", "-in", at("pss.csr"), "-CA", at("root.pem"), "-CAkey",
+                  at("root.key"), "-CAcreateserial", "-days", "365", "-extfile", at("ext.cnf"), "-out",
+                  at("pss.pem")});
+        pss_ = options;
+    }
+
     /// A time-stamp over this imprint, made now.
     Bytes stamp(pki::Hash hash, const Bytes& imprint) {
         tsp::Request request;
@@ -57,12 +72,41 @@ class OpensslTsa {
         const auto response = tsp::parse_response(*octets);
         REQUIRE(response);
         REQUIRE(response->granted());
-        return *response->token;
+        return pss_.empty() ? *response->token : signed_with_pss(*response->token);
     }
 
     evidence::Believed believed;
 
   private:
+    Bytes signed_with_pss(const Bytes& token) {
+        const auto read = tsp::parse_token(token);
+        REQUIRE(read);
+        REQUIRE(write_file(at("info"), read->tst_info_der));
+        std::vector<std::string> sign{"openssl",
+                                      "cms",
+                                      "-sign",
+                                      "-binary",
+                                      "-nodetach",
+                                      "-nosmimecap",
+                                      "-cades",
+                                      "-econtent_type",
+                                      "1.2.840.113549.1.9.16.1.4",
+                                      "-outform",
+                                      "DER",
+                                      "-in",
+                                      at("info"),
+                                      "-signer",
+                                      at("pss.pem"),
+                                      "-inkey",
+                                      at("pss.key"),
+                                      "-out",
+                                      at("token")};
+        sign.insert(sign.end(), pss_.begin(), pss_.end());
+        run_well(sign);
+        const auto octets = read_file(at("token"));
+        REQUIRE(octets);
+        return *octets;
+    }
     [[nodiscard]] std::string at(const std::string& name) const { return folder_.path + "/" + name; }
     void write(const std::string& name, const std::string& text) { std::ofstream(at(name)) << text; }
     static void run_well(const std::vector<std::string>& command) {
@@ -71,6 +115,7 @@ class OpensslTsa {
         REQUIRE(ran.status == 0);
     }
     const Folder folder_;
+    std::vector<std::string> pss_;
 };
 
 }  // namespace kokuin::testing

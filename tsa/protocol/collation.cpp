@@ -48,7 +48,8 @@ std::vector<std::string> differences(const Token& a, const Token& b) {
     differ(x.tsa == y.tsa, "tsa");
     if (found.empty()) differ(a.tst_info_der == b.tst_info_der, "tst_info");
     differ(a.signed_attributes == b.signed_attributes, "signed_attributes");
-    differ(a.signature == b.signature && a.signature_oid == b.signature_oid && a.digest_oid == b.digest_oid,
+    differ(a.signature == b.signature && a.signature_oid == b.signature_oid &&
+               a.signature_parameters == b.signature_parameters && a.digest_oid == b.digest_oid,
            "signature");
     const auto same_tacs = [&] {
         if (a.tacs.size() != b.tacs.size()) return false;

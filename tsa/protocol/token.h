@@ -92,7 +92,9 @@ struct Token {
     Bytes signer_key_id;  ///< subjectKeyIdentifier; empty if named by issuer and serial
     std::string digest_oid;
     std::string signature_oid;
-    Bytes signed_attributes;  ///< DER SET OF (0x31 …): what the signature covers
+    Bytes
+        signature_parameters;  ///< the element behind that OID; empty: none, or NULL behind one that is known
+    Bytes signed_attributes;   ///< DER SET OF (0x31 …): what the signature covers
     Bytes signature;
 
     // From the signed attributes; empty or nothing if absent.

@@ -54,8 +54,8 @@ View minimal(View content) {
 }
 
 // An AlgorithmIdentifier. Those that verify() knows have NULL as parameters, or none (RFC 5754 2, RFC 8017
-// A.2.4); of others at most one element is taken.
-std::string read_algorithm(der::Reader& in, std::string_view what) {
+// A.2.4); of others at most one element is taken, into `parameters`.
+std::string read_algorithm(der::Reader& in, std::string_view what, Bytes* parameters = nullptr) {
     der::Reader fields = in.enter(der::sequence_tag, what);
     const std::string oid = fields.read_oid(what);
     const bool known =
@@ -63,8 +63,8 @@ std::string read_algorithm(der::Reader& in, std::string_view what) {
     if (!fields.at_end()) {
         if (known)
             fields.read_null("the parameters of " + oid);
-        else
-            fields.any();
+        else if (const auto element = fields.any(); parameters)
+            *parameters = copy(element.whole);
     }
     fields.finish(what);
     return oid;
@@ -183,7 +183,7 @@ void read_signer(der::Reader& infos, Token& token, Places& places) {
     }
     token.digest_oid = read_algorithm(signer, "digestAlgorithm");
     const der::Element attributes = signer.expect(der::context(0, true), "signedAttrs");
-    token.signature_oid = read_algorithm(signer, "signatureAlgorithm");
+    token.signature_oid = read_algorithm(signer, "signatureAlgorithm", &token.signature_parameters);
     const View signature = signer.expect(der::octet_string, "signature").content;
     token.signature = copy(signature);
     if (signer.next_is(der::context(1, true))) signer.any();  // unsignedAttrs: nothing we rely on

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "pki/ecdsa.h"
+#include "pki/foreign_signature.h"
 #include "pki/path.h"
 #include "pki/public_key.h"
 #include "tsa/protocol/oids.h"
@@ -144,15 +144,15 @@ Fault fault_of_signature(const Token& token, const pki::PublicKey& key) {
     const auto hash = hash_of_rsa_signature(token);
     if (!hash)
         return "unknown signature algorithm " + token.signature_oid +
-               " (RSA PKCS#1 v1.5 and ECDSA are known)";
+               " (RSA PKCS#1 v1.5, RSA-PSS and ECDSA are known)";
     if (!key.verify(*hash, token.signed_attributes, token.signature)) return "the signature is wrong";
     return {};
 }
 
 Finding check_signature(const Token& token, const pki::Certificate& signer) {
-    if (const auto hash = pki::hash_from_ecdsa_signature_oid(token.signature_oid))
-        return pki::verify_ecdsa(signer.spki(), *hash, token.signed_attributes, token.signature)
-                   ? passed_with(*hash, "ECDSA with " + std::string(pki::name(*hash)))
+    if (const auto how = pki::ForeignSignature::read(token.signature_oid, token.signature_parameters))
+        return how->verify(signer.spki(), token.signed_attributes, token.signature)
+                   ? passed_with(how->hash, how->text())
                    : failed("the signature is wrong");
     const auto key = pki::PublicKey::from_certificate(signer);
     if (!key) return failed(key.error().text);

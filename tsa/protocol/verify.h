@@ -24,7 +24,7 @@ enum class Check {
     signer,               ///< the signer's certificate is there
     certificate_binding,  ///< signingCertificate / signingCertificateV2 name that certificate (all that are
                           ///< present)
-    signature,            ///< RSA PKCS#1 v1.5, or ECDSA, over the signed attributes
+    signature,            ///< RSA PKCS#1 v1.5, RSA-PSS or ECDSA, over the signed attributes
     key_usage,            ///< the one extended key usage is timeStamping, critical (RFC 3161 2.3)
     certificate_time,     ///< genTime is inside the certificate's validity
     chain,                ///< certification path to a trust anchor at genTime
@@ -74,8 +74,8 @@ struct Verification {
 Verification verify(const Token& token, const Expectations& expected);
 
 /// Why the token isn't one that this signer made: the first of Check::content_type, message_digest,
-/// certificate_binding and signature that fails; nothing if all hold. `key` is the signer's, prepared once for
-/// many tokens. Pure and thread-safe.
+/// certificate_binding and signature that fails; nothing if all hold. `key` is the signer's, prepared once
+/// for many tokens. Pure and thread-safe.
 std::optional<std::string> find_fault(const Token& token, const pki::Certificate& signer,
                                       const pki::PublicKey& key);
 
