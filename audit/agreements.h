@@ -1,9 +1,10 @@
 // Acts that custodians have to agree to (KEY-2, ARC-7), and whether an archive's records say that they had.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "audit/problem.h"
@@ -13,13 +14,19 @@
 
 namespace kokuin::audit {
 
+/// The removals that are said by records under a checkpoint: nobody has signed what the others say, so they
+/// excuse nothing.
+std::vector<store::Expiry> signed_removals(const store::Removals& removals, std::uint64_t covered);
+
 /// What was done, by the record of it.
 struct Act {
     store::RecordNumber number = 0;
-    std::string_view name;        ///< of a statement: "key-destroy"
-    std::string_view proposal;    ///< that it names; empty: none
-    std::string part;             ///< of what they signed: what it was done to
-    std::string_view token = {};  ///< whose custodians; empty: those of any
+    std::string segment{};     ///< that the record stands in
+    std::string name{};        ///< of a statement: "key-destroy"
+    std::string proposal{};    ///< that it names; empty: none
+    std::string custodians{};  ///< whom it names; empty: nobody
+    std::string part{};        ///< of what they signed: what it was done to
+    std::string token{};       ///< whose custodians; empty: those of any
 };
 
 /// An act that several must agree to where custodians hold a PIN, done by one person alone, as its own record
@@ -32,16 +39,22 @@ struct Alone {
 };
 
 /// Records "custody.shared", "custody.agreed" and "custody.activated", as the archive has them. (Whether
-/// custodians signed them is custody_check.h's business.) `removals` must outlive it.
+/// custodians signed them is custody_check.h's business.)
 class Agreements {
   public:
-    /// Error (environment): the archive can't be read.
-    static Result<Agreements> read(store::ArchiveReader& reader, const store::Removals& removals);
+    /// `removals`: as of signed_removals(). Error (environment): the archive can't be read.
+    static Result<Agreements> read(store::ArchiveReader& reader, std::vector<store::Expiry> removals);
 
-    /// Nothing: there is a record before it that they had agreed to this act; or nobody had shared a PIN; or
-    /// such a record may have been removed after its time. Otherwise the record since which custodians hold
-    /// it.
-    [[nodiscard]] std::optional<store::RecordNumber> lacking(const Act& act) const;
+    /// What is wrong with an act's agreement.
+    struct Lacking {
+        bool alone = false;  ///< it names nobody who had agreed; otherwise it names them, and they hadn't
+        std::optional<store::RecordNumber> since{};  ///< the record since which custodians hold the PIN
+        std::string text;                            ///< what is wrong, one clause
+    };
+    /// Nothing: a record before it says that they had agreed to this act, and no act before it names that
+    /// agreement; or it names nobody, and nobody had shared a PIN; or the record may have been removed after
+    /// its time: one of this or the month before, by a removal that came later.
+    [[nodiscard]] std::optional<Lacking> lacking(const Act& act) const;
 
     /// Events "key.destroyed", "programs.accepted", "import.erased" (agreed to before) and
     /// "archive.restored", where it names custodians (who opened a token for it: records just behind it);
@@ -51,12 +64,6 @@ class Agreements {
                                                 std::vector<Problem>& problems) const;
 
   private:
-    explicit Agreements(const store::Removals& removals) : removals_(removals) {}
-    /// A record of this kind between these two, by a removal after them: one can't excuse itself.
-    [[nodiscard]] bool may_be_removed(std::string_view kind, store::RecordNumber from,
-                                      store::RecordNumber to) const;
-    void check_restored(const store::Found& found, std::vector<Problem>& problems) const;
-
     struct Said {
         store::RecordNumber number = 0;
         std::string token;
@@ -64,10 +71,16 @@ class Agreements {
         std::string proposal;
         std::string content;
     };
-    const store::Removals& removals_;
+    [[nodiscard]] bool may_be_removed(const char* kind, store::RecordNumber number,
+                                      const std::string& segment) const;
+    void check_restored(const store::Found& found, std::vector<Problem>& problems) const;
+
+    std::vector<store::Expiry> removals_;
+    std::vector<std::string> segments_;  // oldest first
     std::vector<Said> shared_;
     std::vector<Said> agreed_;
     std::vector<Said> opened_;
+    std::map<std::string, store::RecordNumber> first_act_;  // that names a proposal
 };
 
 }  // namespace kokuin::audit

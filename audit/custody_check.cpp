@@ -25,7 +25,7 @@ std::string line(const store::Event& event, const char* key) {
 /// One token's events, in their order.
 class CustodyJudge {
   public:
-    CustodyJudge(store::ArchiveReader& reader, const store::Removals& removals,
+    CustodyJudge(store::ArchiveReader& reader, const std::vector<store::Expiry>& removals,
                  std::vector<Problem>& problems)
         : reader_(reader), removals_(removals), problems_(problems) {}
 
@@ -53,7 +53,7 @@ class CustodyJudge {
                        return run.last > since_ && run.first < found.record.number;
                    });
         };
-        for (const store::Expiry& expiry : removals_.all())
+        for (const store::Expiry& expiry : removals_)
             if (std::any_of(expiry.removals.begin(), expiry.removals.end(), tells)) return;
         object(found, std::move(detail));
     }
@@ -152,7 +152,7 @@ class CustodyJudge {
     }
 
     store::ArchiveReader& reader_;
-    const store::Removals& removals_;
+    const std::vector<store::Expiry>& removals_;
     std::vector<Problem>& problems_;
     std::optional<Roster> in_force_;
     std::optional<Roster> before_;  // of the same ceremony
@@ -165,10 +165,10 @@ class CustodyJudge {
 
 }  // namespace
 
-CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end, std::uint64_t covered,
                               std::vector<Problem>& problems) {
     const auto known = store::Removals::read(reader);  // an error is told by check_removals()
-    const store::Removals removals = known ? *known : store::Removals();
+    const auto removals = known ? signed_removals(*known, covered) : std::vector<store::Expiry>();
     // Those few, out of very many events.
     std::vector<store::Found> events;
     for (const char* kind : {"custody.shared", "custody.resharing", "custody.activated", "custody.agreed"}) {

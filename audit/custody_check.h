@@ -2,6 +2,7 @@
 // them: by the public keys that the archive has of them since their ceremony.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,10 @@ struct CustodyFindings {
 
 /// Events "custody.shared", ".resharing", ".activated" and ".agreed" of the whole archive: each approval is
 /// signed by so many custodians in force as it takes, over what its event says; custodians are replaced only
-/// as those before have agreed. What had to be agreed to (agreements.h) was. Where that
-/// isn't so: problem "custody". What was removed after its time isn't
-/// asked for. Only records below `end`: those that come while it looks would be met in part.
-CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end,
+/// as those before have agreed; and what they are said to have agreed to they have (agreements.h). Where that
+/// isn't so: problem "custody". What was removed after its time, by a record below `covered`, isn't asked
+/// for. Only records below `end`: those that come while it looks would be met in part.
+CustodyFindings check_custody(store::ArchiveReader& reader, store::RecordNumber end, std::uint64_t covered,
                               std::vector<Problem>& problems);
 
 }  // namespace kokuin::audit

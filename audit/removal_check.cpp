@@ -20,7 +20,7 @@ constexpr nanoseconds most_late = std::chrono::minutes(10);
 /// One archive and what it says of removals.
 class Judge {
   public:
-    Judge(const RemovalContext& context, store::ArchiveReader& reader, const Agreements& agreements,
+    Judge(const RemovalContext& context, store::ArchiveReader& reader, const Result<Agreements>& agreements,
           std::vector<Problem>& problems)
         : context_(context), reader_(reader), agreements_(agreements), problems_(problems) {}
 
@@ -109,20 +109,20 @@ class Judge {
     }
 
     [[nodiscard]] std::string of_custodians(const store::Expiry& expiry) const {
+        if (!agreements_) return "whether custodians had agreed can't be told: " + agreements_.error().text;
         const auto event = reader_.record(expiry.number);
         if (!event) return event.error().text;
-        const auto proposal = event->event().value<std::string>("agreed_in");
-        const auto since = agreements_.lacking({expiry.number, "archive-expire", proposal,
-                                                "list sha256 " + to_hex(event->event().blobs.front())});
-        if (!since) return "";
-        return "records were removed without custodians' agreement to this list, who hold the PIN since "
-               "record " +
-               std::to_string(*since);
+        const auto lacks = agreements_->lacking({expiry.number, expiry.segment, "archive-expire",
+                                                 event->event().value<std::string>("agreed_in"),
+                                                 event->event().value<std::string>("custodians"),
+                                                 "list sha256 " + to_hex(event->event().blobs.front())});
+        if (!lacks) return "";
+        return "records were removed without custodians' agreement to this list: " + lacks->text;
     }
 
     const RemovalContext& context_;
     store::ArchiveReader& reader_;
-    const Agreements& agreements_;
+    const Result<Agreements>& agreements_;
     std::vector<Problem>& problems_;
     bool time_unproved_ = false;
 };
@@ -141,13 +141,11 @@ Removed check_removals(const RemovalContext& context, const std::vector<store::R
         return static_cast<std::uint64_t>(number) < context.covered;
     };
     std::vector<store::Run> named;
-    const auto agreements = reader ? Agreements::read(**reader, known) : Result<Agreements>(reader.error());
-    if (!agreements)
-        problems.push_back({"removal", "", std::nullopt, "",
-                            "whether custodians had agreed can't be told: " + agreements.error().text});
+    const auto agreements = reader ? Agreements::read(**reader, signed_removals(known, context.covered))
+                                   : Result<Agreements>(reader.error());
     for (const store::Expiry& expiry : known.all()) {
-        if (!is_covered(expiry.number) || !agreements) continue;
-        Judge judge(context, **reader, *agreements, problems);
+        if (!is_covered(expiry.number)) continue;
+        Judge judge(context, **reader, agreements, problems);
         judge.judge(expiry);
         removed.time_unproved = removed.time_unproved || judge.time_unproved();
         for (const store::Removal& removal : expiry.removals)

@@ -105,7 +105,8 @@ class Verification {
         (void)segment.scan.events([&](RecordNumber number, std::string_view kind, std::string_view) {
             if (kind == "archive.key" || kind == store::archive_expired || kind == "witness.key" ||
                 kind == "tac.accepted" || kind.starts_with("key.") || kind.starts_with("seal.") ||
-                kind.starts_with("custody."))
+                kind.starts_with("custody.") || kind == "programs.accepted" || kind == "import.erased" ||
+                kind == "archive.restored")
                 wanted.push_back(number);
         });
         for (const RecordNumber number : wanted) {
@@ -381,22 +382,38 @@ class Verification {
         for (Segment& segment : segments()) check_beginning(segment);
     }
 
-    /// Nothing is stamped while records are under no checkpoint for too long: tokens of no more time than
-    /// that can be.
+    /// Nothing is stamped, and no TAC issued, while records are under no checkpoint for too long: there can't
+    /// be tokens, or TACs, of more time than that.
     void judge_uncovered(const std::string& newest, std::uint64_t covered) {
-        const auto within = keys_.covered_within_us();
-        if (!within) return;
         while (!times_.empty() && static_cast<std::uint64_t>(times_.front().number) < covered)
             times_.pop_front();
-        if (times_.empty()) return;
+        judge_uncovered(newest, "tokens", "nothing is stamped", times_);
+        std::deque<Stretch::Time> tacs;
+        store::EventQuery query;
+        query.kind = "audit";
+        query.first = static_cast<RecordNumber>(covered);
+        const auto reader = store::ArchiveReader::open(options_.dir);
+        if (!reader) return;  // told elsewhere
+        const auto end = segments().back().end;
+        (void)(*reader)->events(query, [&tacs, end](const store::Found& found) {
+            if (found.record.number < end && found.event().value<std::string>("outcome") == "good")
+                tacs.push_back({found.record.number, found.record.at_us});
+            return true;
+        });
+        judge_uncovered(newest, "TACs", "none is issued", tacs);
+    }
+    void judge_uncovered(const std::string& newest, const char* what, const char* promise,
+                         const std::deque<Stretch::Time>& times) {
+        const auto within = keys_.covered_within_us();
+        if (!within || times.empty()) return;
         const auto [first, last] =
-            std::minmax_element(times_.begin(), times_.end(),
+            std::minmax_element(times.begin(), times.end(),
                                 [](const auto& a, const auto& b) { return a.gen_time_us < b.gen_time_us; });
         const std::int64_t span = last->gen_time_us - first->gen_time_us;
         if (span > *within + most_late_us)
             object("checkpoint", newest,
-                   "tokens of " + duration_text(span) + " are under no checkpoint, from record " +
-                       std::to_string(times_.front().number) + " on; nothing is stamped once it is " +
+                   what + (" of " + duration_text(span)) + " are under no checkpoint, from record " +
+                       std::to_string(times.front().number) + " on; " + promise + " once it is " +
                        duration_text(*within));
     }
 
@@ -421,7 +438,7 @@ class Verification {
         const auto reader = store::ArchiveReader::open(options_.dir);
         if (!reader) return;  // told elsewhere
         std::vector<Problem> found;
-        report_.custody = check_custody(**reader, segments().back().end, found);
+        report_.custody = check_custody(**reader, segments().back().end, report_.covered.value_or(0), found);
         add(std::move(found));
     }
 

@@ -48,9 +48,9 @@ struct VerifyReport {
     std::string checkpoint;                ///< that one, as a note
     std::uint64_t uncovered = 0;           ///< newer ones, for which nothing speaks but themselves
     std::vector<SealedMonth> seals;
-    Removed removed;               ///< of what was looked at
+    Removed removed;  ///< of what was looked at
     CustodyFindings custody;
-    bool anchored = false;         ///< judged by a trust file that lacks nothing
+    bool anchored = false;  ///< judged by a trust file that lacks nothing
     std::string not_anchored_because;
     std::vector<Problem> problems;  ///< by segment and number; at most `most_problems`
     std::uint64_t more_problems = 0;

@@ -8,6 +8,14 @@ namespace kokuin::checkpoint {
 namespace {
 
 constexpr const char* key_kind = "archive.key";
+constexpr const char* late_kind = "checkpoint.late";
+constexpr const char* back_kind = "checkpoint.back";
+
+/// Number of the last event of this kind; -1: none, or nobody knows.
+store::RecordNumber last_of(const store::Archive& archive, const char* kind) {
+    const auto found = archive.latest_event(kind, archive.origin());
+    return found && *found ? (*found)->number : -1;
+}
 
 /// What the archive said of the key last; without fields if nothing.
 Result<store::Event> recorded(const store::Archive& archive) {
@@ -24,11 +32,14 @@ Checkpointer::Checkpointer(CheckpointerParts parts)
     // What a crash, or a key that was away, left uncovered has waited for too long already.
     const auto state = parts_.archive.state();
     any_uncovered_ = static_cast<std::uint64_t>(state.next) > state.covered;
+    late_ = last_of(parts_.archive, late_kind) > last_of(parts_.archive, back_kind);
 }
 
 void Checkpointer::stop() {
     if (std::exchange(stopped_, true)) return;
     ticker_.stop();
+    // Twice, for what the first look may have told.
+    look(true);
     look(true);
 }
 
@@ -62,17 +73,21 @@ void Checkpointer::look(bool at_once) {
         const std::lock_guard lock(mutex_);
         snapshot_.trouble = done ? "" : done.error().text;
     }
-    if (done) since_ = before;  // what has come since is younger
+    if (done) {
+        since_ = before;  // what has come since is younger
+        const auto now = parts_.archive.state();
+        any_uncovered_ = static_cast<std::uint64_t>(now.next) > now.covered;
+    }
     if (done && late_) {
         late_ = false;
-        tell("checkpoint.back", "all records are under a signed checkpoint again");
+        tell(back_kind, "all records are under a signed checkpoint again");
     }
     if (!done && !late_ && overdue()) {
         // That custodians are waited for is told elsewhere.
         const auto token = parts_.token();
         if (token && (*token)->locked()) return;
         late_ = true;
-        tell("checkpoint.late", parts_.consequence + ": " + *overdue());
+        tell(late_kind, parts_.consequence + ": " + *overdue());
     }
 }
 
@@ -143,7 +158,10 @@ Result<tlog::Note> Checkpointer::sign_by(hsm::Token& token, const tlog::TreeHead
     tlog::Note note{tlog::Checkpoint{parts_.archive.origin(), head}.text(), {}};
     const auto verifier = *snapshot().key;
     const auto signature = token.sign_ed25519(*key_, as_view(tlog::signed_text(verifier.type(), note.text)));
-    if (!signature) return signature.error();
+    if (!signature) {
+        key_.reset();  // perhaps there is another one under this label now
+        return signature.error();
+    }
     note.signatures.push_back(tlog::signature_line(verifier, *signature));
     if (tlog::check(note, verifier).outcome != tlog::Checked::Outcome::good) {
         key_.reset();  // another one under this label?

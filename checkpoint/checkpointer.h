@@ -22,7 +22,8 @@ struct CheckpointerParts {
     store::Archive& archive;
     /// Durable on return, or an error: then it isn't there, and comes again.
     std::function<Done(const store::Event&)> record;
-    /// Recorded as soon as it can be, and told to the operators.
+    /// Told to the operators at once, and recorded: now, or when the program next can, or not at all if the
+    /// archive takes nothing and the program doesn't keep it.
     std::function<void(const store::Event&)> tell;
     /// The one that has the archive key, open or locked; an error while there is none.
     std::function<Result<hsm::Token*>()> token;
@@ -36,7 +37,8 @@ struct CheckpointerParts {
 /// Signs a C2SP checkpoint over all durable records when the oldest that is under none is half of `within`
 /// old, checks the signature, and makes the checkpoint durable before anybody sees it. Which key signs, and
 /// in what time, is an event
-/// ("archive.key") before its first signature; that it can't sign in time, and can again, are events
+/// ("archive.key") before its first signature; that it can't sign in time, and can again (over a restart,
+/// too), are events
 /// ("checkpoint.late", "checkpoint.back"). Thread-safe but for start(), stop() and tick().
 class Checkpointer {
   public:

@@ -1,5 +1,7 @@
 #include "store/log_keys.h"
 
+#include <algorithm>
+
 #include "store/tree_reader.h"
 
 namespace kokuin::store {
@@ -10,7 +12,9 @@ Result<std::vector<tlog::VerifierKey>> recorded_keys(ArchiveReader& reader) {
     query.kind = "archive.key";
     const auto done = reader.events(query, [&](const Found& found) {
         const auto* text = found.event().find<std::string>("verifier");
-        if (auto key = text ? tlog::VerifierKey::parse(*text) : Error::no(""); key) keys.push_back(*key);
+        auto key = text ? tlog::VerifierKey::parse(*text) : Error::no("");
+        const auto is_it = [&key](const tlog::VerifierKey& one) { return one.text() == key->text(); };
+        if (key && std::none_of(keys.begin(), keys.end(), is_it)) keys.push_back(*key);
         return true;
     });
     if (!done) return done.error();

@@ -10,7 +10,8 @@
 
 namespace kokuin::store {
 
-/// Every key that the archive says its log was to be signed with (events "archive.key").
+/// Every key that the archive says its log was to be signed with (events "archive.key"), once each, in the
+/// order in which they came.
 Result<std::vector<tlog::VerifierKey>> recorded_keys(ArchiveReader& reader);
 
 /// The checkpoint of a note, signed by one of `keys`. Error (no): it isn't, or one of these signatures is

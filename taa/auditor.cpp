@@ -98,6 +98,9 @@ void Auditor::run(const AuditedTsu& tsu, Report& report) {
                                   audit_event(report, tsu.settings.rules, tsu.certificate, blobs), blobs);
     if (!number) return end(report, Outcome::not_recorded, number.error().text);
     report.record = *number;
+    // Signing and recording may have taken long.
+    const auto since = report.outcome == Outcome::good ? held_back_() : std::nullopt;
+    if (since) return keep(report, *since);
     deliver(*channel, report);
 }
 
@@ -182,6 +185,12 @@ bool Auditor::measure(Channel& channel, const AuditedTsu& tsu, Report& report) {
     else
         end(report, Outcome::bad_answer, trouble ? trouble->text : "no sample was usable");
     return false;
+}
+
+void Auditor::keep(Report& report, const std::string& why) {
+    report.undelivered = one_line(why);
+    if (auto number = archive_.append(clocks_.wall.now(), verdict_event(report)); !number)
+        report.undelivered += "; " + one_line(number.error().text);
 }
 
 void Auditor::deliver(Channel& channel, Report& report) {

@@ -47,7 +47,8 @@ class Auditor {
     ///     the exchange that runs;
     ///  3. while no operator can suspend it any more: judge, and sign a TAC or an order to stop in the HSM;
     ///     the signature is checked (TAA-2, TAA-5);
-    ///     While TACs are held back none is signed; an order to stop is, whose clock is wrong must hear it;
+    ///     While TACs are held back none is signed, and one that was signed meanwhile doesn't leave; an order
+    ///     to stop does: whose clock is wrong must hear of it;
     ///  4. record, durably: what left this house is in the archive, always (TAA-8);
     ///  5. deliver, with the nonce of the sample that counted;
     ///  6. record the TSU's verdict.
@@ -58,6 +59,8 @@ class Auditor {
   private:
     void run(const AuditedTsu& tsu, Report& report);
     [[nodiscard]] bool measure(Channel& channel, const AuditedTsu& tsu, Report& report);
+    /// A TAC that is signed and recorded, and doesn't leave.
+    void keep(Report& report, const std::string& why);
     void deliver(Channel& channel, Report& report);
     [[nodiscard]] bool near_leap() const;
     [[nodiscard]] std::vector<tac::clock::LeapSecond> leaps_ahead(WallTime at) const;

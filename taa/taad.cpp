@@ -68,14 +68,19 @@ struct House {
 void seat_checkpointer(House& house, const taa::Settings& settings) {
     if (!settings.checkpoints) {
         spdlog::warn(
-            "archive text=\"nobody signs checkpoints over it ([archive] key, TAA-8): what its operators "
-            "change "
-            "can't be told\"");
+            "archive text=\"nobody signs checkpoints over it ([archive] key, TAA-8): nobody can tell what "
+            "its "
+            "operators change in it\"");
         return;
     }
-    const auto tell = [&house](const store::Event& event) { return house.diary->announce(event); };
     house.checkpoints.emplace(checkpoint::CheckpointerParts{
-        house.mono, *house.archive, tell, [tell](const store::Event& event) { (void)tell(event); },
+        house.mono, *house.archive,
+        [&house](const store::Event& event) {
+            auto done = house.diary->record(event);
+            if (done) house.diary->tell(event);
+            return done;
+        },
+        [&house](const store::Event& event) { (void)house.diary->announce(event); },
         [&house]() -> Result<hsm::Token*> {
             if (auto done = house.signer->open(); !done) return std::move(done).error();
             return house.signer->token();
@@ -255,6 +260,8 @@ Result<int> audit_now(const taa::Settings& settings, const std::string& name, bo
         own.emplace(settings, house, leaps, *house.diary);
         if (auto done = own->prove(); !done) return std::move(done).error();
     }
+    // Proving the clock, and a slow TSU, take their time.
+    if (house.checkpoints) house.checkpoints->start();
     taa::Auditor auditor({settings.samples, settings.measurements, settings.deadline}, *house.issuer,
                          *house.archive, *house.admissions, {house.wall, house.mono},
                          own ? &own->own() : nullptr, &leaps, [&house] { return house.held_back(); });

@@ -41,9 +41,9 @@ struct StatusParts {
     const tac::clock::ReferenceWatch* reference = nullptr;  ///< null: none is configured
     pki::CrlFiles* crls = nullptr;                          ///< null: nobody keeps any
     bool has_taa = false;
-    RevocationWatch* revocation = nullptr;      ///< null: nothing is fetched
+    RevocationWatch* revocation = nullptr;                  ///< null: nothing is fetched
     const checkpoint::Checkpointer* checkpoints = nullptr;  ///< null: nobody signs any
-    const Witnesses* witnesses = nullptr;       ///< null: nobody cosigns them
+    const Witnesses* witnesses = nullptr;                   ///< null: nobody cosigns them
     const Sealer* sealer = nullptr;
     const Programs* programs = nullptr;  ///< null: nobody looks at them
 };

@@ -38,6 +38,7 @@ struct Held {
     const std::string dir = folder.path + "/archive";
     std::unique_ptr<store::Archive> archive;
     const Roster first = roster_of({"a", "b", "c"});
+    std::uint64_t covered = 1000;  // records under a checkpoint
 
     Held() {
         REQUIRE(store::Archive::create(dir, moment("2026-11-01")));
@@ -101,14 +102,14 @@ struct Held {
                                                 store::RecordNumber end = 1000) const {
         std::vector<Problem> found;
         auto reader = std::move(store::ArchiveReader::open(dir)).value();
-        auto all = audit::check_custody(*reader, end, found);
+        auto all = audit::check_custody(*reader, end, covered, found);
         if (custody) *custody = std::move(all.tokens);
         return found;
     }
     [[nodiscard]] std::vector<audit::Alone> alone() const {
         std::vector<Problem> found;
         auto reader = std::move(store::ArchiveReader::open(dir)).value();
-        return audit::check_custody(*reader, 1000, found).alone;
+        return audit::check_custody(*reader, 1000, covered, found).alone;
     }
     /// The one objection there is, and to which record.
     [[nodiscard]] std::string objection(store::RecordNumber number) const {
@@ -347,7 +348,7 @@ TEST_CASE("that agreements were removed excuses no signature") {
 }
 
 TEST_CASE("what several people must agree to isn't done without them") {
-    const Held one;
+    Held one;
     struct Case {
         std::string act;
         std::string content;
@@ -425,11 +426,31 @@ TEST_CASE("what several people must agree to isn't done without them") {
         one.act(c.kind, with("4567"));
         CHECK(says(one.objection(3), "no record before it says"));
     }
+    SECTION("for the second time") {
+        agree(said);
+        one.act(c.kind, with(said.nonce));
+        one.act(c.kind, with(said.nonce));
+        CHECK(says(one.objection(4), "was done already, by record 3"));
+    }
     SECTION("that they did may have been removed, ten years on") {
         one.act("any", {});
         one.act(c.kind, with(said.nonce));
         one.agreements_removed(2, 2);
         CHECK(one.problems().empty());
+        // Nobody has signed that, if it is under no checkpoint.
+        one.covered = 4;
+        CHECK(says(one.objection(3), "no record before it says"));
+    }
+    SECTION("that others were removed excuses nothing") {
+        // Years later; what was removed is of the first month alone.
+        REQUIRE(one.archive->append(moment("2033-05-01"), store::Event{"any", "", "", {}, {}}));
+        REQUIRE(one.archive->append(moment("2033-06-01"), store::Event{"any", "", "", {}, {}}));
+        store::Event late;
+        late.kind = c.kind;
+        late.fields = with(said.nonce);
+        REQUIRE(one.archive->append(moment("2033-06-02"), late));
+        one.agreements_removed(0, 1);
+        CHECK(says(one.objection(4), "no record before it says"));
     }
 }
 
@@ -441,7 +462,8 @@ TEST_CASE("custodians of another token agree to nothing about this one's keys") 
     std::map<std::string, store::FieldValue> fields{
         {"key", "tsu-1"}, {"spki_sha256", "0a0b"}, {"token", "second"}, {"proposal", said.nonce}};
     one.act("key.destroyed", fields);
-    CHECK(one.problems().empty());  // nobody has shared that one's PIN
+    // Who has shared that one's PIN nobody says, and yet custodians are named.
+    CHECK(says(one.objection(2), "no record before it says who shared a PIN"));
     auto other = one.first;
     other.token = "second";
     store::Event shared;
@@ -451,8 +473,12 @@ TEST_CASE("custodians of another token agree to nothing about this one's keys") 
     shared.blobs = {blob.id()};
     shared.subject = "second";
     REQUIRE(one.archive->append(moment("2026-11-02"), shared, {blob}));
+    fields["proposal"] = "4567";
     one.act("key.destroyed", fields);
-    CHECK(says(one.objection(4), "they hold the PIN since record 3"));
+    const auto found = one.problems();
+    REQUIRE(found.size() == 2);
+    CHECK(found.back().number == 4);
+    CHECK(says(found.back().detail, "they hold the PIN since record 3"));
 }
 
 TEST_CASE("custodians who are said to have restored an archive opened a token for that") {

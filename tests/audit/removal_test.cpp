@@ -267,6 +267,21 @@ TEST_CASE("custodians who hold the PIN have agreed to this list") {
         remove("");
         CHECK(objected());
     }
+    SECTION("to this one, and the records of custodians can't be read") {
+        const auto number = one.archive->state().next;
+        agree("remove 4 records; list sha256 " + to_hex(list.id()));
+        remove("ab12");
+        one.change_index(
+            "2026-11", ("UPDATE record SET der = x'3003' WHERE number = " + std::to_string(number)).c_str());
+        audit::Removed removed;
+        const auto found = one.problems({{0, 3}}, &removed);
+        CHECK(std::any_of(found.begin(), found.end(), [](const Problem& problem) {
+            return unless(problem.detail, "whether custodians had agreed can't be told").empty();
+        }));
+        // All else is judged as ever.
+        CHECK(removed.records == 4);
+        CHECK(removed.still_there == 0);
+    }
     SECTION("to this one, and the record of that has passed its time, too") {
         const auto number = one.archive->state().next;
         REQUIRE(one.archive->append(moment("2026-11-02"), store::Event{"any", "", "", {}, {}}, {},

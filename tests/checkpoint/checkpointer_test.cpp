@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "hsm/keytool.h"
+#include "pki/hash.h"
 #include "store/reader.h"
 #include "store/tree_reader.h"
 #include "tests/support/folder.h"
@@ -143,12 +144,6 @@ TEST_CASE("while the key is away nothing may leave, and what a crash left is cov
     CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("locked"));
     // Custodians are waited for; that is told elsewhere.
     CHECK(place.events("checkpoint.late").empty());
-    // That a program has no token at all yet, nobody else tells.
-    place.reachable = false;
-    place.after(0s);
-    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("hsm: it isn't plugged in"));
-    CHECK(place.events("checkpoint.late").size() == 1);
-    place.reachable = true;
 
     place.end();
     place.start();
@@ -202,4 +197,55 @@ TEST_CASE("another key is recorded before it signs, with the one before it") {
     REQUIRE(keys.size() == 2);
     CHECK(keys[1].fields.at("previous") == keys[0].fields.at("verifier"));
     CHECK(keys[1].fields.at("key") == store::FieldValue("archive-2"));
+}
+
+TEST_CASE("that a program has no token at all is told, and over a restart that it has one again") {
+    CheckpointPlace place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.reachable = false;
+    place.happens("first");
+    place.after(0s);
+    place.after(4500ms);
+    CHECK_THAT(*place.checkpoints->overdue(), Catch::Contains("hsm: it isn't plugged in"));
+    CHECK(place.events("checkpoint.late").size() == 1);
+    place.end();
+    place.start();
+    place.after(1s);
+    CHECK(place.events("checkpoint.late").size() == 1);
+    place.reachable = true;
+    // The last word is signed for, too.
+    place.checkpoints->stop();
+    CHECK(place.events("checkpoint.back").size() == 1);
+    CHECK(place.covered() == place.records());
+    place.judge();
+}
+
+TEST_CASE("what was covered isn't overdue, however late the next look comes") {
+    CheckpointPlace place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.happens("first");
+    place.after(0s);
+    place.after(2500ms);
+    CHECK(place.covered() == place.records());
+    place.mono.time += 1h;
+    CHECK_FALSE(place.checkpoints->overdue());
+}
+
+TEST_CASE("another key under the same label signs without a restart") {
+    CheckpointPlace place;
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.happens("first");
+    place.after(0s);
+    place.after(2500ms);
+    const auto before = place.token->find_key("archive", hsm::KeyAlgorithm::ed25519);
+    REQUIRE(before);
+    REQUIRE(place.token->destroy_key("archive", pki::digest(pki::Hash::sha256, before->spki())));
+    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
+    place.happens("second");
+    place.after(0s);
+    place.after(2500ms);
+    place.after(500ms);
+    CHECK(place.covered() == place.records());
+    CHECK(place.events("archive.key").size() == 2);
+    place.judge();
 }

@@ -2,7 +2,9 @@
 import json
 import re
 import shutil
+import signal
 import sqlite3
+import time
 
 import harness
 from harness import BIN, run, until
@@ -53,6 +55,30 @@ class TaaArchiveTest(harness.TestCase):
         for line in checkpoint.split('\n'):
             self.assertIn(line, html)
 
+    def test_1b_what_is_covered_in_another_time(self):
+        """Each change of it is an event that names the key; a report names it once."""
+        demo = self.demo
+        for within, now in (('# covered_within = "5s"', 'covered_within = "9s"'), ('covered_within = "9s"', '# covered_within = "5s"')):
+            demo.edit('taad', (within, now))
+            demo.audit_now()
+        self.assertEqual(len(demo.taa_events('archive.key')), 3)
+        self.assertIn('anchored: true', self.documented(self.archive))
+
+    def test_1c_an_audit_by_hand_that_takes_long(self):
+        """What is signed for when it begins must not be late when its TAC is to leave, two of its limits later."""
+        demo = self.demo
+        demo.edit('taad', ('# covered_within = "5s"', 'covered_within = "1s"'), (r'^# deadline = "5s"', 'deadline = "30s"'))
+        demo.tsad.process.send_signal(signal.SIGSTOP)
+        begun = len(demo.taa_events('custody.activated'))
+        audit = self.started(harness.Program(BIN / 'taad', '--config', demo.dir / 'taad.toml', 'audit', 'now', 'tsu-1',
+                                             log=self.folder / 'now.log'))
+        until(lambda: len(demo.taa_events('custody.activated')) > begun, 'its token is open')
+        since = time.monotonic()
+        until(lambda: time.monotonic() > since + 2, 'two seconds')
+        demo.tsad.process.send_signal(signal.SIGCONT)
+        self.assertEqual(audit.process.wait(30), 0, audit.tail())
+        demo.edit('taad', ('covered_within = "1s"', '# covered_within = "5s"'))
+
     def test_2_an_older_copy_in_its_place(self):
         said = self.documented(self.folder / 'older', ok=1)
         self.assertIn('rolled-back', said)
@@ -89,6 +115,25 @@ class TaaArchiveTest(harness.TestCase):
         self.assertTrue(self.verify(demo.dir / 'anew')['ok'])
         said = self.documented(demo.dir / 'anew', ok=1)
         self.assertRegex(said, 'checkpoint.* log key')
+
+    def test_5_tacs_under_no_checkpoint_for_days(self):
+        """No key signs any more: what the archive had promised tells."""
+        demo = self.demo
+        shutil.copytree(self.archive, demo.dir / 'unsigned')
+        text = (demo.dir / 'taad.toml').read_text()
+        text = text.replace('dir = "taa-archive"', 'dir = "unsigned"')
+        (demo.dir / 'unsigned.toml').write_text(re.sub(r'(?m)^key = "archive" .*\n(?: +#.*\n)?', '', text))
+        demo.tsad.stop()
+        for offset in ('+0', '+2d'):
+            self.set_clock(offset)
+            demo.start_tsad(env=self.faked())
+            done = run(BIN / 'taad', '--config', demo.dir / 'unsigned.toml', '--json', 'audit', 'now', 'tsu-1', env=self.faked(), ok=None)
+            self.assertEqual(json.loads(done.out)['outcome'], 'good', done.err)
+            self.assertIn('nobody signs checkpoints over it', done.err)
+            demo.tsad.stop()
+        found = self.verify(demo.dir / 'unsigned', ok=(1,))
+        self.assertEqual([one['kind'] for one in found['problems']], ['checkpoint'])
+        self.assertRegex(found['problems'][0]['detail'], 'TACs of .* are under no checkpoint')
 
 
 if __name__ == '__main__':

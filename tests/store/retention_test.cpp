@@ -24,7 +24,7 @@ std::set<std::string> kinds_in_sources() {
     static const std::set<std::string> both{"archive.key", "ca.crl", "witness.key"};
     static const std::set<std::string> files{"pem", "crl", "crt", "der", "toml", "json", "key"};
     std::set<std::string> kinds;
-    for (const auto* room : {"tsa", "taa", "ca", "hsm", "store", "evidence", "tac"})
+    for (const auto* room : {"tsa", "taa", "ca", "hsm", "store", "checkpoint", "evidence", "tac"})
         for (const auto& entry :
              std::filesystem::recursive_directory_iterator(std::string(KOKUIN_SOURCE) + "/" + room)) {
             const auto extension = entry.path().extension();

@@ -321,6 +321,23 @@ TEST_CASE("a TAC waits for the archive's checkpoint, an order to stop doesn't", 
         taa.held_back.reset();
         CHECK(taa.audit().outcome == Outcome::good);
     }
+    SECTION("a TAC that was signed meanwhile") {
+        taa.held_back.reset();
+        auto made = Issuer::make({town::folder().certificate("taa")}, pki::Hash::sha512,
+                                 [&, sign = town::software_key("taa")](pki::Hash hash, View message) {
+                                     taa.held_back = "it took long";
+                                     return sign(hash, message);
+                                 });
+        REQUIRE(made);
+        taa.issuer.emplace(std::move(*made));
+        const auto report = taa.audit();
+        CHECK(report.outcome == Outcome::good);
+        CHECK(report.undelivered == "it took long");
+        CHECK(report.ending() == Ending::open);
+        CHECK(tsu.deliveries == 0);
+        CHECK(text_field(taa.events("audit.verdict").at(0), "verdict") == "none");
+        CHECK(taa.events("audit.verdict").at(0).event().text == "it took long");
+    }
     SECTION("an order to stop") {
         tsu.clock.shift(700ms);
         const auto report = taa.audit();
