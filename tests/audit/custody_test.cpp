@@ -86,9 +86,9 @@ struct Held {
         REQUIRE(archive->append(moment("2026-11-02"), one));
     }
     /// As if all custodians' agreements up to this record had passed their time.
-    void agreements_removed(store::RecordNumber first, store::RecordNumber last) const {
+    void agreements_removed(store::RecordNumber from, store::RecordNumber to) const {
         const store::Removal removal{
-            "2026-11", "custody.agreed", {{first, last}}, moment("2036-11-05"), std::nullopt};
+            "2026-11", "custody.agreed", {{from, to}}, moment("2036-11-05"), std::nullopt};
         const std::string lines = store::removal_lines({removal});
         const store::Blob list(Bytes(lines.begin(), lines.end()));
         REQUIRE(archive->append(moment("2036-12-01"),

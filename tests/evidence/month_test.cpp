@@ -65,6 +65,22 @@ struct Town {
     }
 };
 
+/// Its time-stamps count, and none whose signature was changed.
+void check_stamps_of(testing::OpensslTsa& tsa) {
+    Town town{tsa, {1000, 1030, 8}, {'h'}, {}};
+    town.new_tree(Hash::sha256);
+    town.renew();
+    const auto chains = town.evidence(1001);
+    const auto verdict = town.judge(chains, Town::token(1001).octets);
+    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
+    CHECK(verdict.stamps.size() == 2);
+    auto spoiled = chains;
+    auto stamps = chains[0].stamps;
+    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
+    spoiled[0] = make_chain(stamps);
+    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
+}
+
 }  // namespace
 
 TEST_CASE("each token of a month, and its head, is proved, through renewals of both kinds") {
@@ -111,18 +127,7 @@ TEST_CASE("a month without tokens is proved by its head alone") {
 
 TEST_CASE("a TSA that signs with ECDSA") {
     testing::OpensslTsa elliptic({"ec", "-pkeyopt", "ec_paramgen_curve:P-256"});
-    Town town{elliptic, {1000, 1030, 8}, {'h'}, {}};
-    town.new_tree(Hash::sha256);
-    town.renew();
-    const auto chains = town.evidence(1001);
-    const auto verdict = town.judge(chains, Town::token(1001).octets);
-    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
-    CHECK(verdict.stamps.size() == 2);
-    auto spoiled = chains;
-    auto stamps = chains[0].stamps;
-    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
-    spoiled[0] = make_chain(stamps);
-    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
+    check_stamps_of(elliptic);
 }
 
 TEST_CASE("a TSA that signs with RSA-PSS") {
@@ -137,18 +142,7 @@ TEST_CASE("a TSA that signs with RSA-PSS") {
                             {"-md", "sha512", "-keyopt", "rsa_padding_mode:pss", "-keyopt",
                              "rsa_mgf1_md:sha256", "-keyopt", "rsa_pss_saltlen:20"});
     }
-    Town town{other, {1000, 1030, 8}, {'h'}, {}};
-    town.new_tree(Hash::sha256);
-    town.renew();
-    const auto chains = town.evidence(1001);
-    const auto verdict = town.judge(chains, Town::token(1001).octets);
-    for (const auto& fault : verdict.faults) FAIL_CHECK(fault);
-    CHECK(verdict.stamps.size() == 2);
-    auto spoiled = chains;
-    auto stamps = chains[0].stamps;
-    stamps[1].time_stamp.back() ^= 1U;  // the signature stands last
-    spoiled[0] = make_chain(stamps);
-    CHECK_FALSE(town.judge(spoiled, Town::token(1001).octets).ok());
+    check_stamps_of(other);
 }
 
 TEST_CASE("what is altered, left out or too late is told") {

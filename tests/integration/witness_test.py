@@ -36,7 +36,7 @@ class WitnessTest(harness.TestCase):
         cls.sh(cls.init)
         cls.key = (cls.place / 'witness.pub').read_text().strip()
         table = blocks('toml')[0].replace(':3170', f':{cls.port}').replace('…', cls.key)
-        demo.edit('tsad', (r'^# covered_within = .*$', 'covered_within = "1s"'),
+        demo.edit('tsad', (r'^# covered_within = .*$', 'covered_within = "4s"'),
                   (r'^# witness_every = .*$', 'witness_every = "1s"'), append='\n' + table)
         demo.audit_often()
 
