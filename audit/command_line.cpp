@@ -325,8 +325,11 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     prove_command->add_option("-o,--out", verification.proof, "Where to write it (default: stdout)");
     CLI::App* check_command = app.add_subcommand("check-proof", "Checks such a proof");
     check_command->add_option("FILE", verification.proof, "The proof")->required();
+    check_command->add_option("TOKEN", verification.presented,
+                              "A token, or a TimeStampResp, that it must be the proof of");
     add_trust(check_command);
-    check_command->add_option("--token", verification.token, "Write the token (DER) to this file");
+    check_command->add_option("--token", verification.token,
+                              "Write the proved token (DER) to this file, which mustn't be there yet");
 
     ReportArguments reported;
     CLI::App* report_command = app.add_subcommand(
@@ -433,7 +436,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                       : *check_evidence_command ? check_evidence(sealed, out)
                       : *witness_init           ? witness::init(watching, out)
                       : *witness_serve          ? witness::serve(watching)
-                      : *witness_visit          ? witness::visit_once(watching, out)
+                      : *witness_visit          ? witness::visit_once(watching, out, err)
                                                 : show_tac(options, out);
     out.flush();
     if (!done) {

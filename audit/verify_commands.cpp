@@ -1,5 +1,7 @@
 #include "audit/verify_commands.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "base/json_text.h"
 #include "base/text.h"
 #include "store/prove.h"
+#include "tsa/protocol/token.h"
 
 namespace kokuin::audit {
 namespace {
@@ -21,6 +24,8 @@ using Json = nlohmann::ordered_json;
 
 /// Lines of one kind that are printed for people; machines get all.
 constexpr std::size_t most_lines = 50;
+
+constexpr std::size_t largest_token = 1U << 20U;
 
 Result<std::optional<Trust>> trust_of(const VerifyArguments& arguments) {
     if (arguments.trust.empty()) return std::optional<Trust>();
@@ -129,9 +134,19 @@ void tell_json(const VerifyReport& report, std::ostream& out) {
         << '\n';
 }
 
+std::uint64_t lost_at_restores(const VerifyReport& report) {
+    std::uint64_t lost = 0;
+    for (const Restored& one : report.restored) lost += one.lost;
+    return lost;
+}
+
 void tell_text(const VerifyReport& report, std::ostream& out) {
+    // What somebody did, before what follows from it: every record since the last checkpoint that fits.
+    std::vector<Problem> ordered = report.problems;
+    std::stable_partition(ordered.begin(), ordered.end(),
+                          [](const Problem& problem) { return problem.kind != "tree" || !problem.number; });
     std::size_t lines = 0;
-    for (const Problem& problem : report.problems) {
+    for (const Problem& problem : ordered) {
         if (++lines > most_lines) break;
         out << problem.kind << ": ";
         if (!problem.segment.empty()) out << "segment " << problem.segment << ": ";
@@ -185,7 +200,12 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
     out << '\n';
     if (report.ok()) {
         out << (report.removed.records > 0
-                    ? "whole: nothing was added, changed or moved, and nothing else removed"
+                    ? std::string("whole: nothing was added, changed or moved, and nothing else removed")
+                : lost_at_restores(report) > 0
+                    ? "whole: nothing was added, changed, moved or removed, but for " +
+                          counted(lost_at_restores(report), "record that was lost",
+                                  "records that were lost") +
+                          " before a restore"
                     : "whole: nothing was added, changed, moved or removed")
             << (report.covered && report.uncovered == 0 ? "\n"
                 : report.covered
@@ -287,6 +307,20 @@ Done check_proof_file(const VerifyArguments& arguments, std::ostream& out) {
     auto report = check_proof(as_text(*file), *trust ? &**trust : nullptr);
     if (!report) return std::move(report).error().in(arguments.proof);
     report->shown.found.segment = "(proof)";
+    if (!arguments.token.empty() && ::access(arguments.token.c_str(), F_OK) == 0)
+        return Error::usage(
+            "--token " + arguments.token +
+            ": is there already, and isn't overwritten; a token that the proof is to be compared "
+            "with is given behind the proof, without --token");
+    if (!arguments.presented.empty()) {
+        const auto octets = read_file(arguments.presented, largest_token);
+        if (!octets) return octets.error();
+        const auto token = tsp::parse_token_or_response(*octets);
+        if (!token) return Error(token.error()).in(arguments.presented);
+        if (token->der != report->shown.token)
+            report->objections.push_back(
+                {"token", arguments.presented + " is another token than the one that is proved"});
+    }
     // Only one that holds is handed on.
     if (!arguments.token.empty() && report->objections.empty())
         if (auto done = write_file(arguments.token, report->shown.token); !done) return done;
@@ -309,7 +343,9 @@ Done check_proof_file(const VerifyArguments& arguments, std::ostream& out) {
         out << "log          " << report->origin << ", checkpoint over " << report->size << " records\n"
             << "anchored     "
             << (report->anchored ? "true" : "false (no trust file with log_keys and anchors)") << '\n'
-            << (report->objections.empty() ? "the proof holds\n" : "THE PROOF DOESN'T HOLD\n");
+            << (!report->objections.empty()    ? "THE PROOF DOESN'T HOLD\n"
+                : !arguments.presented.empty() ? "the proof holds, and is of that token\n"
+                                               : "the proof holds\n");
     }
     if (!report->objections.empty())
         return Error::no(arguments.proof + ": the proof doesn't hold, see above");

@@ -20,7 +20,8 @@ struct VerifyArguments {
     bool progress = false;  ///< to `err`
     std::string serial;     ///< prove
     std::string proof;      ///< check-proof: the file; prove: where to write it, empty for `out`
-    std::string token;      ///< check-proof: where to write the token; empty: nowhere
+    std::string presented;  ///< check-proof: the token that it must be of; empty: any
+    std::string token;      ///< check-proof: where to write the token, a new file; empty: nowhere
 };
 
 /// Error (no), told after everything else: something isn't as it should be.

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "base/json_text.h"
@@ -60,6 +61,59 @@ void add_record(Json& to, const store::Shown& shown, const tsp::Token& issued, c
     to["key_compromised"] = compromised_at(parts.life, to_hex(issuance.certificate));
 }
 
+/// The list of a restore names it (store::lost_lines()): the number of its lost record.
+Result<std::optional<store::RecordNumber>> listed_as_lost(store::ArchiveReader& reader,
+                                                          const store::Found& restored,
+                                                          const std::string& serial) {
+    const auto& blobs = restored.event().blobs;
+    if (blobs.empty()) return std::optional<store::RecordNumber>();
+    const auto list = reader.blob(blobs.front(), restored.segment);
+    if (!list) return list.error();
+    // A list may be long, and anybody may ask.
+    const std::string lines = as_text(*list);
+    const auto at = lines.find("\"serial\":\"" + serial + "\"");
+    if (at == std::string::npos) return std::optional<store::RecordNumber>();
+    const auto begin = lines.rfind('\n', at) + 1;
+    const auto one = parse_json(std::string_view(lines).substr(begin, lines.find('\n', at) - begin));
+    const bool readable = one.is_object() && one.contains("number") && one["number"].is_number_integer();
+    return std::optional(readable ? one["number"].get<store::RecordNumber>() : store::RecordNumber(-1));
+}
+
+/// Records were lost before the archive was restored from a copy: the sentence that tells that the one of
+/// this token was among them, or may have been.
+Result<std::optional<std::string>> lost(store::ArchiveReader& reader, const tsp::TstInfo& info) {
+    std::optional<std::string> gone;
+    std::optional<Error> trouble;
+    store::EventQuery query;
+    query.kind = "archive.restored";
+    const auto done = reader.events(query, [&](const store::Found& found) {
+        const auto said = "the archive was restored from a copy on " +
+                          to_rfc3339(from_unix_us(found.record.at_us), 0) + " (record " +
+                          std::to_string(found.record.number) + ")";
+        const auto number = listed_as_lost(reader, found, to_hex(info.serial));
+        if (!number) {
+            trouble = number.error();
+            return false;
+        }
+        if (*number) {
+            gone = said + ", and the record of the token of this serial number that was issued, " +
+                   std::to_string(**number) + ", was lost before: what it said isn't known any more";
+            return false;
+        }
+        // What came after the last record that is left, and isn't in the list, nobody may have known of.
+        const auto last = reader.record(found.record.number - 1);
+        const auto gen_time_us = to_unix_us(info.gen_time);
+        if (!gone && gen_time_us <= found.record.at_us && (!last || gen_time_us >= last->record.at_us))
+            gone = said +
+                   "; what was issued just before is lost, and not all of it is known: whether this "
+                   "was issued here can't be told";
+        return true;
+    });
+    if (trouble) return *trouble;
+    if (!done) return done.error();
+    return gone;
+}
+
 /// Error: the archive can't be asked.
 Result<Json> collate(const CollationParts& parts, View presented) {
     const auto token = tsp::parse_token_or_response(presented);
@@ -79,6 +133,13 @@ Result<Json> collate(const CollationParts& parts, View presented) {
             json["detail"] = "the records of its time (" + gone->segment +
                              ") were removed when they had passed theirs, on " + to_rfc3339(gone->ends, 0) +
                              " or later: whether it was issued here can't be told any more";
+            return json;
+        }
+        const auto gone = lost(**reader, info);
+        if (!gone) return gone.error();
+        if (*gone) {
+            json["result"] = "lost";
+            json["detail"] = **gone;
         }
         return json;
     }

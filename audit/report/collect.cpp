@@ -291,8 +291,16 @@ class Collector {
         const auto removals = store::Removals::read(reader_);
         if (!removals) return removals.error();
         for (const auto& expiry : removals->all())
-            for (const auto& removal : expiry.removals)
-                if (removal.segment.starts_with(options_.month.text())) heads.removed += count(removal.runs);
+            for (const auto& removal : expiry.removals) {
+                const bool own = removal.segment.starts_with(options_.month.text());
+                if (own) heads.removed += count(removal.runs);
+                if ((own || removal.segment < options_.month.text()) && Course::follows_from(removal.kind))
+                    heads.unknown_for.insert(removal.kind);
+            }
+        if (!heads.unknown_for.empty()) {
+            report_.outages = {};
+            report_.availability.clear();
+        }
         if (covered <= report_.last)
             heads.uncovered = static_cast<std::uint64_t>(report_.last + 1 - std::max(covered, report_.first));
         if (const auto note = tlog::Note::parse(heads.head_note))

@@ -20,6 +20,29 @@ bool Course::is_sign_of_life(const std::string& kind) {
                        [&](const char* one) { return kind.starts_with(one); });
 }
 
+bool Course::follows_from(const std::string& kind) {
+    static const char* const kinds[] = {"server.",
+                                        "gate.",
+                                        "hsm.",
+                                        "reference.",
+                                        "revocation.",
+                                        "checkpoint.",
+                                        "witness.away",
+                                        "witness.back",
+                                        "copy.late",
+                                        "copy.back",
+                                        "witness.conflict",
+                                        "programs.changed",
+                                        "programs.memory",
+                                        "programs.traced",
+                                        "programs.settled",
+                                        "custody.activated",
+                                        "custody.kept",
+                                        "custody.deactivated"};
+    return std::any_of(std::begin(kinds), std::end(kinds),
+                       [&](const char* one) { return kind.starts_with(one); });
+}
+
 void Course::add(store::RecordNumber number, WallTime at, const store::Event& event) {
     const auto& kind = event.kind;
     if (kind == "server.started" || kind == "server.stopped") {

@@ -31,6 +31,9 @@ class Course {
     /// To be called once: puts outages and availability of [from, until) into the report.
     void finish(WallTime from, WallTime until, Report& report);
 
+    /// That outages and availability follow from events of this kind, so that nobody knows them where some
+    /// were removed.
+    static bool follows_from(const std::string& kind);
     /// That only a server that runs writes events of this kind.
     static bool is_sign_of_life(const std::string& kind);
 

@@ -130,6 +130,9 @@ struct Integrity {
     std::int64_t longest_uncovered_us = 0;
     std::uint64_t uncovered = 0;  ///< records of the month that no checkpoint covers
     std::int64_t removed = 0;     ///< records of its segments that were removed after their time
+    /// Of those, and of such of months before it, the kinds of events from which outages and availability
+    /// would follow: if there are any, nobody knows these any more, and both are empty.
+    std::set<std::string> unknown_for{};
     std::optional<std::uint64_t> head_size{};
     std::string head_root;  ///< base64
     std::string head_note;

@@ -129,7 +129,10 @@ class Writer {
                              [](const Availability& a, const Availability& b) { return a.open < b.open; });
         if (least != report_.availability.end())
             fact(Word::least_availability, percent(least->open, least->of));
-        fact(Word::outages, std::to_string(report_.outages.rows.size() + report_.outages.left_out));
+        if (report_.integrity.unknown_for.empty())
+            fact(Word::outages, std::to_string(report_.outages.rows.size() + report_.outages.left_out));
+        else
+            fact(Word::outages, escaped(unknown()));
         const auto& verified = report_.verified;
         fact(Word::problems,
              verified ? std::to_string(verified->problems.rows.size() + verified->problems.left_out)
@@ -359,7 +362,15 @@ class Writer {
         left_out(steps.left_out);
     }
 
+    /// Why nobody knows how things went.
+    [[nodiscard]] std::string unknown() const {
+        std::string kinds;
+        for (const auto& kind : report_.integrity.unknown_for) kinds += (kinds.empty() ? "" : ", ") + kind;
+        return said(Word::unknown_since_removed) + ": " + kinds;
+    }
+
     void availability() {
+        if (!report_.integrity.unknown_for.empty()) return page_.paragraph(unknown());
         if (report_.availability.empty()) return paragraph(Word::none);
         page_.begin_table({column(Word::tsu), column(Word::gate_policies), column(Word::share),
                            column(Word::open_for), column(Word::out_of)});
@@ -370,6 +381,7 @@ class Writer {
     }
 
     void outages() {
+        if (!report_.integrity.unknown_for.empty()) return page_.paragraph(unknown());
         if (report_.outages.rows.empty()) return paragraph(Word::none);
         std::map<std::pair<std::string, std::string>, std::pair<std::size_t, nanoseconds>> causes;
         for (const auto& one : report_.outages.rows) {

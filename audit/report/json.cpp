@@ -133,6 +133,7 @@ Json integrity_json(const Report& report) {
     json["longest_uncovered_us"] = integrity.longest_uncovered_us;
     json["uncovered"] = integrity.uncovered;
     json["removed"] = integrity.removed;
+    json["unknown_for"] = integrity.unknown_for;
     json["head"] = integrity.head_size ? Json{{"size", *integrity.head_size},
                                               {"root", integrity.head_root},
                                               {"note", integrity.head_note}}
@@ -190,14 +191,16 @@ std::string to_json(const Report& report) {
     };
     json["keys"] = array(report.keys.rows, step_json);
     json["steps"] = array(report.steps.rows, step_json);
-    json["availability"] = array(report.availability, [](const Availability& row) {
+    const bool known = report.integrity.unknown_for.empty();
+    json["availability"] = !known ? Json(nullptr) : array(report.availability, [](const Availability& row) {
         return Json{{"tsu", row.tsu},
                     {"policies", row.policies},
                     {"open_us", in_us(row.open)},
                     {"of_us", in_us(row.of)}};
     });
-    json["outages"] =
-        array(report.outages.rows, [&](const Outage& one) { return outage_json(one, report.until); });
+    json["outages"] = !known ? Json(nullptr) : array(report.outages.rows, [&](const Outage& one) {
+        return outage_json(one, report.until);
+    });
     json["integrity"] = integrity_json(report);
     json["left_out"] = {
         {"audits", report.audits.left_out},   {"comparisons", report.clock.comparisons.left_out},

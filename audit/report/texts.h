@@ -90,6 +90,7 @@ enum class Word {
     longest_uncovered,
     uncovered,
     removed,
+    unknown_since_removed,
     newest_head,
     size,
     root,

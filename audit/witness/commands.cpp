@@ -86,7 +86,6 @@ Done serve(const Arguments& arguments) {
     options.name = "witness";
     options.address = at->host;
     options.port = at->port;
-    options.max_threads = 64;
     net::Server server(std::move(options), router);
     StopSignal ends;
     if (auto done = server.start(); !done) return done;
@@ -96,7 +95,7 @@ Done serve(const Arguments& arguments) {
     return {};
 }
 
-Done visit_once(const Arguments& arguments, std::ostream& out) {
+Done visit_once(const Arguments& arguments, std::ostream& out, std::ostream& err) {
     forbid_core_dumps();
     (void)std::signal(SIGPIPE, SIG_IGN);
     const auto logs = read_logs(arguments.logs);
@@ -122,6 +121,12 @@ Done visit_once(const Arguments& arguments, std::ostream& out) {
         return client->request(call, patience);
     });
     if (!note) return note.error();
+    if (const auto files = (*cosigner)->evidence(logs->front().name()); !files.empty()) {
+        std::string list;
+        for (const auto& file : files) list += (list.empty() ? "" : ", ") + file;
+        err << "witness: THIS LOG HAS CONTRADICTED ITSELF BEFORE: " << list
+            << "; take them away when everybody concerned knows them\n";
+    }
     if (arguments.json) {
         const auto checkpoint = tlog::Checkpoint::parse(note->text);
         const auto checked = tlog::check(*note, (*cosigner)->key().verifier());

@@ -25,7 +25,8 @@ struct Arguments {
 Done init(const Arguments& arguments, std::ostream& out);
 /// Answers logs until SIGTERM, SIGINT or SIGHUP; log lines on stderr. To be called once in a process.
 Done serve(const Arguments& arguments);
-/// One visit; the cosigned checkpoint on `out`.
-Done visit_once(const Arguments& arguments, std::ostream& out);
+/// One visit; the cosigned checkpoint on `out`. That the log had contradicted itself before is said on `err`,
+/// as long as the files are there that convict it.
+Done visit_once(const Arguments& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace kokuin::audit::witness

@@ -53,6 +53,11 @@ Result<tlog::Note> Cosigner::cosign(const tlog::Checkpoint& checkpoint, const tl
     const std::lock_guard lock(mutex_);
     const auto last = state_.load(checkpoint.origin);
     if (!last) return last.error();
+    if (*last && !is_kept(**last))
+        return Error::environment(
+            state_.path(checkpoint.origin) +
+            ": isn't what was kept of this log: neither its signature nor this witness's fits; "
+            "restore it from a copy");
     if (auto done = prove(*last); !done) return done.error();
     // Signatures of others are none of its business.
     tlog::Note cosigned{note.text, {}};
@@ -66,6 +71,13 @@ Result<tlog::Note> Cosigner::cosign(const tlog::Checkpoint& checkpoint, const tl
         key_.sign(note.text, static_cast<std::uint64_t>(std::max<std::int64_t>(time, 0))));
     if (auto done = state_.store(checkpoint, cosigned); !done) return done.error();
     return cosigned;
+}
+
+/// The log had signed it, or this witness: nobody is accused by a memory that was damaged. (Either may have
+/// another key since.)
+bool Cosigner::is_kept(const Seen& last) const {
+    return tlog::check(last.note, key_.verifier()).outcome == tlog::Checked::Outcome::good ||
+           judge(last.checkpoint, last.note);
 }
 
 Error Cosigner::contradiction(const Seen& last, const Seen& now, const std::string& why) const {

@@ -55,7 +55,14 @@ class Cosigner {
 
     [[nodiscard]] const Key& key() const { return key_; }
 
+    /// Files that convict this log, from before: contradiction() has kept them.
+    [[nodiscard]] std::vector<std::string> evidence(const std::string& origin) const {
+        return state_.evidence(origin);
+    }
+
   private:
+    [[nodiscard]] bool is_kept(const Seen& last) const;
+
     const Key key_;
     const std::vector<tlog::VerifierKey> logs_;
     const State state_;

@@ -7,8 +7,10 @@
 
 #include <botan/hash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "base/file.h"
@@ -84,6 +86,16 @@ Result<std::string> State::keep_evidence(const tlog::Checkpoint& checkpoint, con
                              to_hex(View(checkpoint.head.root).first(8));
     if (auto done = write_file(file, as_view(note.write())); !done) return done.error();
     return file;
+}
+
+std::vector<std::string> State::evidence(const std::string& origin) const {
+    std::vector<std::string> files;
+    std::error_code failed;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_, failed))
+        if (entry.path().filename().string().starts_with(file_name(origin) + ".conflict."))
+            files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    return files;
 }
 
 }  // namespace kokuin::audit::witness

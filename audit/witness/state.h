@@ -34,6 +34,8 @@ class State {
     /// file's path.
     [[nodiscard]] Result<std::string> keep_evidence(const tlog::Checkpoint& checkpoint,
                                                     const tlog::Note& note) const;
+    /// What keep_evidence() has kept of this log, by name.
+    [[nodiscard]] std::vector<std::string> evidence(const std::string& origin) const;
     /// Where store() writes.
     [[nodiscard]] std::string path(const std::string& origin) const;
 

@@ -35,7 +35,7 @@ class AuditTest(harness.TestCase):
     def test_1_the_documented_commands(self):
         page = (harness.TOP / 'docs/audit.md').read_text()
         blocks = re.findall(r'^```sh\n(.*?)^```$', page, re.M | re.S)
-        self.assertEqual(len(blocks), 6)
+        self.assertEqual(len(blocks), 7)
         env = {'PATH': f'{harness.BIN}:{os.environ["PATH"]}', 'ARCHIVE': str(self.demo.dir / 'archive'), 'TSA': self.demo.url()[:-1],
                'SERIAL': self.serial}
         said = [run('bash', '-euo', 'pipefail', '-c', block, cwd=self.place, env=env).out for block in blocks]
@@ -43,7 +43,8 @@ class AuditTest(harness.TestCase):
         self.assertIn('anchored: false', said[0])
         self.assertIn('anchored: true', said[1])
         self.assertIn('the proof holds', said[4])
-        self.assertIn('Signature Verified Successfully', said[5])
+        self.assertIn('the proof holds, and is of that token', said[5])
+        self.assertIn('Signature Verified Successfully', said[6])
         # The token in the proof is the one that was issued.
         self.demo.tsaudit('show', self.serial, '--token', self.place / 'shown.der')
         self.assertEqual((self.place / 'token.der').read_bytes(), (self.place / 'shown.der').read_bytes())
@@ -51,6 +52,18 @@ class AuditTest(harness.TestCase):
         keys = re.findall(r'^(\w+) = ', re.search(r'```toml\n(.*?)```', page, re.S)[1], re.M)
         (self.place / 'all.toml').write_text(''.join(f'{key} = []\n' for key in keys if key != 'checkpoint'))
         self.assertEqual(run(harness.BIN / 'tsaudit', 'check-proof', 'token.tlog-proof', '--trust', 'all.toml', cwd=self.place).returncode, 0)
+
+    def test_1a_a_proof_of_another_token(self):
+        check = lambda *words, ok: run(harness.BIN / 'tsaudit', 'check-proof', 'token.tlog-proof', *words, '--trust', 'trust.toml', cwd=self.place, ok=(ok,))
+        status, _, other = self.demo.post(rfc3161.query())
+        self.assertEqual(status, 200)
+        (self.place / 'other.tsr').write_bytes(other)
+        self.assertIn("other.tsr is another token", check('other.tsr', ok=1).out)
+        self.assertIn('trust.toml: ', check('trust.toml', ok=2).err)
+        # What lies there stays there.
+        (self.place / 'mine.der').write_bytes(b'precious')
+        self.assertIn('is there already', check('--token', 'mine.der', ok=2).err)
+        self.assertEqual((self.place / 'mine.der').read_bytes(), b'precious')
 
     def test_1b_a_proof_that_was_changed(self):
         lines = (self.place / 'token.tlog-proof').read_text().splitlines(keepends=True)

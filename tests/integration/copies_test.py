@@ -17,6 +17,8 @@ PAGE = (harness.TOP / 'docs/copies.md').read_text()
 class CopiesTest(harness.TestCase):
     archives_untouched = False  # it is destroyed; what comes back is verified here, by the keys of all its logs
 
+    tokens = {}  # by serial number
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -53,7 +55,11 @@ class CopiesTest(harness.TestCase):
         """Serial numbers of so many tokens."""
         answers = [self.demo.stamp() for _ in range(count)]
         self.assertEqual({answer.status for answer in answers}, {0})
+        self.tokens.update((answer.tst.serial, answer.token) for answer in answers)
         return [answer.tst.serial for answer in answers]
+
+    def collated(self, serial):
+        return json.loads(self.demo.post(self.tokens[serial], '/collate', 'application/timestamp-reply')[2])
 
     def covered(self):
         def all_are():
@@ -249,6 +255,12 @@ class CopiesTest(harness.TestCase):
         self.covered()
         said = self.sh(self.after).out
         self.assertIn('whole: nothing was added', said)
+        self.assertRegex(said, r'but for \d+ records that were lost before a restore')
+        # Who brings such a token is told so, and not that it was never issued.
+        answer = self.collated(self.late[0])
+        self.assertEqual(answer['result'], 'lost')
+        self.assertIn('was lost before: what it said', answer['detail'])
+        self.assertEqual(self.collated(self.early[0])['result'], 'matches')
         listed = {one.get('serial') for one in map(json.loads, (self.place / 'lost.jsonl').read_text().splitlines())}
         self.assertEqual(listed - {None}, lost - {None})
         self.assertRegex(said, r'restored at \S+ with \d+ records; \d+ are lost, \d+ of them known to be tokens')

@@ -150,6 +150,8 @@ every = "1s"
 
     def test_2_one_kind_goes(self):
         before = dict(self.rows(self.old_file(), 'SELECT number, der FROM record'))
+        month = lambda: json.loads(self.demo.tsaudit('--json', 'report', '--month', self.month, ok=(0, 1)).out)
+        self.assertTrue(month()['availability'])
         asked = self.expire('--kind', 'server.stopped', '--list', self.folder / 'list.jsonl')
         self.assertRegex(asked.out, rf'(?m)^{self.month}  server.stopped: \d records, past their time since \d{{4}}-')
         content = (self.folder / 'list.jsonl').read_bytes()
@@ -172,6 +174,11 @@ every = "1s"
         gone = self.gone()
         self.assertEqual(list(gone), numbers)
         self.assertEqual(len(numbers), event['fields']['records'])
+        # How long the server was up then nobody knows any more.
+        report = month()
+        self.assertEqual((report['availability'], report['outages'], report['integrity']['unknown_for']), (None, None, ['server.stopped']))
+        page = self.demo.tsaudit('report', '--month', self.month, ok=(0, 1)).out
+        self.assertEqual(page.count('Not known any more: records from which it follows were removed after their time: server.stopped'), 3)
         for number in numbers:
             self.assertEqual(gone[number], hashlib.sha256(b'\0' + before[number]).digest())
             self.assertNotIn(before[number], self.old_file().read_bytes())

@@ -244,6 +244,26 @@ TEST_CASE("a memory that can't be read is no empty memory") {
     CHECK(place.visit().error().kind == Error::Kind::environment);
 }
 
+TEST_CASE("a memory that was damaged accuses nobody") {
+    Place place;
+    place.log.grow(4);
+    REQUIRE(place.visit());
+    const auto file = place.dir + "/log.example%2fone.checkpoint";
+    auto kept = as_text(*read_file(file));
+    const auto at = kept.find("\n4\n");
+    REQUIRE(at != std::string::npos);
+    kept[at + 1] = '3';
+    REQUIRE(write_file(file, as_view(kept)));
+    place.log.grow(5);
+    const auto note = place.visit();
+    REQUIRE_FALSE(note);
+    CHECK(note.error().kind == Error::Kind::environment);
+    CHECK_THAT(note.error().text, Catch::Contains("neither its signature nor this witness's fits"));
+    CHECK(place.ask(place.log.request(3)).status == 500);
+    CHECK(place.files(".conflict.") == 0);
+    CHECK(place.cosigner->evidence("log.example/one").empty());
+}
+
 TEST_CASE("a visit proves out of tiles that the log goes on from what was seen") {
     Place place;
     for (const std::size_t size : {3, 3, 4, 255, 256, 257, 600, 70'000}) {
@@ -270,6 +290,7 @@ TEST_CASE("a visit catches a log that was rewritten, rolled back, or doesn't pro
         CHECK_THAT(note.error().text, Catch::Contains("300 records"));
         CHECK(std::count(note.error().text.begin(), note.error().text.end(), '\n') == 0);
         CHECK(place.files(".conflict.") == kept);
+        CHECK(place.cosigner->evidence(log.verifier.name()).size() == kept);
     };
     log.leaves.resize(299);
     caught("ROLLED BACK", 2);
