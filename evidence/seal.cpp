@@ -304,6 +304,9 @@ Result<const Seal*> find_seal(const Seals& seals, const std::string& segment) {
     for (const auto& [month, fault] : seals.faulty)
         if (month == segment) return Error::environment("the seal of " + month + " can't be read: " + fault);
     const Seal* seal = seals.find(segment);
+    if (seals.removals.tokens_of(segment))
+        return Error::no("the tokens of " + segment +
+                         " were removed after their time: an evidence record is made before that, or never");
     if (!seal)
         return Error::no(
             "the month " + segment +

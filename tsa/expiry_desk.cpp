@@ -141,7 +141,9 @@ Result<std::vector<store::Removal>> ExpiryDesk::plan(const Wanted& wanted) const
         kept = "; records under no checkpoint stay: only a signed tree says what was removed";
         return true;
     });
+    const bool any = !plan.empty();
     store::keep_what_tokens_need(plan, *segments, *removals);
+    if (any && plan.empty()) kept = "; what has is needed to judge what stays (docs/retention.md)";
     if (keep_what_imports_need(plan, *imports))
         kept = "; records of imports whose content isn't erased stay (tsactl archive imports)";
     if (plan.empty())

@@ -236,6 +236,7 @@ every = "1s"
         report = json.loads(self.demo.tsaudit('--json', 'report', '--month', self.month).out)
         self.assertEqual(report['integrity']['removed'], len(self.gone()))
         self.demo.tsaudit('export', '--format', 'sqlite', '-o', self.folder / 'export.sqlite')
+        self.assertIn('were removed after their time: an evidence record is made before that', self.demo.tsaudit('evidence', '--month', self.month, '-o', self.folder / 'never', ok=(1,)).err)
         # Its seal has nothing more to prove.
         until(lambda: json.loads(self.demo.tsactl('seal', 'list', '--json').out)['months'][0]['state'] == 'expired', 'the seal', 20, 0.1)
         self.assertEqual(self.events('seal.late'), [])
