@@ -49,8 +49,8 @@ std::optional<Mapping> read_line(std::string_view line) {
     const auto range = next_word(line);
     const auto permissions = next_word(line);
     const auto offset = number<std::uint64_t>(next_word(line), 16);
-    next_word(line);  // device
-    next_word(line);  // inode
+    const auto device = next_word(line);
+    const auto inode = next_word(line);
     const auto dash = range.find('-');
     if (dash == std::string_view::npos || permissions.size() != 4 || permissions[2] != 'x' || !offset)
         return std::nullopt;
@@ -63,6 +63,7 @@ std::optional<Mapping> read_line(std::string_view line) {
         out.deleted = line.ends_with(gone);
         if (out.deleted) line.remove_suffix(gone.size());
         out.path = unescaped(line);
+        out.file = std::string(device) + ' ' + std::string(inode);
     }
     return out;
 }

@@ -21,6 +21,7 @@ struct Mapping {
     bool deleted = false;      ///< that file isn't under this name any more; another one may be
     bool writable = false;
     bool readable = true;
+    std::string file{};  ///< which file that is, whatever its name is now: "DEVICE INODE"; empty if `path` is
     bool operator==(const Mapping&) const = default;
 };
 

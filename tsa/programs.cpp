@@ -81,7 +81,7 @@ Programs::Programs(ProgramsParts parts)
       files_(parts_.files.begin(), parts_.files.end()),
       looked_(parts_.mono.now()) {}
 
-Programs::Seen Programs::read() const {
+Programs::Seen Programs::read() {
     Seen seen;
     seen.begun = parts_.mono.now();
     const auto maps = read_file(parts_.process + "/maps");
@@ -89,6 +89,18 @@ Programs::Seen Programs::read() const {
         seen.mappings = executable_mappings(as_text(*maps));
     else
         seen.reads[parts_.process + "/maps"] = maps.error().text;
+    // A file that was moved away is the one that it was; what lies at its place now is looked at as ever.
+    std::map<std::string, std::string> names;
+    for (auto& mapping : seen.mappings) {
+        if (mapping.path.empty()) continue;
+        const auto known = names_.find(mapping.file);
+        const auto& first = known == names_.end() ? mapping.path : known->second;
+        names[mapping.file] = first;
+        if (first == mapping.path) continue;
+        mapping.path = first;
+        mapping.deleted = true;
+    }
+    names_ = std::move(names);
     auto paths = files_;
     for (const auto& [path, digest] : joined_) paths.insert(path);
     for (const auto& mapping : seen.mappings)

@@ -102,7 +102,7 @@ class Programs {
     struct Seen;
 
     void tick();
-    Seen read() const;
+    Seen read();
     void take(const Seen& seen);
     void judge(const Seen& seen);
     void check_files(const Seen& seen, Troubles& troubles) const;
@@ -125,6 +125,7 @@ class Programs {
     std::map<std::string, std::string> reads_;
     ProgramList joined_;
     std::set<std::uintptr_t> bare_;             // where executable memory begins that has no file
+    std::map<std::string, std::string> names_;  // under which each mapped file was met first
     std::map<std::string, std::string> pages_;  // what executable memory must hold, by where it is
     Troubles troubles_;
     bool serves_ = false;

@@ -85,6 +85,12 @@ SealStep next_step(const evidence::Seal& seal, pki::Hash wanted, nanoseconds ren
                                                                              : SealStep::none;
 }
 
+std::optional<std::string> lapse(const evidence::Seal& seal, WallTime stamped) {
+    if (seal.month.layers().empty() || stamped <= seal.until) return std::nullopt;
+    return "TOO LATE: the one before ended on " + to_rfc3339(seal.until, 0) +
+           ", and nobody vouches for the month from then until " + to_rfc3339(stamped, 0);
+}
+
 Sealer::Sealer(SealerParts parts)
     : parts_(std::move(parts)),
       ticker_(parts_.settings ? parts_.settings->every : nanoseconds(std::chrono::minutes(1)),
@@ -218,7 +224,8 @@ Done Sealer::stamp(const evidence::Seals& seals, const evidence::Seal& seal, Sea
             time_stamp(layer.hash, evidence::renewal_imprint(layer.hash, layer.stamps), seal.stamped);
         if (!token) return token.error();
         auto done = write(evidence::make_renewal(seal.segment, layers.size() - 1, layer.stamps.size(),
-                                                 token->stamped, layer.hash, token->der));
+                                                 token->stamped, layer.hash, token->der),
+                          lapse(seal, token->stamped.time));
         const std::lock_guard lock(mutex_);
         if (done) wishes_.erase(seal.segment);
         return done;
@@ -242,8 +249,9 @@ Done Sealer::stamp(const evidence::Seals& seals, const evidence::Seal& seal, Sea
     }
     const auto token = time_stamp(hash, seal.month.imprint(layers.size(), hash, groups), seal.stamped);
     if (!token) return token.error();
-    return write(evidence::make_stamp(seal.segment, layers.size(), grouping, groups, token->stamped, hash,
-                                      token->der));
+    return write(
+        evidence::make_stamp(seal.segment, layers.size(), grouping, groups, token->stamped, hash, token->der),
+        lapse(seal, token->stamped.time));
 }
 
 Result<Sealer::Token> Sealer::time_stamp(pki::Hash hash, const Bytes& imprint, WallTime after) {
@@ -265,7 +273,11 @@ Result<Sealer::Token> Sealer::time_stamp(pki::Hash hash, const Bytes& imprint, W
     return Token{std::move(*stamped), answer->token.der};
 }
 
-Done Sealer::write(const evidence::Entry& entry) {
+Done Sealer::write(evidence::Entry entry, const std::optional<std::string>& lapsed) {
+    if (lapsed) {
+        entry.event.text += "; " + *lapsed;
+        spdlog::error("seal month={} text=\"{}\"", entry.event.subject, *lapsed);
+    }
     if (auto done = parts_.journal.write(entry.event, entry.blobs); !done) return done;
     spdlog::info("seal month={} event={} text=\"{}\"", entry.event.subject, entry.event.kind,
                  entry.event.text);

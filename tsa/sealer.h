@@ -37,6 +37,9 @@ enum class SealStep {
 /// the time-stamp was made: a certificate that is short-lived anyway doesn't make one renewal follow the
 /// other.
 SealStep next_step(const evidence::Seal& seal, pki::Hash wanted, nanoseconds renew_before, WallTime now);
+/// What to tell of a time-stamp of that time, if it comes when the one before has ended; nothing: it is in
+/// time, or the first. Pure.
+std::optional<std::string> lapse(const evidence::Seal& seal, WallTime stamped);
 
 /// Gets a time-stamp for a request; called on the sealer's thread.
 using AskForStamp = std::function<Result<StampAnswer>(const tsp::Request&)>;
@@ -117,7 +120,7 @@ class Sealer {
     /// `after`: it mustn't be older.
     Result<Token> time_stamp(pki::Hash hash, const Bytes& imprint, WallTime after);
     Result<tlog::TreeHead> head_at(std::uint64_t end) const;
-    Done write(const evidence::Entry& entry);
+    Done write(evidence::Entry entry, const std::optional<std::string>& lapsed = std::nullopt);
     void tell(const char* kind, const std::string& text);
     [[nodiscard]] SealStep step_of(const evidence::Seal& seal) const;
     void show(const std::vector<std::string>& finished, const evidence::Seals& seals,

@@ -149,6 +149,15 @@ class ProgramsTest(CustodyCase):
         self.assertEqual(self.kinds()[:5], [*set_up, 'programs.changed', 'programs.changed'])
         self.assertEqual(self.kinds()[-1], 'programs.settled')
 
+        # Moved away, another in its place, put back: it is the same file all the time.
+        joined, away = demo.events('programs.joined'), self.own / 'away'
+        os.rename(self.library, away)
+        self.library.write_bytes(away.read_bytes() + b'x')
+        self.seen(f'{self.library}: other content')
+        os.rename(away, self.library)
+        self.whole()
+        self.assertEqual(demo.events('programs.joined'), joined)
+
         # The next start: the same files are nothing new, others are, and the hook hears of each.
         demo.tsad.stop()
         before = self.kinds()

@@ -54,7 +54,8 @@ struct Code {
     [[nodiscard]] std::string line(const std::string& path) const {
         char text[64];
         const auto begin = reinterpret_cast<std::uintptr_t>(at);
-        std::snprintf(text, sizeof text, "%lx-%lx r-xp 00000000 fe:00 4711", begin, begin + size);
+        std::snprintf(text, sizeof text, "%lx-%lx r-xp 00000000 fe:00 %lu", begin, begin + size,
+                      begin / size);  // as an inode: its own
         return text + std::string("    ") + path + "\n";
     }
 };
@@ -147,14 +148,15 @@ TEST_CASE("what the kernel says of executable memory") {
         "nonsense\n-  x\n7f0000001000-7f0000000000 r-xp 0 0 0 /turned/round\n"
         "7f0000006000-7f0000007000 r-xp 00000000 fe:00 9        /no/line/end");
     using M = tsa::Mapping;
-    CHECK(all == std::vector<M>{
-                     {0x55d0c0001000, 0x55d0c0003000, 0x1000, "/usr/bin/tsad", false, false, true},
-                     {0x7f0000000000, 0x7f0000001000, 0, "", false, true, true},
-                     {0x7f0000002000, 0x7f0000003000, 0xa000, "/opt/a b\nc.so", true, false, true},
-                     {0x7f0000004000, 0x7f0000005000, 0, "", false, false, false},
-                     {0x7ffd00002000, 0x7ffd00003000, 0, "", false, true, true},
-                     {0x7f0000006000, 0x7f0000007000, 0, "/no/line/end", false, false, true},
-                 });
+    CHECK(all ==
+          std::vector<M>{
+              {0x55d0c0001000, 0x55d0c0003000, 0x1000, "/usr/bin/tsad", false, false, true, "fe:00 123"},
+              {0x7f0000000000, 0x7f0000001000, 0, "", false, true, true},
+              {0x7f0000002000, 0x7f0000003000, 0xa000, "/opt/a b\nc.so", true, false, true, "fe:00 77"},
+              {0x7f0000004000, 0x7f0000005000, 0, "", false, false, false},
+              {0x7ffd00002000, 0x7ffd00003000, 0, "", false, true, true},
+              {0x7f0000006000, 0x7f0000007000, 0, "/no/line/end", false, false, true, "fe:00 9"},
+          });
     // This very process: its program is among them, and what it has in memory is what its file has.
     const auto maps = read_file("/proc/self/maps");
     REQUIRE(maps);

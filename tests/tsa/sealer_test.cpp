@@ -5,6 +5,7 @@
 
 using namespace kokuin;
 using namespace std::chrono_literals;
+using tsa::lapse;
 using tsa::next_step;
 using tsa::SealStep;
 
@@ -35,6 +36,19 @@ TEST_CASE("a time-stamp is renewed before its certificate ends, and not again an
     CHECK(step(10 * day, 180 * day, 5 * day) == SealStep::renew);
     // A clock that was set back wants nothing.
     CHECK(step(1000 * day, 180 * day, -1 * day) == SealStep::none);
+}
+
+TEST_CASE("a time-stamp that comes when the one before has ended is told") {
+    const WallTime t0(std::chrono::hours(24 * 20'000));
+    const auto seal = sealed(t0, 10 * day);
+    CHECK_FALSE(lapse(seal, t0 + 10 * day));
+    const auto said = lapse(seal, t0 + 11 * day);
+    REQUIRE(said);
+    CHECK(*said ==
+          "TOO LATE: the one before ended on 2024-10-14T00:00:00Z, and nobody vouches for the month from "
+          "then until 2024-10-15T00:00:00Z");
+    const evidence::Seal none{"2026-10", 7, {}, evidence::Month({0, 0, 256}, Bytes{1}, {}), {}, {}};
+    CHECK_FALSE(lapse(none, t0));
 }
 
 TEST_CASE("a month without a time-stamp gets one; another hash function wants another tree") {
