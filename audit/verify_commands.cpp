@@ -211,8 +211,7 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
                 : report.covered
                     ? " among the " + std::to_string(*report.covered) + " records under checkpoints\n"
                     : ", as far as can be told: nobody has signed any of these records, and whoever can "
-                      "write "
-                      "the files can have written them anew\n");
+                      "write the files can have written them anew\n");
     } else {
         out << "NOT WHOLE: " << counted(count, "problem", "problems") << ", "
             << counted(affected(report).size(), "token", "tokens") << " affected";

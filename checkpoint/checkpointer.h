@@ -36,10 +36,9 @@ struct CheckpointerParts {
 
 /// Signs a C2SP checkpoint over all durable records when the oldest that is under none is half of `within`
 /// old, checks the signature, and makes the checkpoint durable before anybody sees it. Which key signs, and
-/// in what time, is an event
-/// ("archive.key") before its first signature; that it can't sign in time, and can again (over a restart,
-/// too), are events
-/// ("checkpoint.late", "checkpoint.back"). Thread-safe but for start(), stop() and tick().
+/// in what time, is an event ("archive.key") before its first signature; that it can't sign in time, and can
+/// again (over a restart, too), are events ("checkpoint.late", "checkpoint.back"). Thread-safe but for
+/// start(), stop() and tick().
 class Checkpointer {
   public:
     explicit Checkpointer(CheckpointerParts parts);

@@ -69,8 +69,7 @@ void seat_checkpointer(House& house, const taa::Settings& settings) {
     if (!settings.checkpoints) {
         spdlog::warn(
             "archive text=\"nobody signs checkpoints over it ([archive] key, TAA-8): nobody can tell what "
-            "its "
-            "operators change in it\"");
+            "its operators change in it\"");
         return;
     }
     house.checkpoints.emplace(checkpoint::CheckpointerParts{
