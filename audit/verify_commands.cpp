@@ -199,14 +199,13 @@ void tell_text(const VerifyReport& report, std::ostream& out) {
                "these are";
     out << '\n';
     if (report.ok()) {
+        const auto lost = lost_at_restores(report);
         out << (report.removed.records > 0
-                    ? std::string("whole: nothing was added, changed or moved, and nothing else removed")
-                : lost_at_restores(report) > 0
-                    ? "whole: nothing was added, changed, moved or removed, but for " +
-                          counted(lost_at_restores(report), "record that was lost",
-                                  "records that were lost") +
-                          " before a restore"
+                    ? "whole: nothing was added, changed or moved, and nothing else removed"
                     : "whole: nothing was added, changed, moved or removed")
+            << (lost > 0 ? ", but for " + counted(lost, "record that was lost", "records that were lost") +
+                               " before a restore"
+                         : "")
             << (report.covered && report.uncovered == 0 ? "\n"
                 : report.covered
                     ? " among the " + std::to_string(*report.covered) + " records under checkpoints\n"

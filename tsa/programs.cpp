@@ -93,9 +93,12 @@ Programs::Seen Programs::read() {
     std::map<std::string, std::string> names;
     for (auto& mapping : seen.mappings) {
         if (mapping.path.empty()) continue;
-        const auto known = names_.find(mapping.file);
+        // Where it lies counts too: a number of an inode is unique in one file system, and that of a device
+        // may stand for several.
+        const auto which = std::to_string(mapping.begin) + ' ' + mapping.file;
+        const auto known = names_.find(which);
         const auto& first = known == names_.end() ? mapping.path : known->second;
-        names[mapping.file] = first;
+        names[which] = first;
         if (first == mapping.path) continue;
         mapping.path = first;
         mapping.deleted = true;

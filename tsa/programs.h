@@ -125,7 +125,7 @@ class Programs {
     std::map<std::string, std::string> reads_;
     ProgramList joined_;
     std::set<std::uintptr_t> bare_;             // where executable memory begins that has no file
-    std::map<std::string, std::string> names_;  // under which each mapped file was met first
+    std::map<std::string, std::string> names_;  // under which each mapping of a file was met first
     std::map<std::string, std::string> pages_;  // what executable memory must hold, by where it is
     Troubles troubles_;
     bool serves_ = false;
