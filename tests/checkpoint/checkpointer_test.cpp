@@ -68,6 +68,13 @@ struct CheckpointPlace {
         mono.time += time;
         checkpoints->tick();
     }
+    /// The key is made, something happens, and is covered in time.
+    void covers_its_first() {
+        REQUIRE(hsm::keytool::generate(*token, "archive", hsm::KeyAlgorithm::ed25519));
+        happens("first");
+        after(0s);
+        after(2500ms);
+    }
     std::uint64_t covered() const { return archive->state().covered; }
     std::uint64_t records() const { return static_cast<std::uint64_t>(archive->state().next); }
     std::vector<store::Event> events(const char* kind) const {
@@ -222,10 +229,7 @@ TEST_CASE("that a program has no token at all is told, and over a restart that i
 
 TEST_CASE("what was covered isn't overdue, however late the next look comes") {
     CheckpointPlace place;
-    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
-    place.happens("first");
-    place.after(0s);
-    place.after(2500ms);
+    place.covers_its_first();
     CHECK(place.covered() == place.records());
     place.mono.time += 1h;
     CHECK_FALSE(place.checkpoints->overdue());
@@ -233,10 +237,7 @@ TEST_CASE("what was covered isn't overdue, however late the next look comes") {
 
 TEST_CASE("another key under the same label signs without a restart") {
     CheckpointPlace place;
-    REQUIRE(hsm::keytool::generate(*place.token, "archive", hsm::KeyAlgorithm::ed25519));
-    place.happens("first");
-    place.after(0s);
-    place.after(2500ms);
+    place.covers_its_first();
     const auto before = place.token->find_key("archive", hsm::KeyAlgorithm::ed25519);
     REQUIRE(before);
     REQUIRE(place.token->destroy_key("archive", pki::digest(pki::Hash::sha256, before->spki())));
